@@ -1,0 +1,11 @@
+"""The core: descriptions (`Streamer`), live passes (`Stream`), and the nodes that run them.
+
+Inside, each file knows only those before it: `describe` (words), `source` (calling), `node` (live parts), `mapping`
+(live maps), `stream` (the handle), `streamer` (the description).
+"""
+
+from .mapping import stream_map
+from .stream import Stream
+from .streamer import Streamer, StreamerList, streamable
+
+__all__ = ["Stream", "Streamer", "StreamerList", "stream_map", "streamable"]

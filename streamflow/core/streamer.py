@@ -1,0 +1,501 @@
+"""Streamer: the description of a stream, a source and its arguments.
+
+A Streamer is never changed by being iterated; all that changes lives in nodes (`node.py`) under a `Stream`
+(`stream.py`).  Subclasses (the muxes, background streamers) fill four hooks and leave the public methods alone:
+
+* `_node(key, shards)` opens the live node;
+* `_shape()` says what makes two trees the same for a state;
+* `_words()` names it in error notes;
+* `__init__` passes no source on.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import inspect
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from types import FunctionType, GeneratorType, MappingProxyType
+from typing import Any, TypeVar, overload
+
+import numpy as np
+
+from ..exceptions import ParameterError, StreamflowError, require
+from ..seeding import Key, Root
+from .describe import Shape, called, digest_of, joined, name_of, short
+from .mapping import MAPS, MapNode
+from .node import Leaf, Node
+from .source import OneShot, Shards, is_plain, iterated, start, unfilled
+from .stream import Stream, checked_epoch, checked_max_iter
+
+__all__ = ["Streamer", "StreamerList", "open_node", "streamable"]
+
+S = TypeVar("S", bound="Streamer")
+_NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
+_counting = threading.Lock()
+
+
+class Binding:
+    """Where a Streamer that was handed to a function belongs: below the function's activation."""
+
+    __slots__ = ("key", "number", "opened", "shards")
+
+    def __init__(self, key: Key, number: int, opened: list[Any]) -> None:
+        self.key, self.number, self.opened = key, number, opened
+
+
+class Own:
+    """The seldom parts of a Streamer: its own root, the part that it is, what it is bound to."""
+
+    __slots__ = ("binding", "root", "shards")
+
+    def __init__(self, root: Root | None = None, shards: Shards = (), binding: Binding | None = None) -> None:
+        self.root, self.shards, self.binding = root, shards, binding
+
+
+class Streamer:
+    """Describe a stream: a source and its arguments.
+
+    Nothing is copied and nothing is opened until the first item is asked for.  Each iteration is a pass of its own.
+
+    Parameters
+    ----------
+    source : callable, iterable, Streamer or iterator
+        A generator function, any callable that returns an iterator, any iterable, another Streamer, or an iterator
+        that can be passed over once.  A function with a free parameter ``rng``, ``shard`` or ``start`` receives a
+        `numpy.random.Generator` of its own, the part (index, count) that it shall yield, or the number of items
+        already delivered.
+    *args, **kwargs
+        Handed to the source by reference.  Streamers among them belong to the activation: iterating one opens it
+        under a seed of this activation, and it is closed with it.
+
+    Raises
+    ------
+    ParameterError
+        If the source is neither callable nor iterable, or is an async function.
+
+    Notes
+    -----
+    Sharding: part k of n yields items k, k + n, ... (and computes the others too), unless the source has a parameter
+    ``shard``.  ``Streamer(iter, function, sentinel)`` calls the function anew in each part.
+
+    Examples
+    --------
+    >>> def count(start, stop):
+    ...     yield from range(start, stop)
+    >>> numbers = Streamer(count, 3, 6)
+    >>> list(numbers), list(numbers)
+    ([3, 4, 5], [3, 4, 5])
+    >>> list(numbers.cycle(max_iter=7))
+    [3, 4, 5, 3, 4, 5, 3]
+    """
+
+    __slots__ = ("_active", "_kwargs", "_own", "args", "source")
+    source: Any
+    args: tuple[Any, ...]
+    _kwargs: dict[str, Any] | None
+    _own: Own | None
+    _active: int
+
+    def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
+        if source.__class__ is not FunctionType:
+            source = _checked_source(source)
+        elif source.__code__.co_flags & _ASYNC:
+            _refuse_async(source)
+        elif source in MAPS:
+            args, kwargs = MAPS[source].describe(args, kwargs), {}
+        self.source = source
+        self.args = args
+        self._kwargs = kwargs or None
+        self._own = None
+        self._active = 0
+
+    # ------------------------------------------------------------------ what it is
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keyword arguments, read-only."""
+        return _NO_KWARGS if self._kwargs is None else MappingProxyType(self._kwargs)
+
+    @property
+    def active(self) -> int:
+        """How many passes over this Streamer are open."""
+        return self._active
+
+    @property
+    def is_activated_copy(self) -> bool:
+        """False: a Streamer is a description; `open` and ``with`` give what is live."""
+        return False
+
+    def __repr__(self) -> str:
+        inside = [short(self.source), *map(short, self.args), *(f"{k}={short(v)}" for k, v in self.kwargs.items())]
+        return f"{type(self).__name__}({', '.join(inside)})"
+
+    # ------------------------------------------------------------------ passes
+    def open(self, epoch: int = 0, cycle: bool = False) -> Stream:
+        """Open one live pass, whose state can be saved.
+
+        Parameters
+        ----------
+        epoch : int
+            Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
+        cycle : bool
+            Go on with the next epoch at the end of each, until one is empty.
+        """
+        stream = Stream(self, epoch, cycle)
+        own = self._own
+        if own is not None and own.binding is not None:
+            own.binding.opened.append(stream)
+        return stream
+
+    def iterate(self, max_iter: int | None = None, *, epoch: int = 0) -> Generator[Any, None, None]:
+        """A generator over one pass, or its first `max_iter` items; exactly that many are drawn."""
+        return self._run(checked_max_iter(max_iter), False, checked_epoch(epoch))
+
+    def cycle(self, max_iter: int | None = None) -> Generator[Any, None, None]:
+        """A generator over pass after pass, epochs 0, 1, 2, ...; it ends after an epoch without items."""
+        return self._run(checked_max_iter(max_iter), True, 0)
+
+    def __call__(
+        self, max_iter: int | None = None, cycle: bool = False, *, epoch: int = 0
+    ) -> Generator[Any, None, None]:
+        """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on."""
+        return self._run(checked_max_iter(max_iter), bool(cycle), checked_epoch(epoch))
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        return self._run(None, False, 0)
+
+    def _run(self, limit: int | None, cycle: bool, epoch: int) -> Generator[Any, None, None]:
+        if limit == 0:
+            return
+        stream = self.open(epoch, cycle)
+        try:
+            yield from stream._begin() if limit is None else islice(stream._begin(), limit)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            stream._fail(error)
+            raise
+        finally:
+            stream.close()
+
+    def __enter__(self) -> Stream:
+        stream = self.open()
+        with _counting:
+            _entered.setdefault(id(self), []).append(stream)
+        return stream
+
+    def __exit__(self, *error: object) -> None:
+        with _counting:
+            streams = _entered[id(self)]
+            stream = streams.pop()
+            if not streams:
+                del _entered[id(self)]
+        stream.close()
+
+    def _count(self, change: int) -> None:
+        with _counting:
+            self._active += change
+
+    # ------------------------------------------------------------------ derived descriptions
+    def pipe(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Streamer:
+        """A Streamer of `fn` over this one: ``fn(stream, *args, **kwargs)``.
+
+        >>> from streamflow import buffer_stream
+        >>> batches = Streamer([{"x": i} for i in range(4)]).pipe(buffer_stream, 2)
+        >>> [batch["x"].tolist() for batch in batches]
+        [[0, 1], [2, 3]]
+        """
+        if isinstance(fn, type) and issubclass(fn, Streamer) and fn is not Streamer:
+            return fn(self, *args, **kwargs)
+        return Streamer(fn, self, *args, **kwargs)
+
+    def shard(self: S, index: int, count: int) -> S:
+        """One of `count` parts; together they are this stream, or for an endless one each alone has its weights.
+
+        >>> letters = Streamer("abcdefg")
+        >>> list(letters.shard(0, 3)), list(letters.shard(1, 3)), list(letters.shard(2, 3))
+        (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
+        """
+        for name, value in (("index", index), ("count", count)):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+            require(whole, name, "an integer", value)
+        require(count >= 1, "count", "at least 1", count)
+        require(0 <= index < count, "index", f"from 0 to {count - 1}", index)
+        own = self._own or Own()
+        twin = self._twin(Own(own.root, (*own.shards, (int(index), int(count))), own.binding))
+        twin._check_shards(twin._own.shards)  # type: ignore[union-attr]
+        return twin
+
+    def with_seed(self: S, random_state: Any) -> S:
+        """The same stream with a root of randomness of its own (None: the parent's again).
+
+        >>> def dice(rng):
+        ...     while True:
+        ...         yield int(rng.integers(1, 7))
+        >>> list(Streamer(dice).with_seed(7)(max_iter=5)) == list(Streamer(dice).with_seed(7)(max_iter=5))
+        True
+        """
+        own = self._own or Own()
+        return self._twin(Own(None if random_state is None else Root(random_state), own.shards, own.binding))
+
+    def _twin(self: S, own: Own) -> S:
+        twin = copy.copy(self)
+        twin._own, twin._active = own, 0
+        return twin
+
+    def _bind(self: S, key: Key, number: int, opened: list[Any]) -> S:
+        """This Streamer as an argument of an activation."""
+        own = self._own or Own()
+        return self._twin(Own(own.root, own.shards, Binding(key, number, opened)))
+
+    def _check_shards(self, shards: Shards) -> None:
+        """Refuse what cannot be sharded."""
+        if isinstance(self.source, OneShot):
+            raise self.source.no_shards()
+        if isinstance(self.source, Streamer):
+            self.source._check_shards(shards)
+        elif self._is_map():
+            self.args[0]._check_shards(shards)
+
+    # ------------------------------------------------------------------ hooks
+    def _node(self, key: Key, shards: Shards) -> Node:
+        source = self.source
+        if isinstance(source, Streamer):
+            return open_node(source, key, shards)
+        if self._is_map():
+            return MapNode(self, MAPS[source], open_node(self.args[0], key, shards), key)
+        return Leaf(self, key, shards)
+
+    def _shape(self) -> Shape:
+        source = self.source
+        if isinstance(source, Streamer):
+            return self._marked(source._shape())
+        if self._is_map():
+            below = self.args[0]._shape()
+            settings = "".join(f", {short(arg)}" for arg in self.args[1:])
+            return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=MAPS[source].seeded))
+        inner = joined(arg._shape() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
+        size = f"[{len(source)}]" if not callable(source) and hasattr(source, "__len__") else ""
+        random = callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
+        return self._marked(inner.then(f"{called(source)}{size}{inner.text and f'({inner.text})'}", random=random))
+
+    def _marked(self, shape: Shape) -> Shape:
+        """A shape with this Streamer's own part and seed."""
+        own = self._own
+        if own is None:
+            return shape
+        text = shape.text
+        for index, count in own.shards:
+            text = f"part {index} of {count} of {text}"
+        if own.root is None:
+            return Shape(text, shape.weights, shape.random)
+        seed = digest_of([own.root.prefix, str(own.root.entropy)])
+        return Shape(f"{text} seeded {seed[:8]}", shape.weights, False)
+
+    def _words(self) -> str:
+        return name_of(self.source, self.args, self.kwargs.items())
+
+    # ------------------------------------------------------------------ how it is opened
+    def _is_map(self) -> bool:
+        return self.source.__class__ is FunctionType and self.source in MAPS
+
+    def _open_pass(self, root: Root, epoch: int) -> Node:
+        """The node of a pass of this Streamer by itself."""
+        own = self._own
+        if own is None or own.binding is None:
+            return open_node(self, Key(root, (epoch,)), ())
+        return open_node(self, own.binding.key.below(epoch, own.binding.number), ())
+
+    def _activate(self, key: Key, number: int, index: int, shards: Shards) -> Node:
+        """The node of an activation as a member of a mux.
+
+        The first lines are a shortcut for what most members of large pools are: a plain function that wants nothing
+        injected.  They give what the last line would give, at a third of its time.
+        """
+        source = self.source
+        if (
+            self.__class__ is Streamer
+            and self._own is None
+            and self._kwargs is None
+            and not shards
+            and source.__class__ is FunctionType
+            and is_plain(source)
+            and source not in MAPS
+        ):
+            for arg in self.args:
+                if isinstance(arg, Streamer):
+                    break
+            else:
+                made = source(*self.args)
+                if made.__class__ is GeneratorType:
+                    return Leaf(self, key, shards, made)  # a plain function never looks at its key
+                if not isinstance(made, Streamer):
+                    return Leaf(self, key, shards, iterated(source, made))
+        return open_node(self, key.below(number, index), shards)
+
+    def _start(
+        self, key: Key, shards: Shards, done: int, opened: list[Any]
+    ) -> tuple[Iterator[Any], tuple[int, int]]:
+        """Call the source for an activation at `key`; passes over bound Streamers are noted in `opened`."""
+        first = len(self.args)
+        args = tuple([_bound(arg, key, place, opened) for place, arg in enumerate(self.args)])
+        kwargs = {
+            name: _bound(arg, key, place, opened) for place, (name, arg) in enumerate(self.kwargs.items(), first)
+        }
+        last = first + len(kwargs)
+        return start(self.source, args, kwargs, key, shards, done, lambda made: _bound(made, key, last, opened))
+
+    # ------------------------------------------------------------------ pickling
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        slots = {name: getattr(self, name) for name in Streamer.__slots__}
+        slots["_active"] = 0
+        if isinstance(self.source, FunctionType):
+            slots["source"] = _Undecorated.of(self.source)
+        return getattr(self, "__dict__", {}), slots
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        for part in state:
+            for name, value in part.items():
+                setattr(self, name, value.function() if isinstance(value, _Undecorated) else value)
+
+    def __copy__(self: S) -> S:
+        twin = object.__new__(type(self))
+        for part in (getattr(self, "__dict__", {}), {name: getattr(self, name) for name in Streamer.__slots__}):
+            for name, value in part.items():
+                setattr(twin, name, value)
+        return twin
+
+
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+#: Streams opened by ``with streamer``, innermost last, by the identity of the Streamer (which is alive meanwhile).
+_entered: dict[int, list[Stream]] = {}
+
+
+def _checked_source(source: Any) -> Any:
+    if inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source):
+        _refuse_async(source)
+    if not callable(source) and not isinstance(source, Iterable) and not hasattr(type(source), "__getitem__"):
+        raise ParameterError(
+            f"`source` must be a function that returns an iterator, or an iterable, got {short(source)}"
+        )
+    return OneShot(source) if isinstance(source, Iterator) else source
+
+
+def _refuse_async(source: Any) -> None:
+    raise ParameterError(f"`source` must be a plain function, got the async function {called(source)}")
+
+
+def _bound(arg: Any, key: Key, number: int, opened: list[Any]) -> Any:
+    return arg._bind(key, number, opened) if isinstance(arg, Streamer) else arg
+
+
+def open_node(spec: Streamer, key: Key, shards: Shards) -> Node:
+    """The live node of a Streamer at an address; its own seed and part come first."""
+    own = spec._own
+    if own is not None:
+        if own.root is not None:
+            key = Key(own.root, key.path)
+        shards = own.shards + shards
+    return spec._node(key, shards)
+
+
+class _Undecorated:
+    """Stands in a pickle for a function whose module holds it decorated (by `streamable`, say)."""
+
+    def __init__(self, public: Any) -> None:
+        self.public = public
+
+    def function(self) -> Any:
+        return self.public.__wrapped__
+
+    @classmethod
+    def of(cls, function: Any) -> Any:
+        try:
+            public = functools.reduce(
+                getattr, function.__qualname__.split("."), importlib.import_module(function.__module__)
+            )
+        except (AttributeError, ImportError, TypeError, ValueError):
+            return function
+        return cls(public) if getattr(public, "__wrapped__", None) is function else function
+
+
+def streamable(function: Callable[..., Any]) -> Callable[..., Streamer]:
+    """Decorate a generator function: calling it gives a Streamer.
+
+    >>> @streamable
+    ... def count(n):
+    ...     yield from range(n)
+    >>> list(count(3))
+    [0, 1, 2]
+    """
+
+    @functools.wraps(function)
+    def describe(*args: Any, **kwargs: Any) -> Streamer:
+        return Streamer(function, *args, **kwargs)
+
+    return describe
+
+
+class StreamerList(Sequence[Streamer]):
+    """A lazy list of Streamers of one function over sequences of arguments; nothing is built before it is asked for.
+
+    Parameters
+    ----------
+    fn : callable or iterable
+        The source of each Streamer.
+    *sequences : sequences of one length
+        Item i of each is an argument of Streamer i.
+    **kwargs
+        Keyword arguments of every Streamer.
+
+    Raises
+    ------
+    ParameterError
+        If there are no sequences, or if their lengths differ.
+
+    Examples
+    --------
+    >>> members = StreamerList(range, [3, 4, 5])
+    >>> len(members), list(members[-1]), len(members[1:])
+    (3, [0, 1, 2, 3, 4], 2)
+    """
+
+    __slots__ = ("_kwargs", "_length", "_sequences", "fn")
+
+    def __init__(self, fn: Any, /, *sequences: Sequence[Any], **kwargs: Any) -> None:
+        require(sequences, "sequences", "at least one sequence of arguments", sequences)
+        try:
+            lengths = [len(sequence) for sequence in sequences]
+        except TypeError:
+            raise ParameterError("`sequences` must have a length each, such as lists or arrays") from None
+        require(len(set(lengths)) == 1, "sequences", "of one length", lengths)
+        Streamer(fn)
+        self.fn, self._sequences, self._kwargs, self._length = fn, sequences, kwargs, lengths[0]
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Streamer: ...
+    @overload
+    def __getitem__(self, index: slice) -> StreamerList: ...
+    def __getitem__(self, index: int | slice) -> Streamer | StreamerList:
+        if isinstance(index, slice):
+            return StreamerList(self.fn, *(sequence[index] for sequence in self._sequences), **self._kwargs)
+        if not -self._length <= index < self._length:
+            raise IndexError(f"index {index} is out of range for {self._length} streamers")
+        place = index % self._length
+        return Streamer(self.fn, *[sequence[place] for sequence in self._sequences], **self._kwargs)
+
+    def __repr__(self) -> str:
+        return f"StreamerList({called(self.fn)}, {self._length} members)"
+
+    def _shape(self) -> Shape:
+        """The shape of every member, told once."""
+        if not self._length:
+            return Shape("", "", False)
+        first = self[0]._shape()
+        return first.then(f"{self._length} x {first.text}")

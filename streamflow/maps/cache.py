@@ -1,0 +1,84 @@
+"""`cache`: give items several times before they are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..core import stream_map
+from ..exceptions import ParameterError, require
+from ..seeding import MAP, Key, Root, generator
+
+__all__ = ["cache"]
+
+
+def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
+    whole = isinstance(n_cache, (int, np.integer)) and not isinstance(n_cache, (bool, np.bool_))
+    require(whole and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
+    number = isinstance(prob, (int, float, np.number)) and not isinstance(prob, (bool, np.bool_))
+    require(number and 0 < prob <= 1, "prob", "above 0 and at most 1", prob)
+    if not isinstance(random_state, (type(None), int, np.integer, np.random.SeedSequence)):
+        require(
+            isinstance(random_state, (np.random.Generator, np.random.RandomState)),
+            "random_state",
+            "None, an integer, a SeedSequence, a Generator or a RandomState",
+            random_state,
+        )
+    if isinstance(random_state, (bool, np.bool_)):
+        raise ParameterError(f"`random_state` must not be a bool, got {random_state!r}")
+
+
+@stream_map(_check, replayed=True)
+def cache(stream: Iterator[Any], n_cache: int, prob: float = 0.5, random_state: Any = None) -> Generator[Any, None, None]:
+    """Keep `n_cache` items and give them several times.
+
+    The first `n_cache` items pass in order.  Then, for each output, one of the items kept is chosen uniformly; with
+    probability `prob` it is replaced by a new one first.  So an item is given 1 / `prob` times on average.  The map
+    ends when a new item is wanted and there is none.
+
+    Parameters
+    ----------
+    stream : iterable
+    n_cache : int
+        Number of items kept, at least 1.
+    prob : float
+        Above 0 and at most 1, which means that nothing is given twice.
+    random_state : None, int, SeedSequence, Generator or RandomState
+
+    Yields
+    ------
+    items, by reference: do not change them in place
+
+    Notes
+    -----
+    An item may be kept for any length of time, so in a tree this map is resumed by running it again from the start of
+    its activation.
+
+    Examples
+    --------
+    >>> repeated = list(cache(range(1000), 10, prob=0.25, random_state=0))
+    >>> repeated[:10], 3000 < len(repeated) < 5000
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], True)
+    """
+    rng = random_state
+    if not isinstance(rng, np.random.Generator):
+        rng = generator(Key(Root(random_state), (0,)), MAP)
+    kept: list[Any] = []
+    for item in stream:
+        kept.append(item)
+        yield item
+        if len(kept) == n_cache:
+            break
+    else:
+        return
+    del item
+    while True:
+        place = int(rng.random() * n_cache)
+        if rng.random() < prob:
+            try:
+                kept[place] = next(stream)
+            except StopIteration:
+                return
+        yield kept[place]

@@ -1,0 +1,111 @@
+"""Columns of dicts: `tuples` and `keras_tuples`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+from ..core import stream_map
+from ..core.describe import short
+from ..exceptions import DataError, ParameterError, require
+
+__all__ = ["keras_tuples", "tuples"]
+
+
+def _column(item: Any, key: Any) -> Any:
+    try:
+        return item[key]
+    except KeyError as error:
+        error.add_note(f"an item has no key {key!r}; it has {list(item)[:20]}")
+        raise
+    except (TypeError, IndexError):
+        raise DataError(f"items must be dicts, got {short(item)}") from None
+
+
+def _check_keys(*keys: Any) -> None:
+    require(keys, "keys", "at least one key", keys)
+    for key in keys:
+        try:
+            hash(key)
+        except TypeError:
+            raise ParameterError(f"`keys` must be keys of a dict, got {short(key)}") from None
+
+
+@stream_map(_check_keys)
+def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None, None]:
+    """Dicts to tuples of some of their values.
+
+    Parameters
+    ----------
+    stream : iterable of dicts
+    *keys
+        Which values, in this order; at least one.
+
+    Yields
+    ------
+    tuple
+
+    Raises
+    ------
+    DataError
+        If an item is not a dict.
+    KeyError
+        If it lacks a key.
+
+    Examples
+    --------
+    >>> list(tuples([{"x": 1, "y": 2, "z": 3}], "z", "x"))
+    [(3, 1)]
+    """
+    for item in stream:
+        yield tuple([_column(item, key) for key in keys])
+
+
+def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
+    for name, side in (("inputs", inputs), ("outputs", outputs)):
+        if not isinstance(side, str) and isinstance(side, Iterable):
+            require(not isinstance(side, Iterator), name, "a key or a list of keys", side)
+            _check_keys(*side) if side else None
+    require(inputs or outputs, "inputs", "given, unless `outputs` is", inputs)
+
+
+def _side(keys: Any) -> Callable[[Any], Any]:
+    """One side of a training pair: an array, a list of arrays, or nothing."""
+    if not keys:
+        return lambda item: None
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        return lambda item: _column(item, keys)
+    names = list(keys)
+    return lambda item: [_column(item, name) for name in names]
+
+
+@stream_map(_check_sides)
+def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Generator[Any, None, None]:
+    """Dicts to the pairs (inputs, outputs) that Keras trains on.
+
+    Parameters
+    ----------
+    stream : iterable of dicts
+    inputs, outputs : str, sequence of str, or None
+        A key gives the array itself, a sequence a list of arrays, None gives None.  At least one of the two.
+
+    Yields
+    ------
+    tuple
+        (inputs, outputs)
+
+    Raises
+    ------
+    DataError
+        If an item is not a dict.
+    KeyError
+        If it lacks a key.
+
+    Examples
+    --------
+    >>> next(keras_tuples([{"x": 1, "y": 2, "z": 3}], ["x", "z"], "y"))
+    ([1, 3], 2)
+    """
+    left, right = _side(inputs), _side(outputs)
+    for item in stream:
+        yield left(item), right(item)

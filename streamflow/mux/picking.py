@@ -1,0 +1,236 @@
+"""Picking slots at random, in proportion to weights, from keyed numbers.
+
+Each pick takes one uniform number from a bit generator that nothing else uses, so the position in it is the number of
+picks.  A law maps numbers to slots; when a weight changes, the numbers that have been drawn and not used are mapped
+again by the new law.  Therefore the length of the blocks has no influence on what comes.
+
+A member that gave nothing is put aside (`empty`): with pruning until no other is left, else until an item has come.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.node import Node, Turn
+from ..core.source import Shards
+from ..seeding import PICKS, Key, bit_generator
+from .pool import Pool
+from .slots import FIRST, LAST, SlotNode
+
+__all__ = ["PickNode", "law_of", "uniform_law"]
+
+Law = Callable[[NDArray[np.float64]], NDArray[np.intp]]
+
+
+def uniform_law(n: int) -> Law:
+    """The law that maps uniform numbers to range(n), all alike."""
+    return lambda u: (u * n).astype(np.intp)
+
+
+def law_of(weights: NDArray[np.float64], table: bool = False) -> Law:
+    """The law that maps uniform numbers to indexes in proportion to weights.
+
+    With `table` it finds its place through a table of 4 n cells: the same indexes, faster for many numbers, but dear
+    to make.
+
+    >>> law_of(np.array([1.0, 0.0, 3.0]))(np.array([0.0, 0.24, 0.25, 0.99])).tolist()
+    [0, 0, 2, 2]
+    """
+    n = len(weights)
+    if weights[0] > 0 and (weights == weights[0]).all():
+        return uniform_law(n)
+    sums = np.cumsum(weights)
+    total = sums[-1]
+    last = int(np.flatnonzero(weights)[-1])
+    sums[last:] = np.inf  # a product that rounds up to the total is still the last one's
+    if not table:
+        return lambda u: sums.searchsorted(u * total, side="right")
+    cells = 4 * n
+    start = sums.searchsorted(np.arange(cells) / cells * total, side="right")
+
+    def through_table(u: NDArray[np.float64]) -> NDArray[np.intp]:
+        index = start[(u * cells).astype(np.intp)]
+        wanted = u * total
+        while (low := sums[index] <= wanted).any():
+            index += low
+        return index
+
+    return through_table
+
+
+class PickNode(SlotNode):
+    """Slots picked in proportion to the weights of the members in them, or uniformly.
+
+    Parameters
+    ----------
+    weights : (n_streams,) array or None
+        The members' weights for picks; None picks slots uniformly.
+    prune : bool
+        Whether members that gave nothing are put aside until no other is left.
+    part : int
+        The number of this part, where parts share a key and must not share their picks.
+    """
+
+    def __init__(
+        self, pool: Pool, key: Key, shards: Shards, weights: NDArray[np.float64] | None, prune: bool, part: int = 0
+    ) -> None:
+        super().__init__(pool, key, shards)
+        self._pick_weights, self._prune, self._part = weights, prune, part
+        self._rng: np.random.Generator | None = None
+        self._size, self._table = FIRST, False
+        self._dead: dict[int, float] = {}  # dead slots that the law still knows, with their weights
+        self._aside: set[int] = set()
+        self._empty: set[int] = set()  # members found empty since the last item
+        self._empty_at = -1
+
+    # ------------------------------------------------------------------ what a kind of mux says
+    @abstractmethod
+    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+        """A turn for a dead slot, of a member that is not barred."""
+
+    # ------------------------------------------------------------------ picks
+    def _begin_picks(self) -> None:
+        """Weigh the slots as they are filled."""
+        self._weights = np.array([0.0 if turn is None else self._weight(turn.index) for turn in self.turns])
+        for slot, weight in self._dead.items():
+            self._weights[slot] = weight
+        self._law: Law | None = None
+        self._from = -1
+
+    def _weight(self, index: int) -> float:
+        return 1.0 if self._pick_weights is None else float(self._pick_weights[index])
+
+    def _plan(self) -> NDArray[np.intp] | None:
+        if not self.live:
+            self._refill()
+            if not self.live:
+                return None
+        if self._rng is None:
+            self._rng = self._picks()
+            self._numbers, self._from = np.empty(0), self.asked
+        used = self.asked - self._from
+        if used:
+            self._size = min(LAST, max(FIRST, 2 * used))
+            self._numbers, self._from = self._numbers[used:], self.asked
+        if not len(self._numbers):
+            self._numbers = self._rng.random(self._size)
+        if self._table != (self._size == LAST):  # a table pays where weights stay for long
+            self._table, self._law = not self._table, None
+        if self._law is None:
+            self._law = law_of(self._weights, self._table)
+        return self._law(self._numbers[: self._size])
+
+    def _picks(self) -> np.random.Generator:
+        bits = bit_generator(self.key, PICKS)
+        if self._part:
+            bits = bits.jumped(self._part)
+        bits.advance(self.asked)
+        return np.random.Generator(bits)
+
+    def _refill(self) -> None:
+        """Every slot is dead: try those members again that have not been found empty since the last item."""
+        barred = self._just_empty()
+        self._aside &= barred
+        for slot in range(len(self.turns)):
+            turn = self._revive(slot, barred)
+            if turn is not None:
+                self._enter(slot, turn)
+
+    def _missed(self, slot: int) -> None:
+        super()._missed(slot)
+        if not self._prune and self.turns[slot] is None:
+            turn = self._revive(slot, self._just_empty())
+            if turn is not None:
+                self._enter(slot, turn)
+
+    def _weigh(self, slot: int, index: int) -> None:
+        """A slot has another member: its weight counts from the next pick on."""
+        weight = self._weight(index)
+        if self._weights[slot] != weight:
+            self._weights[slot] = weight
+            self._drop_dead()
+
+    def _drop_dead(self) -> None:
+        if self._prune:  # else a dead slot is asked, and tried again, as often as a live one
+            self._weights[list(self._dead)] = 0.0
+            self._dead.clear()
+        self._law = None
+        self._cut()
+
+    def _renew(self, slot: int, old: Turn | Node) -> Node | None:
+        if not old.given():
+            self._put_aside(old.index)
+        node = super()._renew(slot, old)
+        if node is None:
+            self._dead[slot] = float(self._weights[slot])
+        elif self._pick_weights is not None:
+            self._weigh(slot, node.index)
+        return node
+
+    def _enter(self, slot: int, turn: Turn) -> None:
+        super()._enter(slot, turn)
+        self._dead.pop(slot, None)
+        self._weights[slot] = self._weight(turn.index)
+        self._law = None
+
+    # ------------------------------------------------------------------ members that give nothing
+    def _put_aside(self, index: int) -> None:
+        now = self.given()
+        if self._empty_at != now:
+            self._empty, self._empty_at = set(), now
+        self._empty.add(index)
+        if self._prune:
+            self._aside.add(index)
+
+    def _put_aside_now(self) -> set[int]:
+        """The members that must not be drawn in answering the present ask."""
+        if self._prune:
+            return self._aside
+        return self._empty if self._empty_at == self.given() else set()
+
+    def _just_empty(self) -> set[int]:
+        """Between two asks: the members found empty since the last item."""
+        return self._empty if self._empty_at == self.given() + 1 else set()
+
+    # ------------------------------------------------------------------ state
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            "dead": [[slot, weight] for slot, weight in self._dead.items()],
+            "aside": packed(self._aside),
+            "empty": sorted(self._empty),
+            "empty_at": self._empty_at,
+        }
+
+    def _restore_own(self, state: dict[str, Any]) -> None:
+        self._dead = {slot: weight for slot, weight in state["dead"]}
+        self._aside = unpacked(state["aside"])
+        self._empty, self._empty_at = set(state["empty"]), state["empty_at"]
+        self._begin_picks()
+
+
+def packed(numbers: set[int]) -> str:
+    """A set of numbers as a compressed bit set, in letters.
+
+    >>> sorted(unpacked(packed({3, 1_000_000})))
+    [3, 1000000]
+    """
+    if not numbers:
+        return ""
+    bits = np.zeros(max(numbers) + 1, bool)
+    bits[list(numbers)] = True
+    return base64.b85encode(zlib.compress(np.packbits(bits).tobytes())).decode()
+
+
+def unpacked(text: str) -> set[int]:
+    """The set that was `packed`."""
+    if not text:
+        return set()
+    bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8))
+    return set(np.flatnonzero(bits).tolist())

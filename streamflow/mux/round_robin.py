@@ -1,0 +1,123 @@
+"""RoundRobinMux: the members in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.node import Node, Turn
+from ..core.source import Shards
+from ..seeding import ORDER, Key, order
+from .base import BaseMux
+from .pool import checked_mode, dealt
+from .slots import FIRST, LAST, SlotNode
+
+__all__ = ["RoundRobinMux"]
+
+MODES = ("exhaustive", "cycle", "permuted_cycle")
+
+
+class RoundRobinMux(BaseMux):
+    """One item from each member in turn; members that have ended are passed over.
+
+    Parameters
+    ----------
+    streamers : sequence or mapping of Streamers
+        The members; all are open at once.
+    mode : {'exhaustive', 'cycle', 'permuted_cycle'}
+        ``exhaustive``: ends when all members have ended.  ``cycle``: then starts all of them again, until a round
+        gives nothing.  ``permuted_cycle``: as ``cycle``, in a new order after each restart.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        For ``permuted_cycle``.
+
+    Notes
+    -----
+    Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts); the other modes
+    shard each member.
+
+    Examples
+    --------
+    >>> "".join(RoundRobinMux(["abc", "d", "ef"]))
+    'adebfc'
+    >>> "".join(RoundRobinMux(["abc", "d", "ef"], mode="cycle")(max_iter=9))
+    'adebfcade'
+    """
+
+    def __init__(self, streamers: Any, mode: str = "exhaustive", random_state: Any = None) -> None:
+        super().__init__(streamers, random_state)
+        checked_mode("mode", mode, MODES)
+        self.mode = mode
+
+    def _settings(self, before: str = "") -> str:
+        return f"{before}{self.mode}"
+
+    def _draws(self) -> bool:
+        return self.mode == "permuted_cycle"
+
+    def _node(self, key: Key, shards: Shards) -> Node:
+        return _RoundRobinNode(self, key, shards)
+
+
+class _RoundRobinNode(SlotNode):
+    """`_order` holds the slots that are asked in turn, `_at` the place in it after `_from` asks."""
+
+    def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
+        members: range | list[int] = range(len(mux._pool))
+        if mux.mode == "exhaustive":
+            first, step, _, shards = dealt(len(members), shards)
+            members = members[first::step]
+        super().__init__(mux._pool, key, shards)
+        self._mode, self._members = mux.mode, members
+        self._round, self._given_before = 0, 0
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        n = len(self._members)
+        self._fill(Turn(index, self._round) for index in self._members)
+        self._order: NDArray[np.intp] = np.arange(n)
+        if self._mode == "permuted_cycle" and self._round:
+            place = order(n, self.key, ORDER, self._round)
+            self._order = np.array([place(position) for position in range(n)], np.intp)
+        self._at, self._from, self._size = 0, self.asked, FIRST
+
+    def _plan(self) -> NDArray[np.intp] | None:
+        if not self.live:
+            if self._mode == "exhaustive" or self.given() == self._given_before:
+                return None
+            self._round += 1
+            self._given_before = self.given()
+            self._begin_round()
+        else:
+            self._at = self._place()
+        self._from = self.asked
+        size, self._size = self._size, min(LAST, 2 * self._size)
+        return self._order[(self._at + np.arange(size)) % len(self._order)]
+
+    def _place(self) -> int:
+        """The place in the order that is asked next."""
+        return (self._at + self.asked + self._inside() - self._from) % max(1, len(self._order))
+
+    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
+        return None
+
+    def _drop_dead(self) -> None:
+        place = self._place()
+        turned = np.roll(self._order, -place)
+        self._order = turned[[self.turns[slot] is not None for slot in turned]]
+        self._cut()
+        self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
+
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            "round": self._round,
+            "given_before": self._given_before,
+            "order": self._order.tolist(),
+            "at": self._place(),
+        }
+
+    def _restore_own(self, state: dict[str, Any]) -> None:
+        self._round, self._given_before = state["round"], state["given_before"]
+        self._order, self._at = np.array(state["order"], np.intp), state["at"]
+        self._from = state["asked"]

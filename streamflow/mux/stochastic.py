@@ -1,0 +1,325 @@
+"""StochasticMux: a bounded number of members open at a time, drawn and replaced at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.node import Node, Turn
+from ..core.source import Shards, merged
+from ..exceptions import require
+from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, generator, order
+from .base import BaseMux
+from .caps import DISTS, CapLaw, cap_law
+from .picking import PickNode, law_of, uniform_law
+from .pool import checked_mode, checked_weights, dealt
+from .shuffled import BoundNode
+
+__all__ = ["StochasticMux"]
+
+MODES = ("with_replacement", "single_active", "exhaustive")
+_TRIES = 8  #: draws that may hit a barred member before the others' law is made
+
+
+class StochasticMux(BaseMux):
+    """Keep `n_active` members open, take each item from one of them, and replace a member after about `rate` items.
+
+    Parameters
+    ----------
+    streamers : sequence or mapping of Streamers
+        The members.  Only `n_active` of them are open at any moment.
+    n_active : int or None
+        Number of members open at a time; None: all of them, each in a slot of its own.
+    rate : float or None
+        Mean number of items of an activation, at least 1.  None: an activation ends with its member.
+    weights : (n_streams,) numbers, or a mapping by name, optional
+        Shares of the items.  They need not sum to 1; a member of weight 0 is never opened.
+    mode : {'with_replacement', 'single_active', 'exhaustive'}
+        ``with_replacement``: any member may enter a slot at any time, even one that is active in another.
+        ``single_active``: a member holds at most one slot.  ``exhaustive``: each member is activated exactly once, in
+        random order, then the stream ends.
+    prune_empty_streams : bool
+        True: a member that gave nothing is put aside until no other is left.  False: it stays in the draw.
+    dist : {'binomial', 'constant', 'poisson'}
+        How the number of items of an activation is distributed about `rate`.
+    random_state : None, int, SeedSequence, Generator or RandomState
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is not as said, or if `n_active` is above the number of members where a member may hold only one
+        slot.
+
+    Notes
+    -----
+    Shares of the items equal the weights
+
+    * ``with_replacement`` with a rate: for each single item, the very first included, as long as members do not run
+      dry.  Members enter slots in proportion to the weights, and slots are picked uniformly.
+    * ``single_active`` with a rate: in the long run.  With m_i = rate * n_streams * weights[i], members enter in
+      proportion to min(1, m_i), stay for max(1, m_i) items on average, and slots are picked by weight.
+    * all active (``n_active=None``, or n_active equal to the number of members and ``rate=None``): for each item.
+
+    With ``rate=None`` members are drawn by weight and slots are picked by weight, so members that end are seen in
+    proportion to weight times length.  In ``exhaustive`` weights act on the picks only, and a rate caps the one
+    activation that each member has.
+
+    Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts).  The other modes
+    give each part the whole pool, choices of its own and n_active / count slots; all active, each member is sharded.
+
+    Examples
+    --------
+    >>> from streamflow import Streamer
+    >>> def read(name):
+    ...     for place in range(100):
+    ...         yield name, place
+    >>> files = [Streamer(read, f"part-{i}") for i in range(300)]
+    >>> mux = StochasticMux(files, n_active=8, rate=4, random_state=0)
+    >>> len({name for name, _ in mux(max_iter=1000)}) > 100
+    True
+    """
+
+    def __init__(
+        self,
+        streamers: Any,
+        n_active: int | None,
+        rate: float | None,
+        weights: Any = None,
+        mode: str = "with_replacement",
+        prune_empty_streams: bool = True,
+        dist: str = "binomial",
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(streamers, random_state)
+        checked_mode("mode", mode, MODES)
+        checked_mode("dist", dist, DISTS)
+        self.n_active = _checked_n_active(n_active, mode, self.n_streams)
+        self.rate = _checked_rate(rate)
+        self.mode, self.dist, self.prune_empty_streams = mode, dist, bool(prune_empty_streams)
+        self._weights = checked_weights(weights, self._pool)
+        all_active = n_active is None or (rate is None and n_active == self.n_streams)
+        self._bound = all_active and mode != "exhaustive"
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        """The weights, summing to 1; None for equal ones."""
+        return None if self._weights is None else self._weights.copy()
+
+    def _settings(self, before: str = "") -> str:
+        pruned = "" if self.prune_empty_streams else ", not pruned"
+        return f"{before}n_active={self.n_active}, rate={self.rate}, {self.mode}, {self.dist}{pruned}"
+
+    def _weights_told(self) -> NDArray[Any] | None:
+        return self._weights
+
+    def _check_shards(self, shards: Shards) -> None:
+        if self.mode != "exhaustive" and not self._bound:
+            slots = _slots_of(self.n_active or self.n_streams, shards)
+            require(slots, "count", f"at most n_active ({self.n_active})", shards[-1][1], "raise n_active")
+
+    def _cap(self) -> CapLaw | None:
+        return None if self.rate is None else cap_law(self.dist, self.rate, self.n_active or self.n_streams)
+
+    def _node(self, key: Key, shards: Shards) -> Node:
+        if self._bound:
+            return BoundNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap())
+        if self.mode == "exhaustive":
+            return _ExhaustiveNode(self, key, shards)
+        for index, count in shards:
+            if count > 1:
+                key = key.below(count, index)
+        slots = _slots_of(self.n_active or self.n_streams, shards)
+        require(slots, "count", f"at most n_active ({self.n_active})", shards, "raise n_active")
+        return _DrawnNode(self, key, slots)
+
+
+def _slots_of(n_active: int, shards: Shards) -> int:
+    """The slots of a part; 0 if there are fewer than parts."""
+    for index, count in shards:
+        n_active = n_active // count + (index < n_active % count) if n_active >= count else 0
+    return n_active
+
+
+def _checked_n_active(n_active: Any, mode: str, n_streams: int) -> int | None:
+    if n_active is None:
+        return None
+    whole = isinstance(n_active, (int, np.integer)) and not isinstance(n_active, (bool, np.bool_))
+    require(whole and n_active >= 1, "n_active", "None or an integer from 1 on", n_active)
+    if mode != "with_replacement":
+        rule = f"at most the number of streamers ({n_streams}) in mode {mode!r}"
+        require(n_active <= n_streams, "n_active", rule, n_active, "n_active=None keeps all of them active")
+    return int(n_active)
+
+
+def _checked_rate(rate: Any) -> float | None:
+    if rate is None:
+        return None
+    try:
+        number = float("nan") if isinstance(rate, (bool, np.bool_, str, bytes)) else float(rate)
+    except (TypeError, ValueError):
+        number = float("nan")
+    require(1 <= number < float("inf"), "rate", "None or a number from 1 on", rate)
+    return number
+
+
+class _ExhaustiveNode(PickNode):
+    """Each member once, in a keyed order of the whole tree, of which a part takes its positions."""
+
+    def __init__(self, mux: StochasticMux, key: Key, shards: Shards) -> None:
+        weights = mux._weights
+        self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights).tolist()
+        size = len(mux._pool) if self._candidates is None else len(self._candidates)
+        self._place = order(size, key, ORDER)
+        self._first, self._step, left, below = dealt(size, shards)
+        self._left, self._taken = left or 0, 0
+        super().__init__(mux._pool, key, below, weights, prune=True, part=merged(shards)[0])
+        self._cap = mux._cap()
+        slots = self._left if mux.n_active is None else min(self._left, _at_least_one(mux.n_active, shards))
+        self._fill([self._take() for _ in range(slots)])
+        self._begin_picks()
+
+    def _take(self) -> Turn | None:
+        if self._taken == self._left:
+            return None
+        index = self._place(self._first + self._step * self._taken)
+        self._taken += 1
+        if self._candidates is not None:
+            index = self._candidates[index]
+        cap = self._cap
+        return Turn(index, 0, cap and cap(generator(self.key.below(0, index), CAPS).random()))
+
+    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
+        return self._take()
+
+    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+        return None
+
+    def _own_state(self) -> dict[str, Any]:
+        return {**super()._own_state(), "taken": self._taken}
+
+    def _restore_own(self, state: dict[str, Any]) -> None:
+        self._taken = state["taken"]
+        super()._restore_own(state)
+
+
+def _at_least_one(n_active: int, shards: Shards) -> int:
+    for index, count in shards:
+        n_active = max(1, n_active // count + (index < n_active % count))
+    return n_active
+
+
+class _DrawnNode(PickNode):
+    """Members drawn from the pool as long as anything comes: with_replacement and single_active."""
+
+    def __init__(self, mux: StochasticMux, key: Key, slots: int) -> None:
+        self._single = mux.mode == "single_active"
+        weights = mux._weights
+        # With a rate, shares come from the activations, and any slot is as good as another (with_replacement).
+        picks = weights if self._single or mux.rate is None else None
+        super().__init__(mux._pool, key, (), picks, mux.prune_empty_streams)
+        self._read_laws(mux)
+        self._draw_from(0, 0, 0)
+        self._active: set[int] = set()
+        self._fill(self._first_turns(slots, distinct=self._single or mux.rate is None))
+        self._begin_picks()
+
+    # ------------------------------------------------------------------ laws
+    def _read_laws(self, mux: StochasticMux) -> None:
+        """How members are drawn, and how long each stays."""
+        n, weights, rate = len(mux._pool), mux._weights, mux.rate
+        self._caps: CapLaw | None = mux._cap()
+        self._draw_weights = weights
+        self._means: NDArray[np.float64] | None = None
+        if self._single and rate is not None and weights is not None:
+            means = rate * n * weights
+            self._draw_weights = np.minimum(1.0, means)
+            self._means = np.maximum(1.0, means)
+        self._dist, self._whole = mux.dist, mux.n_active or n
+
+    def _draw_from(self, drawn: int, redrawn: int, activations: int) -> None:
+        """Take up the draws where so many have been taken."""
+        self._activations = activations
+        law = uniform_law(len(self.pool)) if self._draw_weights is None else law_of(self._draw_weights)
+        self._pool_draws = Draws(law, self.key, POOL, drawn)
+        self._draw: Callable[[], int] = self._pool_draws.next
+        self._redraws = Draws(lambda u: u, self.key, REDRAWS, redrawn)
+        self._next_cap = self._cap_draws(activations)
+
+    def _cap_draws(self, activations: int) -> Callable[[], Any]:
+        """A function that gives the next activation's cap, or its random number where members have caps of their own."""
+        cap = self._caps
+        if cap is None:
+            return repeat(None).__next__
+        if self._means is not None:
+            return Draws(lambda u: u, self.key, CAPS, activations).next
+        if cap.certain:
+            return repeat(cap(0.0)).__next__
+        return Draws(cap.many, self.key, CAPS, activations).next
+
+    # ------------------------------------------------------------------ activations
+    def _first_turns(self, slots: int, distinct: bool) -> list[Turn | None]:
+        turns: list[Turn | None] = []
+        taken: set[int] = set()
+        for _ in range(slots):
+            index = self._member(taken if distinct else set())
+            if index is None and not self._single:  # more slots than members
+                taken.clear()
+                index = self._member(taken)
+            if index is not None:
+                taken.add(index)
+            turns.append(None if index is None else self._turn(index))
+        return turns
+
+    def _turn(self, index: int) -> Turn:
+        number = self._activations
+        self._activations = number + 1
+        if self._single:
+            self._active.add(index)
+        cap = self._next_cap()
+        if self._means is not None:
+            cap = cap_law(self._dist, float(self._means[index]), self._whole)(cap)
+        return Turn(index, number, cap)
+
+    def _member(self, barred: set[int]) -> int | None:
+        """A member drawn by the law among those not barred, None if there is none."""
+        if not barred:
+            return self._draw()
+        for _ in range(_TRIES):
+            index = self._draw()
+            if index not in barred:
+                return index
+        weights = np.ones(len(self.pool)) if self._draw_weights is None else self._draw_weights.copy()
+        weights[list(barred)] = 0.0
+        if not weights.any():
+            return None
+        return int(law_of(weights)(np.array([self._redraws.next()]))[0])
+
+    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
+        barred = self._put_aside_now()
+        if self._single:
+            self._active.discard(old.index)
+            barred = self._active | barred if barred else self._active
+        index = self._member(barred)
+        return None if index is None else self._turn(index)
+
+    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+        index = self._member(barred | self._active | (self._aside if self._prune else set()))
+        return None if index is None else self._turn(index)
+
+    # ------------------------------------------------------------------ state
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            **super()._own_state(),
+            "drawn": self._pool_draws.taken,
+            "redrawn": self._redraws.taken,
+            "activations": self._activations,
+        }
+
+    def _restore_own(self, state: dict[str, Any]) -> None:
+        self._draw_from(state["drawn"], state["redrawn"], state["activations"])
+        self._active = {turn.index for turn in self.turns if turn is not None} if self._single else set()
+        super()._restore_own(state)

@@ -1,0 +1,193 @@
+"""Where randomness comes from: a tree's root, the keys below it, and what is drawn from a key.
+
+Nothing in streamflow carries a random generator along.  Each random decision has an address in the tree, and what is
+drawn there is a function of that address alone::
+
+    SeedSequence(root, spawn_key=(epoch, *path, purpose))
+
+`path` has one pair per level: (activation, index) at a mux, (pass, argument number) at a Streamer handed to a function.
+So a stream can be resumed by counting what has been taken, a member that is activated again does not repeat itself, and
+parts of a tree that run in different processes agree on every draw without talking to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .exceptions import ParameterError
+
+__all__ = ["CAPS", "LEAF", "MAP", "ORDER", "PICKS", "POOL", "REDRAWS", "Draws", "Key", "Root", "bit_generator", "generator", "order"]
+
+#: Purposes: what the randomness of one address is for.
+LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS = range(7)
+
+_WORD = 1 << 32
+#: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.
+_SORTED_UP_TO = 1 << 16
+
+
+class Root:
+    """The entropy of a tree, or of a member with a seed of its own.
+
+    Parameters
+    ----------
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A Generator or RandomState is read once, here (128 bits).  With None the entropy is drawn from NumPy's global
+        state, once, when it is first needed; a tree that needs none never touches that state.
+    """
+
+    __slots__ = ("_entropy", "prefix")
+
+    def __init__(self, random_state: Any = None) -> None:
+        self.prefix: tuple[int, ...] = ()
+        self._entropy: int | list[int] | None = None
+        if random_state is None:
+            return
+        if isinstance(random_state, np.random.SeedSequence):
+            self.prefix = tuple(int(word) for word in random_state.spawn_key)
+            entropy = random_state.entropy
+            self._entropy = int(entropy) if isinstance(entropy, (int, np.integer)) else [int(e) for e in entropy]  # type: ignore[union-attr]
+        elif isinstance(random_state, np.random.Generator):
+            self._entropy = _join(random_state.integers(_WORD, size=4, dtype=np.uint64))
+        elif isinstance(random_state, np.random.RandomState):
+            self._entropy = _join(random_state.randint(0, _WORD, size=4, dtype=np.uint64))
+        elif isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
+            # SeedSequence takes no negative numbers: they are moved above those of 128 bits.
+            seed = int(random_state)
+            self._entropy = seed if seed >= 0 else (1 << 128) - seed
+        else:
+            raise ParameterError(
+                "`random_state` must be None, an integer, a SeedSequence, a Generator or a RandomState, "
+                f"got {random_state!r}"
+            )
+
+    @property
+    def entropy(self) -> int | list[int]:
+        """The entropy; drawn now if there is none yet."""
+        if self._entropy is None:
+            self._entropy = _join(np.random.randint(0, _WORD, size=4, dtype=np.uint64))
+        return self._entropy
+
+    @property
+    def drawn(self) -> int | list[int] | None:
+        """The entropy, or None where none has been needed yet."""
+        return self._entropy
+
+    def settle(self, entropy: int | list[int] | None) -> None:
+        """Take over the entropy of an earlier pass."""
+        self._entropy = entropy
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.prefix, self._entropy
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.prefix, self._entropy = state
+
+
+def _join(words: NDArray[Any]) -> int:
+    return sum(int(word) << (32 * place) for place, word in enumerate(words))
+
+
+class Key:
+    """An address in a tree: the root that rules here and the path below it, beginning with the epoch."""
+
+    __slots__ = ("path", "root")
+
+    def __init__(self, root: Root, path: tuple[int, ...]) -> None:
+        self.root, self.path = root, path
+
+    def below(self, first: int, second: int) -> Key:
+        """The address one step further down."""
+        return Key(self.root, (*self.path, first, second))
+
+
+def bit_generator(key: Key, *purpose: int) -> np.random.PCG64:
+    """The bit generator of a purpose at an address."""
+    words = (*key.root.prefix, *key.path, *purpose)
+    if max(words) >= _WORD:
+        raise ParameterError(f"epochs and activations must stay below 2**32, got {max(words)}")
+    return np.random.PCG64(np.random.SeedSequence(key.root.entropy, spawn_key=words))
+
+
+def generator(key: Key, *purpose: int) -> np.random.Generator:
+    """The `numpy.random.Generator` of a purpose at an address."""
+    return np.random.Generator(bit_generator(key, *purpose))
+
+
+class Draws:
+    """Endless draws of one purpose, whose whole state is how many have been taken.
+
+    Draw number k comes from block k // SIZE, and each block has a generator of its own.  `next` is a C call.
+
+    Parameters
+    ----------
+    make : function from (SIZE,) uniform doubles in [0, 1) to (SIZE,) draws
+    key : Key
+    purpose : int
+    taken : int
+        How many draws have been taken before.
+    """
+
+    __slots__ = ("_left", "_upto", "key", "make", "next", "purpose")
+    SIZE = 512
+
+    def __init__(
+        self, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, taken: int = 0
+    ) -> None:
+        self.make, self.key, self.purpose = make, key, purpose
+        self._upto, self._left = taken, iter([])
+        self.next: Callable[[], Any] = chain.from_iterable(self._blocks()).__next__
+
+    def _blocks(self) -> Iterator[Iterator[Any]]:
+        while True:
+            block, done = divmod(self._upto, self.SIZE)
+            draws = self.make(generator(self.key, self.purpose, block).random(self.SIZE)).tolist()[done:]
+            self._upto, self._left = self._upto + len(draws), iter(draws)
+            yield self._left
+
+    @property
+    def taken(self) -> int:
+        """How many draws have been taken."""
+        return self._upto - self._left.__length_hint__()  # type: ignore[attr-defined,no-any-return]
+
+
+def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
+    """A keyed random order of range(n): a function from position to number.
+
+    It uses raw 64-bit output only, which NumPy keeps stable from version to version.  Up to 65536 numbers it is a sort
+    of random numbers; above that a Feistel network over the next power of four, walked until it falls below n (Black
+    and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002), which needs no memory.
+
+    >>> place = order(5, Key(Root(0), (0,)), ORDER)
+    >>> sorted(place(position) for position in range(5))
+    [0, 1, 2, 3, 4]
+    """
+    if n <= _SORTED_UP_TO:
+        raw = bit_generator(key, *purpose).random_raw(n)
+        return np.argsort(raw, kind="stable").tolist().__getitem__  # type: ignore[no-any-return]
+    half = ((n - 1).bit_length() + 1) // 2
+    mask = (1 << half) - 1
+    rounds = [int(word) for word in bit_generator(key, *purpose).random_raw(8)]
+
+    def place(position: int) -> int:
+        while True:
+            left, right = position >> half, position & mask
+            for word in rounds:
+                left, right = right, left ^ (_mix(right ^ word) & mask)
+            position = left << half | right
+            if position < n:
+                return position
+
+    return place
+
+
+def _mix(x: int) -> int:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each output bit hangs on each input bit."""
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return x ^ (x >> 31)

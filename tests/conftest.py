@@ -1,0 +1,7 @@
+"""What holds for every test."""
+
+from hypothesis import settings
+
+# No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
+settings.register_profile("streamflow", deadline=None)
+settings.load_profile("streamflow")

@@ -1,0 +1,175 @@
+"""Large pools and small ones held open: nothing is read ahead, everything ends, and what is evicted is closed first."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from streamflow import ChainMux, RoundRobinMux, ShuffledMux, StochasticMux, Streamer, StreamerList
+
+from .members import Ledger, numbered
+
+pytestmark = pytest.mark.timeout(60)
+MODES = ["with_replacement", "single_active", "exhaustive"]
+
+
+class Names:
+    """A million file names; knows which were looked at."""
+
+    def __init__(self, n=10**6):
+        self.n, self.read = n, set()
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.n:
+            raise IndexError(i)
+        self.read.add(i)
+        return i
+
+
+# --- lazy pools -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [
+    *(lambda members, mode=mode: StochasticMux(members, 4, 8, mode=mode, random_state=0) for mode in MODES),
+    lambda members: ShuffledMux(members, random_state=0),
+    ChainMux,
+    lambda members: ChainMux(members, mode="cycle"),
+], ids=[*MODES, "shuffled", "chain", "chain cycle"])  # fmt: skip
+def test_a_mux_over_a_million_arguments_reads_those_it_opens(make):
+    names, opened = Names(), []
+
+    def leaf(i):
+        opened.append(i)
+        yield from numbered(i, 3)
+
+    members = StreamerList(leaf, names)
+    assert len(members) == 10**6
+    mux = make(members)
+    stream = mux.iterate()
+    assert names.read == set()
+    next(stream)
+    assert len(opened) == 1
+    assert opened[0] in names.read
+    assert len(names.read) <= 4, "no more than has a slot"
+    list(islice(stream, 40))
+    assert set(opened) <= names.read
+    assert len(names.read) <= 41 + 4
+
+
+def test_a_part_of_a_million_reads_no_more():
+    names = Names()
+    mux = StochasticMux(StreamerList(numbered, names, [3] * 10**6), 4, 8, mode="exhaustive", random_state=0)
+    next(mux.shard(1, 3).iterate())
+    assert len(names.read) <= 4
+
+
+# --- 30,000 members ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_active", [1, 100, 30_000, None])
+@pytest.mark.parametrize("rate", [None, 4])
+def test_thirty_thousand_members_of_one_item_end(n_active, rate):
+    members = [Streamer(numbered, i, 1) for i in range(30_000)]
+    items = [i for i, _ in StochasticMux(members, n_active, rate, mode="exhaustive", random_state=0)]
+    assert sorted(items) == list(range(30_000))
+    assert items != list(range(30_000))
+
+
+def test_thirty_thousand_weighted_members_of_one_item_end():
+    members = [Streamer(numbered, i, 1) for i in range(30_000)]
+    weights = [1 + i % 10 for i in range(30_000)]
+    items = [i for i, _ in StochasticMux(members, None, None, weights, "exhaustive", random_state=0)]
+    assert sorted(items) == list(range(30_000))
+
+
+def test_thirty_thousand_members_take_turns():
+    members = [Streamer(numbered, i, 1 + (i % 3 == 0)) for i in range(30_000)]
+    items = list(RoundRobinMux(members))
+    assert items == [(i, 0) for i in range(30_000)] + [(i, 1) for i in range(0, 30_000, 3)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("prune", [True, False])
+@pytest.mark.parametrize("rate", [None, 4])
+def test_thirty_thousand_empties_end(mode, prune, rate):
+    ledger = Ledger()
+    mux = StochasticMux(ledger.short_pool([0] * 30_000), 100, rate, None, mode, prune, random_state=0)
+    assert list(mux) == []
+    assert set(ledger.opened) == set(range(30_000)), "all were tried"
+
+
+@pytest.mark.parametrize("make", [
+    lambda members: ShuffledMux(members, random_state=0),
+    lambda members: RoundRobinMux(members, mode="cycle"),
+    lambda members: ChainMux(members, mode="cycle"),
+    lambda members: StochasticMux(members, None, 4, random_state=0),
+], ids=["shuffled", "round robin", "chain", "all active"])  # fmt: skip
+def test_thirty_thousand_empties_end_in_every_mux(make):
+    assert list(make(Ledger().short_pool([0] * 30_000))) == []
+
+
+def test_one_good_member_among_thirty_thousand_is_found():
+    lengths = [0] * 30_000
+    lengths[12_345] = 5
+    mux = StochasticMux(Ledger().short_pool(lengths), 10, 2, random_state=0)
+    assert Counter(mux.iterate(100)) == {12_345: 100}
+
+
+# --- the working set --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rate", [None, 1, 3.5])
+@pytest.mark.parametrize("n_active", [1, 2, 5])
+def test_no_more_members_are_open_than_n_active(mode, rate, n_active):
+    """The ledger counts from inside the members: one that is evicted is closed before the next is opened."""
+    ledger = Ledger()
+    members = ledger.short_pool([1 + i % 4 for i in range(200)])
+    stream = StochasticMux(members, n_active, rate, mode=mode, random_state=0).iterate()
+    taken = sum(1 for _ in islice(stream, 3000))
+    assert taken == 3000 or mode == "exhaustive"
+    assert ledger.most == n_active or rate == 1  # (a spent member may be closed at once)
+    stream.close()
+    assert ledger.open.total() == 0
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_member_that_fails_closes_all_others(fail):
+    ledger = Ledger()
+
+    def broken():
+        yield from range(20)
+        if fail:
+            raise OSError("gone")
+
+    mux = StochasticMux([*ledger.pool(5), Streamer(broken)], None, None, random_state=0)
+    stream = mux.iterate(1000)
+    if fail:
+        with pytest.raises(OSError, match="gone"):
+            list(stream)
+    else:
+        list(stream)
+    assert ledger.most == 5
+    assert ledger.open.total() == 0
+
+
+def test_thirty_thousand_evictions_leave_nothing_open():
+    ledger = Ledger()
+    members = [Streamer(ledger.endless, i) for i in range(1000)]
+    stream = StochasticMux(members, 16, 1, random_state=0).iterate()
+    assert len(list(islice(stream, 30_000))) == 30_000
+    assert ledger.most <= 16
+    assert ledger.open.total() <= 16
+    stream.close()
+    assert ledger.open.total() == 0
+
+
+def test_nested_muxes_hold_the_product():
+    ledger = Ledger()
+    inner = [StochasticMux([Streamer(ledger.endless, (g, i)) for i in range(9)], 3, 2) for g in range(6)]
+    list(StochasticMux(inner, 2, 40, random_state=0).iterate(5000))
+    assert ledger.most == 6
+    assert ledger.open.total() == 0
