@@ -21,7 +21,21 @@ from numpy.typing import NDArray
 
 from .exceptions import ParameterError
 
-__all__ = ["CAPS", "LEAF", "MAP", "ORDER", "PICKS", "POOL", "REDRAWS", "Draws", "Key", "Root", "bit_generator", "generator", "order"]
+__all__ = [
+    "CAPS",
+    "LEAF",
+    "MAP",
+    "ORDER",
+    "PICKS",
+    "POOL",
+    "REDRAWS",
+    "Draws",
+    "Key",
+    "Root",
+    "bit_generator",
+    "generator",
+    "order",
+]
 
 #: Purposes: what the randomness of one address is for.
 LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS = range(7)
@@ -140,7 +154,8 @@ class Draws:
         self, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, taken: int = 0
     ) -> None:
         self.make, self.key, self.purpose = make, key, purpose
-        self._upto, self._left = taken, iter([])
+        self._upto = taken
+        self._left: Any = iter(())
         self.next: Callable[[], Any] = chain.from_iterable(self._blocks()).__next__
 
     def _blocks(self) -> Iterator[Iterator[Any]]:
@@ -153,7 +168,7 @@ class Draws:
     @property
     def taken(self) -> int:
         """How many draws have been taken."""
-        return self._upto - self._left.__length_hint__()  # type: ignore[attr-defined,no-any-return]
+        return self._upto - int(self._left.__length_hint__())
 
 
 def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:

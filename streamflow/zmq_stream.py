@@ -1,1 +1,2 @@
-class ZMQStreamer: pass
+class ZMQStreamer:
+    pass

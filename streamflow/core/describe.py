@@ -105,7 +105,8 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and _same_arrays(a, b)
-    if type(a).__eq__ is object.__eq__:
+    own_equality: Any = type(a).__eq__
+    if own_equality is object.__eq__:
         return True
     try:
         return bool(a == b) or bool(a != a and b != b)

@@ -19,7 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from ..exceptions import StateError
 from ..seeding import MAP, Key, Root, generator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["MAPS", "DerivedNode", "MapNode", "StreamMap", "stream_map"]
 
 P = ParamSpec("P")
+_Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 _FIRST_NOTE = 0.02  #: seconds until the first note
 _SHARE = 50  #: a note is taken when this many times its own cost has gone by
 
@@ -75,7 +76,7 @@ MAPS: dict[Any, StreamMap] = {}
 
 def stream_map(
     check: Callable[..., Any] | None = None, *, replayed: bool = False
-) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], Callable[Concatenate[Any, P], Generator[Any, None, None]]]:
+) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
     """Declare a generator function over an iterator as a map.
 
     Parameters
@@ -103,7 +104,7 @@ def stream_map(
 
     def declare(
         fn: Callable[Concatenate[Iterator[Any], P], Any],
-    ) -> Callable[Concatenate[Any, P], Generator[Any, None, None]]:
+    ) -> _Map[P]:
         @functools.wraps(fn)
         def call(stream: Any, *args: P.args, **kwargs: P.kwargs) -> Generator[Any, None, None]:
             if check is not None:
@@ -111,7 +112,7 @@ def stream_map(
             return _over(fn, stream, args, kwargs)
 
         MAPS[call] = StreamMap(fn, check, replayed)
-        return call
+        return cast("_Map[P]", call)
 
     return declare
 

@@ -52,7 +52,7 @@ class Ticks:
 
     def given(self) -> int:
         """How many items have been given."""
-        return _MANY - self._left.__length_hint__()  # type: ignore[attr-defined,no-any-return]
+        return _MANY - self._left.__length_hint__()
 
 
 class Turn:
@@ -112,27 +112,29 @@ class Leaf(Node):
 
     def __init__(self, spec: Streamer, key: Key, shards: Shards, made: Any = None) -> None:
         self.spec, self.key, self.shards = spec, key, shards
+        self._bound: list[Any] | None = None
         if made is None:
             made = self._start(0)
         else:
-            self._source, self._bound = made, None
+            self._source = made
         # The counter is `Ticks` written out: one object less for each activation.
         self._given = repeat(True, _MANY)
         self.items = compress(made, self._given)
 
     def _start(self, done: int) -> Iterator[Any]:
         """Call the source; `_source` is what it gave, the result is this part of it."""
-        self._bound = []
-        self._source, self._stride = self.spec._start(self.key, self.shards, done, self._bound)
+        opened: list[Any] = []
+        self._bound = opened
+        self._source, self._stride = self.spec._start(self.key, self.shards, done, opened)
         index, count = self._stride
         return self._source if count == 1 else islice(self._source, index, None, count)
 
     def given(self, failed: bool = False) -> int:
-        return _MANY - self._given.__length_hint__()  # type: ignore[attr-defined,no-any-return]
+        return _MANY - self._given.__length_hint__()
 
     def state(self, failed: bool = False) -> Any:
         if isinstance(self.spec.source, OneShot):
-            raise StateError(f"the {self.spec.source.name} is a one-shot iterator and cannot be resumed; {OneShot.ADVICE}")
+            raise self.spec.source.no_state()
         if not self.given():
             return None
         own = self._source.state_dict() if _has_state(self._source) else None
@@ -147,7 +149,7 @@ class Leaf(Node):
         if own is not None:
             self._source.load_state_dict(own)
             _, count = self._stride
-            items = islice(self._source, count - 1, None, count)
+            items: Iterator[Any] = islice(self._source, count - 1, None, count)
         elif resumes(self.spec.source, self.spec.args, self.spec.kwargs):
             self.close()
             items = self._start(given)
@@ -172,8 +174,8 @@ class Leaf(Node):
             _warn_once(self.spec._words())
         elif differs:
             raise StateError(
-                f"{self.spec._words()} gives other items when it is opened again; a stream can be resumed if its leaves "
-                "depend on nothing but their arguments and `rng` (verify=False skips this check)"
+                f"{self.spec._words()} gives other items when it is opened again; a stream can be resumed if its "
+                "leaves depend on nothing but their arguments and `rng` (verify=False skips this check)"
             )
         elif short:
             raise StateError(f"{self.spec._words()} had given {given} items and has fewer now")
@@ -225,7 +227,7 @@ def close_all(things: list[Any]) -> None:
     for thing in things:
         try:
             thing.close()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised below, when all have been closed
             failed = failed or error
     things.clear()
     if failed is not None:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
-from ..exceptions import ParameterError, StreamflowError
+from ..exceptions import ParameterError, StateError, StreamflowError
 from ..seeding import LEAF, Key, generator
 from .describe import called, short
 
-__all__ = ["OneShot", "Shards", "is_plain", "iterated", "merged", "resumes", "start", "wanted"]
+__all__ = ["PLAIN", "OneShot", "Shards", "is_plain", "iterated", "merged", "resumes", "start", "wanted"]
 
 #: Parts of parts, outermost first: (index, count) each.
 Shards = tuple[tuple[int, int], ...]
@@ -27,6 +27,8 @@ Shards = tuple[tuple[int, int], ...]
 _INJECTED = ("rng", "shard", "start")
 #: What each function wants, by identity; an entry goes when its function goes.
 _known: dict[int, tuple[Any, dict[str, int | None]]] = {}
+#: The identities of those that want nothing.
+PLAIN: set[int] = set()
 
 
 class OneShot:
@@ -49,6 +51,10 @@ class OneShot:
         """The error for an attempt to shard it."""
         return ParameterError(f"the {self.name} is a one-shot iterator and cannot be sharded; {self.ADVICE}")
 
+    def no_state(self) -> StateError:
+        """The error for an attempt to save its state."""
+        return StateError(f"the {self.name} is a one-shot iterator and cannot be resumed; {self.ADVICE}")
+
     def __reduce__(self) -> Any:
         raise StreamflowError(f"the {self.name} is a one-shot iterator and cannot be sent or copied; {self.ADVICE}")
 
@@ -61,11 +67,16 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
     found = _read(source)
     name = id(source)
     try:
-        alive = weakref.ref(source, lambda _: _known.pop(name, None))
+        alive = weakref.ref(source, lambda _: _forget(name))
     except TypeError:  # not every callable can be watched; such a one is read again each time
         return found
     _known[name] = (alive, found)
     return found
+
+
+def _forget(name: int) -> None:
+    _known.pop(name, None)
+    PLAIN.discard(name)
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:
@@ -99,9 +110,11 @@ def unfilled(source: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> 
 
 
 def is_plain(source: Any) -> bool:
-    """Whether a source is a function that wants nothing injected."""
-    known = _known.get(id(source))
-    return not (known[1] if known is not None else wanted(source))
+    """Whether a source is a function that wants nothing injected; if so it is in `PLAIN` from now on."""
+    if wanted(source) or id(source) not in _known:
+        return False
+    PLAIN.add(id(source))
+    return True
 
 
 def merged(shards: Shards) -> tuple[int, int]:
@@ -177,6 +190,5 @@ def iterated(source: Any, made: Any) -> Iterator[Any]:
         return iter(made)
     except TypeError:
         raise ParameterError(
-            f"`source` must be a function that returns an iterator, or an iterable; "
-            f"{called(source)} gave {short(made)}"
+            f"`source` must be a function that returns an iterator, or an iterable; {called(source)} gave {short(made)}"
         ) from None

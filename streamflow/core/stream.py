@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -136,7 +136,7 @@ class Stream:
         streamer._count(1)
 
     # ------------------------------------------------------------------ iteration
-    def __iter__(self) -> Stream:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
@@ -182,7 +182,7 @@ class Stream:
             self._no_state = no_state
         try:
             self.close()
-        except Exception as second:
+        except Exception as second:  # noqa: BLE001 - the first error is the one to raise
             error.add_note(f"and closing the stream raised {second!r}")
 
     def iterate(self, max_iter: int | None = None) -> Generator[Any, None, None]:
@@ -297,7 +297,8 @@ class Stream:
         if state["version"] != _VERSION:
             raise StateError(f"the state has version {state['version']!r}; this release reads version {_VERSION}")
         if state["tree"] != shape.text:
-            raise StateError(f"the state is of another tree: it is of {_cut(state['tree'])}, this is {_cut(shape.text)}")
+            told = f"it is of {_cut(state['tree'])}, this is {_cut(shape.text)}"
+            raise StateError(f"the state is of another tree: {told}")
         if strict and state["weights"] != shape.weights:
             raise StateError("the state is of a tree with other weights (strict=False allows that)")
         if state["numpy"] != np.__version__:
@@ -326,7 +327,7 @@ class Stream:
 
     __del__ = close
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

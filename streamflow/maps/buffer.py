@@ -142,7 +142,7 @@ def _concatenated(values: list[Any], axis: int, ragged: str) -> Any:
     if ragged != "error":
         values = _fitted(values, axis, ragged)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
-        return np.ma.concatenate(values, axis=axis)
+        return np.ma.concatenate(values, axis=axis)  # type: ignore[no-untyped-call]
     return np.concatenate(values, axis=axis)
 
 
@@ -193,7 +193,7 @@ class _Recycled:
                 break
         if block is None:
             self._blocks = self._blocks[-(_KEPT - 1) :]
-            block = memoryview(np.empty(size, np.uint8))
+            block = memoryview(np.empty(size, np.uint8).data)
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=block)
         self._blocks.append((weakref.ref(array), block))
         return array

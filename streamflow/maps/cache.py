@@ -31,7 +31,9 @@ def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
 
 
 @stream_map(_check, replayed=True)
-def cache(stream: Iterator[Any], n_cache: int, prob: float = 0.5, random_state: Any = None) -> Generator[Any, None, None]:
+def cache(
+    stream: Iterator[Any], n_cache: int, prob: float = 0.5, random_state: Any = None
+) -> Generator[Any, None, None]:
     """Keep `n_cache` items and give them several times.
 
     The first `n_cache` items pass in order.  Then, for each output, one of the items kept is chosen uniformly; with

@@ -187,5 +187,3 @@ class _ChosenNode(SlotNode):
     def _restore_own(self, state: dict[str, Any]) -> None:
         self._asleep = {slot: Turn(slot, number) for slot, number in state["asleep"]}
         self._asleep_at = state["asleep_at"]
-
-

@@ -13,12 +13,15 @@ The three distributions have the same mean, which need not be whole:
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DISTS", "CapLaw", "cap_law"]
+from ..seeding import CAPS, Key, generator
+
+__all__ = ["DISTS", "CapLaw", "cap_law", "own_cap"]
 
 DISTS = ("binomial", "constant", "poisson")
 _WIDTH = 12  #: standard deviations on each side, beyond which there is less than 1e-30
@@ -32,19 +35,21 @@ class CapLaw:
     (2, 3)
     """
 
-    __slots__ = ("_below", "_first")
+    __slots__ = ("_below", "_first", "_list")
 
     def __init__(self, first: int, chances: NDArray[np.float64]) -> None:
         """`chances[k]` is the chance of first + k."""
         cdf = np.cumsum(chances)
         self._first, self._below = first, (cdf / cdf[-1])[:-1]
+        self._list: list[float] = self._below.tolist()  # quicker for single numbers
 
     def __call__(self, u: float) -> int:
-        return self._first + int(self._below.searchsorted(u, side="right"))
+        return self._first + bisect_right(self._list, u)
 
     def many(self, u: NDArray[np.float64]) -> NDArray[np.intp]:
         """The caps of many numbers."""
-        return self._first + self._below.searchsorted(u, side="right")
+        caps: NDArray[np.intp] = self._first + self._below.searchsorted(u, side="right")
+        return caps
 
     @property
     def certain(self) -> bool:
@@ -73,6 +78,11 @@ def cap_law(dist: str, mean: float, n_active: int) -> CapLaw:
     if trials > few:
         chances = chances + (trials - few) * _binomial(few + 1, q, low, high)
     return CapLaw(1 + low, chances)
+
+
+def own_cap(law: CapLaw | None, key: Key) -> int | None:
+    """The cap of one activation from its own key; None where there is no law."""
+    return None if law is None else law(generator(key, CAPS).random())
 
 
 def _window(mean: float, variance: float) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from ..core import Streamer
 from ..core.describe import called
 from ..core.node import Node, Turn, restore_turn, turn_state
-from ..core.source import OneShot, Shards, merged
+from ..core.source import OneShot, Shards
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
 from .base import BaseMux
@@ -183,5 +183,3 @@ class _ChainNode(Node):
         close = getattr(self._members, "close", None)
         if close is not None:
             close()
-
-

@@ -26,6 +26,7 @@ from .slots import FIRST, LAST, SlotNode
 
 __all__ = ["PickNode", "law_of", "uniform_law"]
 
+_LEAST = 4  #: length of the shortest block, where weights change all the time
 Law = Callable[[NDArray[np.float64]], NDArray[np.intp]]
 
 
@@ -38,28 +39,26 @@ def law_of(weights: NDArray[np.float64], table: bool = False) -> Law:
     """The law that maps uniform numbers to indexes in proportion to weights.
 
     With `table` it finds its place through a table of 4 n cells: the same indexes, faster for many numbers, but dear
-    to make.
+    to make.  (The product of a number below 1 with the total is below the total in floating point too, so no index is
+    past the last positive weight.)
 
     >>> law_of(np.array([1.0, 0.0, 3.0]))(np.array([0.0, 0.24, 0.25, 0.99])).tolist()
     [0, 0, 2, 2]
     """
-    n = len(weights)
-    if weights[0] > 0 and (weights == weights[0]).all():
-        return uniform_law(n)
-    sums = np.cumsum(weights)
+    sums = weights.cumsum()
     total = sums[-1]
-    last = int(np.flatnonzero(weights)[-1])
-    sums[last:] = np.inf  # a product that rounds up to the total is still the last one's
     if not table:
-        return lambda u: sums.searchsorted(u * total, side="right")
-    cells = 4 * n
-    start = sums.searchsorted(np.arange(cells) / cells * total, side="right")
+        return lambda u: sums.searchsorted(u * total, "right")
+    cells = 4 * len(weights)
+    start = sums.searchsorted(np.arange(cells) / cells * total, "right")
 
     def through_table(u: NDArray[np.float64]) -> NDArray[np.intp]:
-        index = start[(u * cells).astype(np.intp)]
+        index: NDArray[np.intp] = start[(u * cells).astype(np.intp)]
         wanted = u * total
-        while (low := sums[index] <= wanted).any():
-            index += low
+        low = np.flatnonzero(sums[index] <= wanted)
+        while len(low):  # of several indexes in one cell, walk to the right one
+            index[low] += 1
+            low = low[sums[index[low]] <= wanted[low]]
         return index
 
     return through_table
@@ -84,7 +83,8 @@ class PickNode(SlotNode):
         super().__init__(pool, key, shards)
         self._pick_weights, self._prune, self._part = weights, prune, part
         self._rng: np.random.Generator | None = None
-        self._size, self._table = FIRST, False
+        self._size, self._table = FIRST, False  # length of the next block; whether its law has a table
+        self._planned = 0  # length of the last one, before it was cut
         self._dead: dict[int, float] = {}  # dead slots that the law still knows, with their weights
         self._aside: set[int] = set()
         self._empty: set[int] = set()  # members found empty since the last item
@@ -117,15 +117,21 @@ class PickNode(SlotNode):
             self._numbers, self._from = np.empty(0), self.asked
         used = self.asked - self._from
         if used:
-            self._size = min(LAST, max(FIRST, 2 * used))
+            if used >= self._planned:
+                self._size = min(LAST, 2 * self._size)
+            elif 4 * used < self._size:  # cut early: weights change faster than that
+                self._size = max(_LEAST, self._size // 2)
             self._numbers, self._from = self._numbers[used:], self.asked
         if not len(self._numbers):
-            self._numbers = self._rng.random(self._size)
+            self._numbers = self._rng.random(max(FIRST, self._size))
         if self._table != (self._size == LAST):  # a table pays where weights stay for long
             self._table, self._law = not self._table, None
         if self._law is None:
-            self._law = law_of(self._weights, self._table)
-        return self._law(self._numbers[: self._size])
+            alike = self._pick_weights is None and self._weights.all()
+            self._law = uniform_law(len(self.turns)) if alike else law_of(self._weights, self._table)
+        chosen = self._law(self._numbers[: self._size])
+        self._planned = len(chosen)
+        return chosen
 
     def _picks(self) -> np.random.Generator:
         bits = bit_generator(self.key, PICKS)
@@ -158,7 +164,7 @@ class PickNode(SlotNode):
             self._drop_dead()
 
     def _drop_dead(self) -> None:
-        if self._prune:  # else a dead slot is asked, and tried again, as often as a live one
+        if self._dead and self._prune:  # else a dead slot is asked, and tried again, as often as a live one
             self._weights[list(self._dead)] = 0.0
             self._dead.clear()
         self._law = None
@@ -209,7 +215,7 @@ class PickNode(SlotNode):
         }
 
     def _restore_own(self, state: dict[str, Any]) -> None:
-        self._dead = {slot: weight for slot, weight in state["dead"]}
+        self._dead = dict(state["dead"])
         self._aside = unpacked(state["aside"])
         self._empty, self._empty_at = set(state["empty"]), state["empty_at"]
         self._begin_picks()

@@ -87,7 +87,7 @@ def checked_mode(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def checked_weights(weights: Any, pool: Pool) -> NDArray[np.float64] | None:
-    """A private copy of the weights, summing to 1; None for equal ones.
+    """A private copy of the weights, summing to 1; None if all are equal.
 
     Parameters
     ----------
@@ -108,6 +108,8 @@ def checked_weights(weights: Any, pool: Pool) -> NDArray[np.float64] | None:
     require(array.shape == (len(pool),), "weights", rule, weights)
     require(np.isfinite(array).all() and (array >= 0).all(), "weights", "finite and not negative", weights)
     require(array.any(), "weights", "more than zeros", weights)
+    if (array == array[0]).all():
+        return None
     array /= array.max()  # so that the sum is finite
     array /= array.sum()
     array.flags.writeable = False
@@ -141,4 +143,3 @@ def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shard
             first, step = first + step * index, step * count
             size = None if size is None else len(range(index, size, count))
     return first, step, size, left
-

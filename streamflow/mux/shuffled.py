@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ..core.node import Node, Turn
 from ..core.source import Shards, merged
-from ..seeding import CAPS, Key, generator
+from ..seeding import Key
 from .base import BaseMux
-from .caps import CapLaw
+from .caps import CapLaw, own_cap
 from .picking import PickNode
 from .pool import Pool, checked_weights
 
@@ -85,16 +85,13 @@ class BoundNode(PickNode):
         super().__init__(pool, key, shards, weights, prune, merged(shards)[0])
         self._cap = cap
         self._opened = [0] * len(pool)  # how many turns each slot has had
-        self._fill(
-            self._turn(index) if weights is None or weights[index] > 0 else None for index in range(len(pool))
-        )
+        self._fill(self._turn(index) if weights is None or weights[index] > 0 else None for index in range(len(pool)))
         self._begin_picks()
 
     def _turn(self, index: int) -> Turn:
         number = self._opened[index]
         self._opened[index] = number + 1
-        cap = self._cap
-        return Turn(index, number, cap and cap(generator(self.key.below(number, index), CAPS).random()))
+        return Turn(index, number, own_cap(self._cap, self.key.below(number, index)))
 
     def _next(self, slot: int, old: Turn | Node) -> Turn | None:
         return self._turn(slot) if old.given() else None

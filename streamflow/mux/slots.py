@@ -72,7 +72,7 @@ class SlotNode(Node):
     def _forget_block(self) -> None:
         self._chosen: _Slots = ()
         self._block: list[Iterator[Any]] = [_END]
-        self._cursor = iter(self._block)
+        self._cursor: Any = iter(self._block)
 
     # ------------------------------------------------------------------ what a kind of mux says
     @abstractmethod
@@ -155,7 +155,8 @@ class SlotNode(Node):
             self._chosen = chosen
             block = self._block = self._slots[chosen].tolist()
             block.append(_END)
-            cursor = self._cursor = iter(block)
+            cursor: Any = iter(block)
+            self._cursor = cursor
             while True:
                 yield map(next, cursor)
                 if not cursor.__length_hint__():
@@ -167,7 +168,7 @@ class SlotNode(Node):
 
     def _inside(self) -> int:
         """How many slots of the running block have been asked."""
-        return len(self._block) - (self._cursor.__length_hint__() or 1)
+        return len(self._block) - int(self._cursor.__length_hint__() or 1)
 
     def _cut(self) -> None:
         """Ask no further slot of the running block (a list's iterator looks at the length each time)."""
@@ -202,9 +203,9 @@ class SlotNode(Node):
         }
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
-        self.turns = turns = []  # filled one by one, so that `close` finds what is open if one fails
-        for saved in state["turns"]:
-            turns.append(saved and restore_turn(saved, self._open, verify, self.pool.name))
+        turns: list[Turn | Node | None] = []
+        self.turns = turns  # filled one by one, so that `close` finds what is open if one fails
+        turns.extend(saved and restore_turn(saved, self._open, verify, self.pool.name) for saved in state["turns"])
         self._owed = state["owed"]
         self.asked, self.misses = state["asked"] - (self._owed is not None), state["misses"]
         self._dropped_at = state["dropped_at"]

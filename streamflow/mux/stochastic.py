@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..core.node import Node, Turn
 from ..core.source import Shards, merged
 from ..exceptions import require
-from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, generator, order
+from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import BaseMux
-from .caps import DISTS, CapLaw, cap_law
+from .caps import DISTS, CapLaw, cap_law, own_cap
 from .picking import PickNode, law_of, uniform_law
 from .pool import checked_mode, checked_weights, dealt
 from .shuffled import BoundNode
@@ -189,8 +189,7 @@ class _ExhaustiveNode(PickNode):
         self._taken += 1
         if self._candidates is not None:
             index = self._candidates[index]
-        cap = self._cap
-        return Turn(index, 0, cap and cap(generator(self.key.below(0, index), CAPS).random()))
+        return Turn(index, 0, own_cap(self._cap, self.key.below(0, index)))
 
     def _next(self, slot: int, old: Turn | Node) -> Turn | None:
         return self._take()
@@ -250,7 +249,7 @@ class _DrawnNode(PickNode):
         self._next_cap = self._cap_draws(activations)
 
     def _cap_draws(self, activations: int) -> Callable[[], Any]:
-        """A function that gives the next activation's cap, or its random number where members have caps of their own."""
+        """What gives the next activation's cap, or its random number where members have caps of their own."""
         cap = self._caps
         if cap is None:
             return repeat(None).__next__
@@ -297,6 +296,21 @@ class _DrawnNode(PickNode):
         if not weights.any():
             return None
         return int(law_of(weights)(np.array([self._redraws.next()]))[0])
+
+    def _renew(self, slot: int, old: Turn | Node) -> Node | None:
+        """What `PickNode._renew` does, in one frame for the common case: a member has given, and none is put aside."""
+        if self._single or self._aside or self._pick_weights is not None or not old.given():
+            return super()._renew(slot, old)
+        old.close()
+        index, number, cap = self._draw(), self._activations, self._next_cap()
+        self._activations = number + 1
+        try:
+            node = self.pool.members[index]._activate(self.key, number, index, ())
+        except BaseException:
+            self.turns[slot] = Turn(index, number, cap)
+            raise
+        node.index, node.number, node.budget = index, number, cap
+        return node
 
     def _next(self, slot: int, old: Turn | Node) -> Turn | None:
         barred = self._put_aside_now()

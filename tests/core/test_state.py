@@ -184,7 +184,7 @@ def test_resume_in_a_fresh_process():
     states, wanted = {}, {}
     for name, make in TREES.items():
         with make().open() as live:
-            take(live, 5)
+            take(live, 3)
             states[name] = live.state_dict()
             wanted[name] = take(live, 9)
     program = "import runpy, sys; runpy.run_path(sys.argv[1])['ask_fresh_process']()"
