@@ -47,8 +47,8 @@ def case_rows(name: str, shape: tuple[int, ...], n_rows: int, goal: float, faste
         for library_name, library in libraries.items():
             if library is not None:
                 streams[library_name] = consumer(library.buffer_stream(cycle(samples), BATCH))
-        contenders = {key: endless(stream, seconds=0.03, warm_up=5) for key, stream in streams.items()}
-        times = interleave(contenders, rounds=15)
+        contenders = {key: endless(stream, warm_up=5) for key, stream in streams.items()}
+        times = interleave(contenders, rounds=51)
         rows += against(f"batch of {BATCH}, {name}, {manner}", times, "row copies", goal, faster=faster)
     return rows
 

@@ -64,12 +64,12 @@ def floor_tree(levels: int, width: int = 8) -> Iterator:
     return floor_loop([floor_tree(levels - 1, width) for _ in range(width)])
 
 
-def compare(floor: Iterator, stream, rounds: int = 21):
+def compare(floor: Iterator, stream):
     """`stream` makes an iterator from a library; visited in turn with the floor."""
     contenders = {"floor_loop": endless(floor), "streamflow": endless(stream(streamflow))}
     if pescador is not None:
         contenders["pescador"] = endless(stream(pescador))
-    return interleave(contenders, rounds)
+    return interleave(contenders)
 
 
 def shuffled_rows() -> list[Row]:

@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from statistics import median
 from time import perf_counter
@@ -57,13 +58,17 @@ def drain(iterator: Iterator[object], n_items: int) -> float:
     return seconds / n_items
 
 
-def endless(iterator: Iterator[object], seconds: float = 0.01, warm_up: int = 2000) -> Callable[[], float]:
-    """A contender that takes about `seconds` of items from `iterator` at each visit, after a warm-up of twice that."""
-    drain(iterator, warm_up)  # opens all members, also deep in a tree
+def endless(iterator: Iterator[object], seconds: float = 0.003, warm_up: int = 2000) -> Callable[[], float]:
+    """A contender that takes about `seconds` of items from `iterator` at each visit.
+
+    Visits are short, so that those of one round see the same machine.  Before the first, `warm_up` items open all
+    members, also deep in a tree, and 50 ms or more of items tell how many fit into a visit.
+    """
+    drain(iterator, warm_up)
     n_items = 1
-    while drain(iterator, n_items) * n_items < 2 * seconds:
+    while (each := drain(iterator, n_items)) * n_items < 0.05:
         n_items *= 2
-    return lambda: drain(iterator, max(1, n_items // 2))
+    return partial(drain, iterator, max(1, round(seconds / each)))
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -76,7 +81,7 @@ def timed(run: Callable[[], object]) -> float:
     return seconds
 
 
-def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int = 21) -> Times:
+def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int = 101) -> Times:
     """The cost that each contender reports, once per round, all of them in every round."""
     times: Times = {name: [] for name in contenders}
     for _ in range(rounds):

@@ -71,9 +71,9 @@ class Root:
         elif isinstance(random_state, np.random.RandomState):
             self._entropy = _join(random_state.randint(0, _WORD, size=4, dtype=np.uint64))
         elif isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
-            # SeedSequence takes no negative numbers: they are moved above those of 128 bits.
+            # SeedSequence takes no negative numbers: they get a word of ones above their own.
             seed = int(random_state)
-            self._entropy = seed if seed >= 0 else (1 << 128) - seed
+            self._entropy = seed if seed >= 0 else ((_WORD - 1) << max(128, seed.bit_length())) - seed
         else:
             raise ParameterError(
                 "`random_state` must be None, an integer, a SeedSequence, a Generator or a RandomState, "

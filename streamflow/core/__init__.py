@@ -1,11 +1,12 @@
 """The core: descriptions (`Streamer`), live passes (`Stream`), and the nodes that run them.
 
 Inside, each file knows only those before it: `describe` (words), `source` (calling), `node` (live parts), `mapping`
-(live maps), `stream` (the handle), `streamer` (the description).
+(live maps), `stream` (the handle), `streamer` (the description), `families` (many of them).
 """
 
+from .families import StreamerList, streamable
 from .mapping import stream_map
 from .stream import Stream
-from .streamer import Streamer, StreamerList, streamable
+from .streamer import Streamer
 
 __all__ = ["Stream", "Streamer", "StreamerList", "stream_map", "streamable"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -19,12 +19,28 @@ from ..exceptions import ParameterError, StateError, StreamflowError
 from ..seeding import LEAF, Key, generator
 from .describe import called, short
 
-__all__ = ["PLAIN", "OneShot", "Shards", "is_plain", "iterated", "merged", "resumes", "start", "wanted"]
+__all__ = [
+    "ASYNC",
+    "PLAIN",
+    "OneShot",
+    "Shards",
+    "checked_source",
+    "is_plain",
+    "iterated",
+    "merged",
+    "refuse_async",
+    "resumes",
+    "start",
+    "unfilled",
+    "wanted",
+]
 
 #: Parts of parts, outermost first: (index, count) each.
 Shards = tuple[tuple[int, int], ...]
 
 _INJECTED = ("rng", "shard", "start")
+#: The flags of a code object of an async function.
+ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 #: What each function wants, by identity; an entry goes when its function goes.
 _known: dict[int, tuple[Any, dict[str, int | None]]] = {}
 #: The identities of those that want nothing.
@@ -59,6 +75,22 @@ class OneShot:
         raise StreamflowError(f"the {self.name} is a one-shot iterator and cannot be sent or copied; {self.ADVICE}")
 
 
+def checked_source(source: Any) -> Any:
+    """A source of any kind but a plain function, as a description keeps it."""
+    if inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source):
+        refuse_async(source)
+    if not callable(source) and not isinstance(source, Iterable) and not hasattr(type(source), "__getitem__"):
+        raise ParameterError(
+            f"`source` must be a function that returns an iterator, or an iterable, got {short(source)}"
+        )
+    return OneShot(source) if isinstance(source, Iterator) else source
+
+
+def refuse_async(source: Any) -> None:
+    """Raise the error for an async function."""
+    raise ParameterError(f"`source` must be a plain function, got the async function {called(source)}")
+
+
 def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
     """The injected parameters that a callable has, each with its position (None: by keyword only)."""
     known = _known.get(id(source))
@@ -80,8 +112,6 @@ def _forget(name: int) -> None:
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:
-    if isinstance(source, type):
-        return {}
     if type(source) is FunctionType and not hasattr(source, "__wrapped__"):
         code = source.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

@@ -14,24 +14,23 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
-import inspect
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import islice
 from types import FunctionType, GeneratorType, MappingProxyType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from ..exceptions import ParameterError, require
+from ..exceptions import require
 from ..seeding import Key, Root
 from .describe import Shape, called, digest_of, joined, name_of, short
 from .mapping import MAPS, MapNode
 from .node import Leaf, Node
-from .source import PLAIN, OneShot, Shards, is_plain, iterated, start, unfilled
+from .source import ASYNC, PLAIN, OneShot, Shards, checked_source, is_plain, iterated, refuse_async, start, unfilled
 from .stream import Stream, checked_epoch, checked_max_iter
 
-__all__ = ["Streamer", "StreamerList", "open_node", "streamable"]
+__all__ = ["Streamer", "open_node"]
 
 S = TypeVar("S", bound="Streamer")
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
@@ -41,7 +40,7 @@ _counting = threading.Lock()
 class Binding:
     """Where a Streamer that was handed to a function belongs: below the function's activation."""
 
-    __slots__ = ("key", "number", "opened", "shards")
+    __slots__ = ("key", "number", "opened")
 
     def __init__(self, key: Key, number: int, opened: list[Any]) -> None:
         self.key, self.number, self.opened = key, number, opened
@@ -102,9 +101,9 @@ class Streamer:
 
     def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
         if source.__class__ is not FunctionType:
-            source = _checked_source(source)
-        elif source.__code__.co_flags & _ASYNC:
-            _refuse_async(source)
+            source = checked_source(source)
+        elif source.__code__.co_flags & ASYNC:
+            refuse_async(source)
         elif source in MAPS:
             args, kwargs = MAPS[source].describe(args, kwargs), {}
         self.source = source
@@ -364,23 +363,8 @@ class Streamer:
         return twin
 
 
-_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 #: Streams opened by ``with streamer``, innermost last, by the identity of the Streamer (which is alive meanwhile).
 _entered: dict[int, list[Stream]] = {}
-
-
-def _checked_source(source: Any) -> Any:
-    if inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source):
-        _refuse_async(source)
-    if not callable(source) and not isinstance(source, Iterable) and not hasattr(type(source), "__getitem__"):
-        raise ParameterError(
-            f"`source` must be a function that returns an iterator, or an iterable, got {short(source)}"
-        )
-    return OneShot(source) if isinstance(source, Iterator) else source
-
-
-def _refuse_async(source: Any) -> None:
-    raise ParameterError(f"`source` must be a plain function, got the async function {called(source)}")
 
 
 def _bound(arg: Any, key: Key, number: int, opened: list[Any]) -> Any:
@@ -415,82 +399,3 @@ class _Undecorated:
         except (AttributeError, ImportError, TypeError, ValueError):
             return function
         return cls(public) if getattr(public, "__wrapped__", None) is function else function
-
-
-def streamable(function: Callable[..., Any]) -> Callable[..., Streamer]:
-    """Decorate a generator function: calling it gives a Streamer.
-
-    >>> @streamable
-    ... def count(n):
-    ...     yield from range(n)
-    >>> list(count(3))
-    [0, 1, 2]
-    """
-
-    @functools.wraps(function)
-    def describe(*args: Any, **kwargs: Any) -> Streamer:
-        return Streamer(function, *args, **kwargs)
-
-    return describe
-
-
-class StreamerList(Sequence[Streamer]):
-    """A lazy list of Streamers of one function over sequences of arguments; nothing is built before it is asked for.
-
-    Parameters
-    ----------
-    fn : callable or iterable
-        The source of each Streamer.
-    *sequences : sequences of one length
-        Item i of each is an argument of Streamer i.
-    **kwargs
-        Keyword arguments of every Streamer.
-
-    Raises
-    ------
-    ParameterError
-        If there are no sequences, or if their lengths differ.
-
-    Examples
-    --------
-    >>> members = StreamerList(range, [3, 4, 5])
-    >>> len(members), list(members[-1]), len(members[1:])
-    (3, [0, 1, 2, 3, 4], 2)
-    """
-
-    __slots__ = ("_kwargs", "_length", "_sequences", "fn")
-
-    def __init__(self, fn: Any, /, *sequences: Sequence[Any], **kwargs: Any) -> None:
-        require(sequences, "sequences", "at least one sequence of arguments", sequences)
-        try:
-            lengths = [len(sequence) for sequence in sequences]
-        except TypeError:
-            raise ParameterError("`sequences` must have a length each, such as lists or arrays") from None
-        require(len(set(lengths)) == 1, "sequences", "of one length", lengths)
-        Streamer(fn)
-        self.fn, self._sequences, self._kwargs, self._length = fn, sequences, kwargs, lengths[0]
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> Streamer: ...
-    @overload
-    def __getitem__(self, index: slice) -> StreamerList: ...
-    def __getitem__(self, index: int | slice) -> Streamer | StreamerList:
-        if isinstance(index, slice):
-            return StreamerList(self.fn, *(sequence[index] for sequence in self._sequences), **self._kwargs)
-        if not -self._length <= index < self._length:
-            raise IndexError(f"index {index} is out of range for {self._length} streamers")
-        place = index % self._length
-        return Streamer(self.fn, *[sequence[place] for sequence in self._sequences], **self._kwargs)
-
-    def __repr__(self) -> str:
-        return f"StreamerList({called(self.fn)}, {self._length} members)"
-
-    def _shape(self) -> Shape:
-        """The shape of every member, told once."""
-        if not self._length:
-            return Shape("", "", False)
-        first = self[0]._shape()
-        return first.then(f"{self._length} x {first.text}")

@@ -175,25 +175,25 @@ def _resized(value: Any, shape: list[int], axis: int | None) -> Any:
 class _Recycled:
     """Memory for large arrays, used again when nobody can see it any more.
 
-    An array over foreign memory is the base of all its views (NumPy looks for the last array on the way down), so as
-    long as anything shows the memory, the array that was handed out is alive; a weak reference tells when it is not.
+    An array over memory that is no array's is the base of all its views, so as long as anything shows the memory, the
+    array that was handed out is alive; a weak reference tells when it is not.
     """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[weakref.ref[NDArray[Any]], memoryview]] = []
+        self._blocks: list[tuple[weakref.ref[NDArray[Any]], bytearray]] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array that nobody else sees; its content is undefined."""
         size = int(np.prod(shape)) * dtype.itemsize
         block = None
         for place, (held, free) in enumerate(self._blocks):
-            if held() is None and free.nbytes == size:
+            if held() is None and len(free) == size:
                 block = free
                 del self._blocks[place]
                 break
         if block is None:
             self._blocks = self._blocks[-(_KEPT - 1) :]
-            block = memoryview(np.empty(size, np.uint8).data)
+            block = bytearray(size)
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=block)
         self._blocks.append((weakref.ref(array), block))
         return array

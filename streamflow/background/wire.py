@@ -1,0 +1,183 @@
+"""Items <-> layouts, arrays and pickles.  Imports nothing of streamflow but `records`; `channel` uses it.
+
+An item is taken apart into three things:
+
+* its *layout*: containers, keys, and dtype, shape and order of each plain array.  It is hashable and travels once;
+* its plain arrays, whose bytes are all that travels of them.  A dict of plain arrays is never pickled;
+* the rest (numbers, text, None, objects, masked and object arrays, ...), in one pickle of protocol 5 whose large
+  buffers stay out of it.
+
+Small arrays of an item lie one behind the other in its `block`, behind a header; a large one is a buffer of its own.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HEADER", "LARGE", "Layout", "flatten", "pickled", "raw", "unpickled"]
+
+#: Bytes before the first array of a block (so much belongs to the channel).
+HEADER = 16
+#: Bytes from which on a buffer travels by itself.
+LARGE = 32 << 10
+#: What a block holds at most, apart from one small array.
+_BLOCK = 128 << 10
+_ALIGN = 16
+#: Kinds of dtypes that are nothing but bytes: not O, and not T (StringDType holds pointers).
+_KINDS = frozenset("biufcmMSUV")
+#: What lies deeper (or holds itself) is left to pickle.
+_MAX_DEPTH = 16
+
+ndarray, memmap = np.ndarray, np.memmap
+
+
+def _is_plain(array: NDArray[Any]) -> bool:
+    dtype = array.dtype
+    return dtype.kind in _KINDS and not dtype.hasobject and dtype.itemsize > 0 and dtype.metadata is None
+
+
+def flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int = 0) -> tuple[Any, ...]:
+    """The key of the layout of `x`; its plain arrays, and everything else, are appended to the lists.
+
+    >>> arrays, rest = [], []
+    >>> key = flatten({"x": np.zeros(2), "y": (1, "a")}, arrays, rest)
+    >>> arrays, rest
+    ([array([0., 0.])], [1, 'a'])
+    """
+    kind = type(x)
+    if (kind is ndarray or kind is memmap) and _is_plain(x):
+        arrays.append(x)
+        return ("a", x.dtype, x.dtype.num, x.shape, bool(x.flags.fnc), kind)
+    if depth < _MAX_DEPTH:
+        if kind is dict:  # 1, True and 1.0 are one key to a dict: what tells them apart is their types
+            inside = tuple([flatten(value, arrays, rest, depth + 1) for value in x.values()])
+            return ("d", _keys_of(x), tuple(map(type, x)), inside)
+        if kind is list or kind is tuple:
+            return (kind, tuple([flatten(value, arrays, rest, depth + 1) for value in x]))
+    rest.append(x)
+    return ("r",)
+
+
+def _keys_of(x: dict[Any, Any]) -> tuple[Any, ...]:
+    return tuple(x)
+
+
+class Layout:
+    """Where the arrays of an item are, and how the item is put together from them.
+
+    Parameters
+    ----------
+    key : tuple
+        From `flatten`.
+    number : int
+        Under which both sides know it.
+    """
+
+    __slots__ = ("arrays", "is_flat", "key", "keys", "number", "rested", "size", "whole")
+
+    def __init__(self, key: tuple[Any, ...], number: int) -> None:
+        self.key, self.number = key, number
+        self.rested = False  #: whether there is a rest
+        self.size = HEADER  #: bytes of the block, header included
+        #: (shape, dtype, offset in the block or None, order, type) of each array
+        self.arrays: list[tuple[tuple[int, ...], np.dtype[Any], int | None, str, type]] = []
+        self._scan(key)
+        self.whole = all(array[2] is not None for array in self.arrays)  #: whether the block is all there is
+        self.is_flat = key[0] == "d" and not self.rested and all(kind[0] == "a" for kind in key[3])
+        self.keys: tuple[Any, ...] = key[1] if self.is_flat else ()
+        self.is_flat = self.is_flat and all(kind is str for kind in key[2])
+
+    def _scan(self, key: tuple[Any, ...]) -> None:
+        if key[0] == "a":
+            _, dtype, _, shape, fortran, kind = key
+            size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+            offset = self.size if size < LARGE and self.size < _BLOCK else None
+            if offset is not None:
+                self.size += (size + _ALIGN - 1) & -_ALIGN
+            self.arrays.append((shape, dtype, offset, "F" if fortran else "C", kind))
+        elif key[0] == "r":
+            self.rested = True
+        else:
+            for inside in key[-1]:
+                self._scan(inside)
+
+    def matches(self, item: Any) -> bool:
+        """Whether `item` is a dict of plain arrays of just this layout: quick, and sometimes wrongly False."""
+        if type(item) is not dict or not self.is_flat or tuple(item) != self.keys:
+            return False
+        for value, (shape, dtype, _, order, kind) in zip(item.values(), self.arrays, strict=True):
+            if type(value) is not kind or value.dtype is not dtype or value.shape != shape:
+                return False
+            if value.flags.fnc is not (order == "F"):
+                return False
+        return True
+
+    def views(self, block: Any) -> list[NDArray[Any]]:
+        """The small arrays, as views on a block."""
+        return [ndarray(s, d, block, at, None, o) for s, d, at, o, _ in self.arrays if at is not None]  # type: ignore[call-overload]
+
+    def built(self, block: Any, large: Iterator[Any], rest: Sequence[Any]) -> Any:
+        """The item, over a block, the buffers of its large arrays and its rest."""
+        arrays = [
+            ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)  # type: ignore[call-overload]
+            for s, d, at, o, _ in self.arrays
+        ]
+        if self.is_flat and all(kind is ndarray for *_, kind in self.arrays):
+            return dict(zip(self.keys, arrays, strict=True))
+        return _built(self.key, iter(arrays), iter(rest))
+
+
+def _over(buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any], order: Any) -> NDArray[Any]:
+    array: NDArray[Any] = ndarray(shape, dtype, buffer, 0, None, order)
+    return array if array.flags.aligned else array.copy(order)
+
+
+def _built(key: tuple[Any, ...], arrays: Iterator[NDArray[Any]], rest: Iterator[Any]) -> Any:
+    kind = key[0]
+    if kind == "a":
+        array = next(arrays)
+        return array if key[-1] is ndarray else array.view(key[-1])
+    if kind == "r":
+        return next(rest)
+    parts = [_built(inside, arrays, rest) for inside in key[-1]]
+    return dict(zip(key[1], parts, strict=True)) if kind == "d" else kind(parts)
+
+
+def raw(array: NDArray[Any], order: str) -> NDArray[np.uint8]:
+    """The bytes of an array in an order; a view where they lie that way already.
+
+    (A view of bytes and not the array itself, because dates have no buffer interface.)
+    """
+    if order == "F":
+        array = array.T
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).view(ndarray)
+
+
+def pickled(x: Any) -> list[Any]:
+    """[pickle, buffer, buffer, ...] of anything; what pickle cannot do (closures, classes of a notebook) cloudpickle does."""
+    large: list[Any] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes < LARGE:
+            return True
+        large.append(view)
+        return False
+
+    try:
+        return [pickle.dumps(x, 5, buffer_callback=keep), *large]
+    except Exception:
+        import cloudpickle
+
+        large.clear()
+        return [cloudpickle.dumps(x, 5, buffer_callback=keep), *large]
+
+
+def unpickled(parts: Sequence[Any]) -> Any:
+    """What `pickled` was given; the buffers are not copied."""
+    return pickle.loads(parts[0], buffers=parts[1:])

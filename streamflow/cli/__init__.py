@@ -1,0 +1,53 @@
+"""The command `streamflow`.
+
+This file is what the installed script imports, so it loads nothing beyond the standard library: typer, rich and
+scikit-learn are an extra, and where they are missing the command says so in one line.
+
+The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `tree` (the
+sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked in, and how the demo
+stops), `halves` (training before and after the resume), `demo` (the whole of it), `app` (options).
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from ..exceptions import MissingDependencyError, missing
+
+__all__ = ["main", "need"]
+
+
+def need(user: str, **libraries: str) -> None:
+    """Raise a `MissingDependencyError` unless each module can be imported.
+
+    Parameters
+    ----------
+    user : str
+        Who needs them.
+    **libraries : str
+        The module, and the name under which it is installed.
+    """
+    for module, name in libraries.items():
+        try:
+            import_module(module)
+        except ImportError:
+            raise missing(user, name, "demo") from None
+
+
+def main() -> None:
+    """Run the command line and exit: 0 well, 1 a claim of the demo failed, 2 wrong usage or input, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a folder's name need not be printable in the terminal's encoding
+            reconfigure(errors="backslashreplace")
+    try:
+        need("the streamflow command", typer="typer", rich="rich")
+        from .app import app
+
+        app(prog_name="streamflow")
+    except MissingDependencyError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,134 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from .. import __version__
+from ..exceptions import MissingDependencyError, StreamflowError
+from . import demo as demonstration
+from .arrays import CorpusError
+from .work import Stopped, Work, stoppable
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="streamflow: sample from trees of streams, and feed training loops.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"streamflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextmanager
+def _told(command: str) -> Iterator[None]:
+    """Turn what can happen to a user into one line on stderr and an exit code."""
+    try:
+        with stoppable():
+            yield
+    except Stopped as stop:
+        print(f"\n{command}: stopped", file=sys.stderr)
+        raise typer.Exit(stop.code) from None
+    except demonstration.SecondHalfFailed as failed:  # the new process has said why
+        raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
+    except MissingDependencyError:
+        raise
+    except StreamflowError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        raise typer.Exit(2 if isinstance(error, CorpusError) else 1) from None
+
+
+def _weights(texts: list[str]) -> dict[str, float]:
+    """The weights of ``CLASS=NUMBER``."""
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, sign, number = text.rpartition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not 0 <= weights[name] < math.inf:
+            raise CorpusError(f"--weight {text}: it must be CLASS=NUMBER with a number from 0 on, such as --weight 8=3")
+    return weights
+
+
+@app.command(rich_help_panel="Commands")
+def demo(
+    corpus: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR",
+            help="Your own data: one folder per class, .npy or .npz files in each, samples along axis 0 (of several "
+            "arrays in an .npz file, the one named X). It is only read. [default: handwritten digits]",
+        ),
+    ] = None,
+    weight: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="CLASS=NUMBER",
+            help="Ask for more or less of a class, as in --weight 8=3; may be repeated. [default: 1 for each class; "
+            "of the digits, 2 for the rarest, 9]",
+        ),
+    ] = None,
+    batches: Annotated[
+        int, typer.Option(min=10, help="Batches to train on; half-way it stops, and resumes in a new process.")
+    ] = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same batches.")] = 0,
+    keep: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR",
+            help="Keep what the demo writes (digits, state, model) in this new or empty folder. [default: a temporary "
+            "folder, which is removed]",
+        ),
+    ] = None,
+) -> None:
+    """Train a classifier from a sampling tree over files on disk, stop half-way, and resume exactly.
+
+    The demo writes a corpus of real images to disk: tens of files, some classes far more frequent than others. It samples
+    from them with a tree that keeps only a few files open, gives each class the share you ask for and runs in a
+    background process. Then it checks what it promised: held-out accuracy, class shares, files open at once, and that
+    the resumed stream brings the very batches that would have come.
+
+    Nothing is downloaded. It takes some seconds.
+
+    Exit code: 0 all is as promised, 1 something is not, 2 wrong usage or unusable files, 130 stopped by Ctrl-C.
+    """
+    with _told("streamflow demo"):
+        settings = demonstration.Settings(corpus, keep, _weights(weight or []), batches, batch_size, seed)
+        if not demonstration.run(settings):
+            raise typer.Exit(1)
+
+
+@app.command(hidden=True)
+def resume(folder: Path) -> None:
+    """Train the second half of a demo whose first half left its files in this folder; `demo` calls it."""
+    from .halves import second_half
+    from .screen import Screen
+
+    with _told("streamflow demo, resumed"):
+        second_half(Work(folder), Screen())

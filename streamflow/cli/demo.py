@@ -1,0 +1,158 @@
+"""`streamflow demo`: train on a corpus through a sampling tree, stop half-way, resume, and check what was promised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from . import need
+from .arrays import CorpusError, Journal
+from .corpus import Corpus, HeldOut, held_out, read_corpus
+from .digits import WANTED, write_digits
+from .halves import Job, first_half
+from .screen import Screen
+from .tree import Plan
+from .work import Work, workspace
+
+__all__ = ["SecondHalfFailed", "Settings", "run"]
+
+_ACCURACY = 0.9  #: that the digits must be told with
+_CHANCE = 5  #: standard deviations that a share may be off by chance
+
+
+class Settings(NamedTuple):
+    """The options of the command."""
+
+    corpus: Path | None
+    keep: Path | None
+    weights: dict[str, float]
+    n_batches: int
+    batch_size: int
+    seed: int
+
+
+class SecondHalfFailed(Exception):
+    """The new process ended with this exit code, and has said why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def run(settings: Settings) -> bool:
+    """Run the demo; whether everything that it claims is so."""
+    need("streamflow demo", sklearn="scikit-learn")
+    _check_apart(settings)
+    screen = Screen()
+    with workspace(settings.keep) as work:
+        screen.heading("1. A corpus on disk")
+        corpus, held = _corpus(settings, work)
+        plan = Plan(_weights(settings, corpus), settings.batch_size, settings.seed, str(work.journal))
+        screen.corpus(corpus, held, "your samples" if settings.corpus else "handwritten digits")
+        screen.heading("2. A sampling tree over its files")
+        screen.picture(corpus, plan)
+        screen.heading("3. Training a linear classifier, half of the way")
+        first, would_come = first_half(work, corpus, plan, settings.n_batches // 2, screen)
+        journal = Journal(plan.journal)
+        run = Run(settings, work, corpus, plan, first, would_come, journal.open_now(), len(journal.signs()))
+        second = _resumed(run, screen)
+        screen.heading("5. What came of it")
+        kept = _result(run, second, Learner.load(work.model).accuracy(held), screen)
+        if settings.keep is not None:
+            screen.say(f"\nKept in {work.folder}: {', '.join(sorted(path.name for path in work.folder.iterdir()))}")
+    return kept
+
+
+class Run(NamedTuple):
+    """What is known when the first half is over."""
+
+    settings: Settings
+    work: Work
+    corpus: Corpus
+    plan: Plan
+    first: Account
+    would_come: list[str]
+    left_open: int  #: files, after the stream was closed
+    notes: int  #: in the journal
+
+
+def _check_apart(settings: Settings) -> None:
+    """A user's corpus is never written to."""
+    if settings.corpus is not None and settings.keep is not None:
+        corpus, keep = settings.corpus.resolve(), settings.keep.resolve()
+        if keep.is_relative_to(corpus):
+            raise CorpusError(f"--keep {settings.keep}: this is inside the corpus, which is only read")
+
+
+def _corpus(settings: Settings, work: Work) -> tuple[Corpus, HeldOut]:
+    if settings.corpus is None:
+        return write_digits(work.corpus)
+    corpus = read_corpus(settings.corpus.absolute())
+    return corpus, held_out(corpus)
+
+
+def _weights(settings: Settings, corpus: Corpus) -> dict[str, float]:
+    """The weight of each class."""
+    for name in settings.weights:
+        if name not in corpus.classes:
+            raise CorpusError(f"--weight {name}: there is no such class in {corpus.root}")
+    wanted = {} if settings.corpus is not None else WANTED
+    weights = {name: 1.0 for name in corpus.classes} | wanted | settings.weights
+    if not any(weights.values()):
+        raise CorpusError("--weight: at least one class must have a weight above 0")
+    return weights
+
+
+def _resumed(run: Run, screen: Screen) -> Account:
+    """The second half, in a new process."""
+    work, corpus = run.work, run.corpus
+    left = run.settings.n_batches - run.first.batches
+    Job(str(corpus.root), corpus.every, run.plan, left).save(work.job)
+    screen.heading("4. Stopped; resumed in a new process")
+    screen.say(
+        f"The position in the tree is saved as {work.state.stat().st_size / 1000:.1f} kB of JSON. Stream, tree, model and "
+        "background process are gone; a new Python interpreter builds the tree again and loads the state."
+    )
+    code = fresh_interpreter("resume", str(work.folder))
+    if code:
+        raise SecondHalfFailed(code)
+    second = Account(**json.loads(work.result.read_text(encoding="utf-8")))
+    screen.batches(run.first.batches + 1, run.would_come, second.digests[:LOOK_AHEAD])
+    return second
+
+
+def _result(run: Run, second: Account, accuracy: float, screen: Screen) -> bool:
+    """Show what came, and check every claim."""
+    both, corpus, n_files = run.first + second, run.corpus, run.corpus.n_files
+    journal = Journal(run.plan.journal)
+    slots = sum(map(n_open, corpus.classes.values()))
+    before, after = journal.peaks(run.notes)
+    checking = f" ({after} for a moment after the resume, which opens files a second time to check them)"
+    digits = run.settings.corpus is None
+    screen.shares(corpus, run.plan, both.counts)
+    screen.rates(both)
+    claims = [
+        (not digits or accuracy > _ACCURACY, f"accuracy on held-out samples: {accuracy:.3f}" + f", above {_ACCURACY}" * digits),
+        (_as_wanted(both, run.plan), "the shares of the classes are those wanted, within chance"),
+        (
+            before <= slots and after <= slots + 1,
+            f"largest number of files open at once: {before} of {n_files}" + checking * (after > before),
+        ),
+        (not run.left_open and not journal.open_now(), "every file that was opened was closed again"),
+        (
+            second.digests[:LOOK_AHEAD] == run.would_come,
+            f"the first {LOOK_AHEAD} batches after the resume are those that would have come",
+        ),
+    ]
+    for holds, text in claims:
+        screen.claim(holds, text)
+    return all(holds for holds, _ in claims)
+
+
+def _as_wanted(account: Account, plan: Plan) -> bool:
+    """Whether the counts agree with independent draws by the shares wanted."""
+    n = account.samples
+    return all(
+        abs(count - n * share) <= _CHANCE * math.sqrt(n * share * (1 - share))
+        for count, share in zip(account.counts, plan.shares.values(), strict=True)
+    )
