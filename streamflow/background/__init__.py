@@ -16,16 +16,19 @@ From the ground up; each file knows only those above it::
 worker another `process`.  All of it may import `core`; nothing here knows `zmq_stream`.
 """
 
-from .live import BackgroundNode, InPlaceNode, runs_in_place
-from .process import Process
-from .sending import Job, check_sources, find_streamers
+from .listener import Listener, resolved
+from .live import BackgroundNode, InPlaceNode
+from .process import Process, default_method, runs_in_place
+from .sending import Job, check_sources
 
 __all__ = [
     "BackgroundNode",
     "InPlaceNode",
     "Job",
+    "Listener",
     "Process",
     "check_sources",
-    "find_streamers",
+    "default_method",
+    "resolved",
     "runs_in_place",
 ]

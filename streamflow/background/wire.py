@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ _KINDS = frozenset("biufcmMSUV")
 _MAX_DEPTH = 16
 
 ndarray, memmap = np.ndarray, np.memmap
+Order = Literal["C", "F"]
 
 
 def _is_plain(array: NDArray[Any]) -> bool:
@@ -52,19 +53,15 @@ def flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int = 0)
     kind = type(x)
     if (kind is ndarray or kind is memmap) and _is_plain(x):
         arrays.append(x)
-        return ("a", x.dtype, x.dtype.num, x.shape, bool(x.flags.fnc), kind)
+        return ("a", x.dtype, x.shape, bool(x.flags.fnc), kind)
     if depth < _MAX_DEPTH:
         if kind is dict:  # 1, True and 1.0 are one key to a dict: what tells them apart is their types
             inside = tuple([flatten(value, arrays, rest, depth + 1) for value in x.values()])
-            return ("d", _keys_of(x), tuple(map(type, x)), inside)
+            return ("d", tuple(x), tuple(map(type, x)), inside)
         if kind is list or kind is tuple:
             return (kind, tuple([flatten(value, arrays, rest, depth + 1) for value in x]))
     rest.append(x)
     return ("r",)
-
-
-def _keys_of(x: dict[Any, Any]) -> tuple[Any, ...]:
-    return tuple(x)
 
 
 class Layout:
@@ -85,7 +82,7 @@ class Layout:
         self.rested = False  #: whether there is a rest
         self.size = HEADER  #: bytes of the block, header included
         #: (shape, dtype, offset in the block or None, order, type) of each array
-        self.arrays: list[tuple[tuple[int, ...], np.dtype[Any], int | None, str, type]] = []
+        self.arrays: list[tuple[tuple[int, ...], np.dtype[Any], int | None, Order, Any]] = []
         self._scan(key)
         self.whole = all(array[2] is not None for array in self.arrays)  #: whether the block is all there is
         self.is_flat = key[0] == "d" and not self.rested and all(kind[0] == "a" for kind in key[3])
@@ -94,7 +91,7 @@ class Layout:
 
     def _scan(self, key: tuple[Any, ...]) -> None:
         if key[0] == "a":
-            _, dtype, _, shape, fortran, kind = key
+            _, dtype, shape, fortran, kind = key
             size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
             offset = self.size if size < LARGE and self.size < _BLOCK else None
             if offset is not None:
@@ -110,21 +107,22 @@ class Layout:
         """Whether `item` is a dict of plain arrays of just this layout: quick, and sometimes wrongly False."""
         if type(item) is not dict or not self.is_flat or tuple(item) != self.keys:
             return False
+        value: Any
         for value, (shape, dtype, _, order, kind) in zip(item.values(), self.arrays, strict=True):
             if type(value) is not kind or value.dtype is not dtype or value.shape != shape:
                 return False
-            if value.flags.fnc is not (order == "F"):
+            if len(shape) > 1 and value.flags.fnc is not (order == "F"):
                 return False
         return True
 
     def views(self, block: Any) -> list[NDArray[Any]]:
         """The small arrays, as views on a block."""
-        return [ndarray(s, d, block, at, None, o) for s, d, at, o, _ in self.arrays if at is not None]  # type: ignore[call-overload]
+        return [ndarray(s, d, block, at, None, o) for s, d, at, o, _ in self.arrays if at is not None]
 
     def built(self, block: Any, large: Iterator[Any], rest: Sequence[Any]) -> Any:
         """The item, over a block, the buffers of its large arrays and its rest."""
         arrays = [
-            ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)  # type: ignore[call-overload]
+            ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)
             for s, d, at, o, _ in self.arrays
         ]
         if self.is_flat and all(kind is ndarray for *_, kind in self.arrays):
@@ -132,7 +130,7 @@ class Layout:
         return _built(self.key, iter(arrays), iter(rest))
 
 
-def _over(buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any], order: Any) -> NDArray[Any]:
+def _over(buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> NDArray[Any]:
     array: NDArray[Any] = ndarray(shape, dtype, buffer, 0, None, order)
     return array if array.flags.aligned else array.copy(order)
 
@@ -148,7 +146,7 @@ def _built(key: tuple[Any, ...], arrays: Iterator[NDArray[Any]], rest: Iterator[
     return dict(zip(key[1], parts, strict=True)) if kind == "d" else kind(parts)
 
 
-def raw(array: NDArray[Any], order: str) -> NDArray[np.uint8]:
+def raw(array: NDArray[Any], order: Order) -> NDArray[np.uint8]:
     """The bytes of an array in an order; a view where they lie that way already.
 
     (A view of bytes and not the array itself, because dates have no buffer interface.)
@@ -159,7 +157,7 @@ def raw(array: NDArray[Any], order: str) -> NDArray[np.uint8]:
 
 
 def pickled(x: Any) -> list[Any]:
-    """[pickle, buffer, buffer, ...] of anything; what pickle cannot do (closures, classes of a notebook) cloudpickle does."""
+    """[pickle, buffer, buffer, ...] of anything; cloudpickle does what pickle cannot (closures, notebooks)."""
     large: list[Any] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
@@ -171,7 +169,7 @@ def pickled(x: Any) -> list[Any]:
 
     try:
         return [pickle.dumps(x, 5, buffer_callback=keep), *large]
-    except Exception:
+    except Exception:  # noqa: BLE001  (each library has errors of its own for this)
         import cloudpickle
 
         large.clear()

@@ -1,17 +1,17 @@
 """The command `streamflow`.
 
-This file is what the installed script imports, so it loads nothing beyond the standard library: typer, rich and
-scikit-learn are an extra, and where they are missing the command says so in one line.
+This file is what the installed script imports, so it loads nothing beyond streamflow: typer, rich and scikit-learn are
+an extra, and where they are missing the command says so in one line.
 
-The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `tree` (the
-sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked in, and how the demo
-stops), `halves` (training before and after the resume), `demo` (the whole of it), `app` (options).
+The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `digits` (the
+demo's own), `tree` (the sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked
+in, and how the demo stops), `halves` (training before and after the resume), `demo` (the whole of it), `app` (options).
 """
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
+from importlib.util import find_spec
 
 from ..exceptions import MissingDependencyError, missing
 
@@ -19,7 +19,7 @@ __all__ = ["main", "need"]
 
 
 def need(user: str, **libraries: str) -> None:
-    """Raise a `MissingDependencyError` unless each module can be imported.
+    """Raise a `MissingDependencyError` unless each module is there.
 
     Parameters
     ----------
@@ -29,10 +29,8 @@ def need(user: str, **libraries: str) -> None:
         The module, and the name under which it is installed.
     """
     for module, name in libraries.items():
-        try:
-            import_module(module)
-        except ImportError:
-            raise missing(user, name, "demo") from None
+        if find_spec(module) is None:
+            raise missing(user, name, "demo")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ __all__ = ["app"]
 app = typer.Typer(
     help="streamflow: sample from trees of streams, and feed training loops.",
     add_completion=False,
+    rich_markup_mode=None,  # plain text, which reads the same in a terminal, a log and a pipe
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,13 +45,14 @@ def _main(
 
 
 @contextmanager
-def _told(command: str) -> Iterator[None]:
-    """Turn what can happen to a user into one line on stderr and an exit code."""
+def _told(command: str, quiet: bool = False) -> Iterator[None]:
+    """Turn what can happen to a user into one line on stderr and an exit code; `quiet`: nothing is said of Ctrl-C."""
     try:
         with stoppable():
             yield
     except Stopped as stop:
-        print(f"\n{command}: stopped", file=sys.stderr)
+        if not quiet:
+            print(f"\n{command}: stopped", file=sys.stderr)
         raise typer.Exit(stop.code) from None
     except demonstration.SecondHalfFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
@@ -59,6 +61,9 @@ def _told(command: str) -> Iterator[None]:
     except StreamflowError as error:
         print(f"{command}: {error}", file=sys.stderr)
         raise typer.Exit(2 if isinstance(error, CorpusError) else 1) from None
+    except OSError as error:  # the disk is full, say
+        print(f"{command}: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
 
 
 def _weights(texts: list[str]) -> dict[str, float]:
@@ -70,12 +75,12 @@ def _weights(texts: list[str]) -> dict[str, float]:
             weights[name] = float(number)
         except ValueError:
             sign = ""
-        if not sign or not 0 <= weights[name] < math.inf:
+        if not name or not sign or not 0 <= weights[name] < math.inf:
             raise CorpusError(f"--weight {text}: it must be CLASS=NUMBER with a number from 0 on, such as --weight 8=3")
     return weights
 
 
-@app.command(rich_help_panel="Commands")
+@app.command()
 def demo(
     corpus: Annotated[
         Optional[Path],  # noqa: UP045
@@ -94,10 +99,11 @@ def demo(
         ),
     ] = None,
     batches: Annotated[
-        int, typer.Option(min=10, help="Batches to train on; half-way it stops, and resumes in a new process.")
+        int,
+        typer.Option(metavar="N", min=10, help="Batches to train on; half-way it stops, and resumes in a new process."),
     ] = 300,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 64,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same batches.")] = 0,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Samples in a batch.")] = 64,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same batches.")] = 0,
     keep: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -109,10 +115,10 @@ def demo(
 ) -> None:
     """Train a classifier from a sampling tree over files on disk, stop half-way, and resume exactly.
 
-    The demo writes a corpus of real images to disk: tens of files, some classes far more frequent than others. It samples
-    from them with a tree that keeps only a few files open, gives each class the share you ask for and runs in a
-    background process. Then it checks what it promised: held-out accuracy, class shares, files open at once, and that
-    the resumed stream brings the very batches that would have come.
+    The demo writes a corpus of real images to disk: tens of files, some classes far more frequent than others. It
+    samples from them with a tree that keeps only a few files open, gives each class the share you ask for and runs in
+    a background process. Then it checks what it promised: held-out accuracy, class shares, files open at once, and
+    that the resumed stream brings the very batches that would have come.
 
     Nothing is downloaded. It takes some seconds.
 
@@ -130,5 +136,5 @@ def resume(folder: Path) -> None:
     from .halves import second_half
     from .screen import Screen
 
-    with _told("streamflow demo, resumed"):
+    with _told("streamflow demo", quiet=True):
         second_half(Work(folder), Screen())

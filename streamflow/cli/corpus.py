@@ -104,7 +104,9 @@ def _class_folders(root: Path) -> list[Path]:
     folders = [path for path in inside if path.is_dir()]
     if not folders:
         loose = any(path.suffix.lower() in SUFFIXES for path in inside)
-        found = "holds array files, but no class folders" if loose else "holds no class folders" if inside else "is empty"
+        found = (
+            "holds array files, but no class folders" if loose else "holds no class folders" if inside else "is empty"
+        )
         raise CorpusError(f"{root}: the folder {found}; {_FORM}")
     if len(folders) == 1:
         raise CorpusError(f"{root}: there is only one class, {folders[0].name!r}; a classifier needs at least two")

@@ -1,7 +1,7 @@
 """The corpus of the demo: handwritten digits, written to disk as a corpus larger than memory would lie there.
 
-The images are the test set of the "Optical Recognition of Handwritten Digits" data set of the UCI repository (E. Alpaydin
-and C. Kaynak, 1998), which is bundled with scikit-learn: 1797 images of 8 x 8 pixels with values 0 to 16.
+The images are bundled with scikit-learn: 1797 of 8 x 8 pixels with values 0 to 16, the test set of "Optical Recognition
+of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["WANTED", "write_digits"]
 _FILES = (10, 9, 8, 8, 7, 6, 5, 4, 3, 2)
 _IN_A_FILE = 12
 _HELD_OUT = 50  #: images of each digit
-#: Weights of the classes, where they are not 1: the rarest one is asked for most.
-WANTED = {"9": 2.0}
+#: Weights of the classes: the rarest one is asked for most.
+WANTED = {str(digit): 1.0 for digit in range(9)} | {"9": 2.0}
 
 
 def write_digits(folder: Path) -> tuple[Corpus, HeldOut]:

@@ -7,10 +7,13 @@ they are never read as markup.
 from __future__ import annotations
 
 import sys
+import textwrap
+import time
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.tree import Tree
@@ -21,6 +24,8 @@ from .tree import Plan, n_open, turn
 
 __all__ = ["Screen"]
 
+_BETWEEN = 0.1  #: seconds between two positions of the bar
+_WIDEST = 100  #: columns of a paragraph
 _MOST_LINES = 12  #: classes that are shown; a corpus may have thousands
 
 
@@ -31,13 +36,27 @@ class Screen:
         moving = None if sys.stdout.isatty() else False
         self._console = Console(highlight=False, force_interactive=moving)
 
+    def title(self, text: str) -> None:
+        """What it is all about."""
+        self._console.print(f"[bold]{escape(text)}[/bold]", soft_wrap=True)
+
     def heading(self, text: str) -> None:
         """A line that begins a part."""
         self._console.print(f"\n[bold]{escape(text)}[/bold]")
 
     def say(self, text: str) -> None:
-        """A paragraph."""
-        self._console.print(f"  {escape(text)}", soft_wrap=True)
+        """A paragraph; it wraps at the width of the terminal."""
+        width = max(40, min(self._console.width, _WIDEST))
+        indent = "  "
+        lines = textwrap.fill(
+            text,
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self._console.print(escape(lines), soft_wrap=True)
 
     def claim(self, kept: bool, text: str) -> None:
         """Something that was promised, and whether it is so."""
@@ -48,11 +67,11 @@ class Screen:
         """What there is to learn from."""
         sizes = {name: corpus.size(name) for name in corpus.classes}
         most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
-        self.say(f"{sum(sizes.values()):,} {what} in {corpus.n_files} files, one folder for each of {len(sizes)} classes:")
-        self.say(f"{corpus.root}")
+        self._console.print(f"  {escape(str(corpus.root))}", soft_wrap=True)
         self.say(
-            f"Class {most!r} has {_many(sizes[most], 'sample')}, class {least!r} has {sizes[least]:,}. "
-            f"{len(held.y):,} further samples are held out to test on."
+            f"{sum(sizes.values()):,} {what} in {corpus.n_files:,} array files, one folder for each of {len(sizes):,} "
+            f"classes. The most frequent one, {most!r}, has {_many(sizes[most], 'sample')}; the rarest, {least!r}, has "
+            f"{sizes[least]:,}. {len(held.y):,} more are held out, to test on."
         )
 
     def rates(self, account: Account) -> None:
@@ -67,20 +86,23 @@ class Screen:
         """The tree, from the training loop down to the files."""
         root = Tree("[bold]ZMQStreamer[/bold]  runs all below in another process and reads ahead", guide_style="dim")
         batches = root.add(f"[bold]buffer_stream[/bold]  makes batches of {plan.batch_size} samples")
-        classes = batches.add("[bold]ShuffledMux[/bold]  draws the class of each sample, in proportion to the weights")
+        classes = batches.add("[bold]ShuffledMux[/bold]  draws each sample's class in proportion to the weights")
         shown = list(corpus.classes.items())[:_MOST_LINES]
         width = max(len(repr(name)) for name, _ in shown)
         for name, parts in shown:
             classes.add(
                 f"{escape(repr(name)):{width}}  weight {plan.weights[name]:g}  [bold]StochasticMux[/bold]  "
-                f"{n_open(parts)} of {_many(len(parts), 'file')} open"
+                + (f"{n_open(parts)} of {_many(len(parts), 'file')} open" if plan.weights[name] else "never opened")
             )
         if len(corpus.classes) > len(shown):
             classes.add(f"... and {len(corpus.classes) - len(shown)} more classes")
         self._console.print()
-        self._console.print(root, soft_wrap=True)
+        self._console.print(Padding.indent(root, 2))
         self._console.print()
-        self.say(f"A file gives about {turn(corpus)} samples, then it is closed and another takes its place.")
+        self.say(
+            f"A file gives about {turn(corpus)} samples, then it is closed and another takes its place: the corpus may "
+            "be of any size. Every random choice has an address in the tree, so that the stream can be resumed exactly."
+        )
 
     def progress(self, label: str, accounts: Iterable[Account], n_batches: int) -> Account:
         """Show a bar while a training runs; the last account."""
@@ -93,10 +115,15 @@ class Screen:
         )
         last = None
         still = not self._console.is_interactive
-        with Progress(*columns, console=self._console, transient=True, disable=still) as bar:
+        # No thread moves the bar: the background process is forked while it is shown.
+        bar = Progress(*columns, console=self._console, transient=True, auto_refresh=False, disable=still)
+        shown = 0.0
+        with bar:
             task = bar.add_task(label, total=n_batches)
             for last in accounts:
-                bar.update(task, completed=last.batches)
+                now = time.monotonic()
+                bar.update(task, completed=last.batches, refresh=now > shown + _BETWEEN)
+                shown = now if now > shown + _BETWEEN else shown
         assert last is not None
         self.say(f"{label}: {last.batches} batches, {last.samples:,} samples, {last.seconds:.1f} s")
         return last

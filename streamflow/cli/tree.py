@@ -1,6 +1,7 @@
 """The sampling tree over a corpus: what the demo is about.
 
-`samples_of`, `class_mux` and `sampling_tree` are all that a user writes; the rest of the demo shows what comes of it.
+`samples_of`, `class_mux` and `serial_tree` are all that a user has to write; the rest of the demo shows what comes of
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .. import ShuffledMux, StochasticMux, Streamer, StreamerList, ZMQStreamer, 
 from .arrays import ArrayFile, Journal
 from .corpus import Corpus, Part, kept_places
 
-__all__ = ["Plan", "class_mux", "n_open", "samples_of", "sampling_tree"]
+__all__ = ["Plan", "class_mux", "n_open", "samples_of", "sampling_tree", "serial_tree", "turn"]
 
 _N_ACTIVE = 2  #: files of a class that are open at a time
 
@@ -65,18 +66,25 @@ def class_mux(corpus: Corpus, name: str, journal: str) -> StochasticMux:
     parts = corpus.classes[name]
     label = list(corpus.classes).index(name)
     return StochasticMux(
-        StreamerList(samples_of, [part.path for part in parts], [label] * len(parts), every=corpus.every, journal=journal),
+        StreamerList(
+            samples_of, [part.path for part in parts], [label] * len(parts), every=corpus.every, journal=journal
+        ),
         n_active=n_open(parts),
         rate=turn(corpus),
         weights=[kept_places(part.size, corpus.every).size for part in parts],  # so that each sample is as likely
     )
 
 
-def sampling_tree(corpus: Corpus, plan: Plan) -> Streamer:
-    """Batches of samples whose classes have the shares that the plan wants, made in a process of their own."""
+def serial_tree(corpus: Corpus, plan: Plan) -> Streamer:
+    """Batches of samples whose classes have the shares that the plan wants."""
     classes = {name: class_mux(corpus, name, plan.journal) for name in corpus.classes}
     samples = ShuffledMux(classes, weights=plan.weights, random_state=plan.seed)
-    return ZMQStreamer(samples.pipe(buffer_stream, plan.batch_size))
+    return samples.pipe(buffer_stream, plan.batch_size)
+
+
+def sampling_tree(corpus: Corpus, plan: Plan) -> Streamer:
+    """The same batches, made in a process of their own."""
+    return ZMQStreamer(serial_tree(corpus, plan))
 
 
 def n_open(parts: list[Part]) -> int:

@@ -17,6 +17,8 @@ from .arrays import CorpusError
 
 __all__ = ["Stopped", "Work", "fresh_interpreter", "stoppable", "workspace"]
 
+#: They end a process; not every system has all of them.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _PATIENCE = 10  #: seconds that a process has to end when it is told to
 
 
@@ -63,7 +65,14 @@ def workspace(keep: Path | None) -> Iterator[Work]:
         folder.mkdir(mode=0o700)
         yield Work(folder)
     finally:
+        _ignore_signals()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ignore_signals() -> None:
+    """From here on nothing but the end of the command comes: it is not to be stopped half-way."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Stopped(KeyboardInterrupt):
@@ -77,15 +86,13 @@ class Stopped(KeyboardInterrupt):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Turn the signals that end a process into `Stopped`, once: what is being tidied up is not disturbed again."""
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+        _ignore_signals()
         raise Stopped(128 + number)
 
-    for number in numbers:
+    for number in _SIGNALS:
         signal.signal(number, stop)
     try:
         yield

@@ -57,6 +57,9 @@ class BaseMux(Streamer):
     """
 
     def __init__(self, streamers: Any, random_state: Any = None) -> None:
+        kind = type(self)
+        if kind.choose is BaseMux.choose and kind._node is BaseMux._node:
+            raise TypeError(f"{kind.__name__} must answer choose(step, live, u)")
         super().__init__(())
         self._set_root(random_state)
         self._pool = Pool(streamers, type(self).__name__)
@@ -79,7 +82,7 @@ class BaseMux(Streamer):
         u : float
             A random number in [0, 1) that belongs to this choice.
         """
-        raise NotImplementedError(f"{type(self).__name__} must answer choose(step, live, u)")
+        raise NotImplementedError
 
     def ended(self, slot: int, given: int) -> bool:
         """Whether a member that has ended after `given` items is opened again (else its slot is closed)."""

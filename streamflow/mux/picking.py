@@ -4,7 +4,8 @@ Each pick takes one uniform number from a bit generator that nothing else uses, 
 picks.  A law maps numbers to slots; when a weight changes, the numbers that have been drawn and not used are mapped
 again by the new law.  Therefore the length of the blocks has no influence on what comes.
 
-A member that gave nothing is put aside (`empty`): with pruning until no other is left, else until an item has come.
+A member that gave nothing is put aside: with pruning until no other is left, else until an item has come.  When all
+slots are dead, every member is tried once more; if none of them gives anything, that is the end.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class PickNode(SlotNode):
         self._dead: dict[int, float] = {}  # dead slots that the law still knows, with their weights
         self._aside: set[int] = set()
         self._empty: set[int] = set()  # members found empty since the last item
-        self._empty_at = -1
+        self._empty_at = self._retried_at = -1
 
     # ------------------------------------------------------------------ what a kind of mux says
     @abstractmethod
@@ -141,7 +142,11 @@ class PickNode(SlotNode):
         return np.random.Generator(bits)
 
     def _refill(self) -> None:
-        """Every slot is dead: try those members again that have not been found empty since the last item."""
+        """Every slot is dead: try the members again, each once before the next item."""
+        now = self.given() + 1
+        if self._retried_at != now:  # what was found empty before counts no more
+            self._retried_at = now
+            self._empty.clear()
         barred = self._just_empty()
         self._aside &= barred
         for slot in range(len(self.turns)):
@@ -212,12 +217,14 @@ class PickNode(SlotNode):
             "aside": packed(self._aside),
             "empty": sorted(self._empty),
             "empty_at": self._empty_at,
+            "retried_at": self._retried_at,
         }
 
     def _restore_own(self, state: dict[str, Any]) -> None:
         self._dead = dict(state["dead"])
         self._aside = unpacked(state["aside"])
         self._empty, self._empty_at = set(state["empty"]), state["empty_at"]
+        self._retried_at = state["retried_at"]
         self._begin_picks()
 
 

@@ -53,7 +53,7 @@ class Pool:
 def _members(streamers: Any) -> Sequence[Streamer]:
     if isinstance(streamers, StreamerList):
         return streamers
-    if isinstance(streamers, (str, bytes)) or (callable(streamers) and not isinstance(streamers, Streamer)):
+    if callable(streamers) and not isinstance(streamers, Streamer):
         raise ParameterError(f"`streamers` must be a collection of streamers, got {short(streamers)}")
     try:
         members = tuple(streamers)

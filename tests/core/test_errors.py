@@ -164,9 +164,6 @@ def test_every_mux_names_the_member_that_failed(tree, after):
 
 
 def test_an_error_in_the_opening_call_is_noted_too():
-    def fails():
-        raise OSError("disk full")
-
     note = notes(raised(iter(sf.RoundRobinMux({"first": range(9), "second": sf.Streamer(fails)}))))
     assert "second" in note
     assert "fails" in note
@@ -189,8 +186,16 @@ def test_leaves_of_every_kind_can_be_named(source):
     assert "only" in note
 
 
-def test_a_lone_leaf_is_named():
-    assert "boom" in notes(raised(iter(sf.Streamer(boom))))
+def fails():
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize("leaf", [boom, fails])
+def test_a_lone_leaf_is_named(leaf):
+    for read in (iter, lambda s: s.cycle(), lambda s: s.open(), lambda s: iter(s.pipe(sf.tuples, "x").with_seed(1))):
+        with pytest.raises((OSError, sf.DataError)) as caught:
+            list(read(sf.Streamer(leaf)))
+        assert leaf.__name__ in notes(caught.value)
 
 
 def test_the_note_tells_simple_arguments_but_never_prints_much():

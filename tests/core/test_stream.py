@@ -228,6 +228,30 @@ def test_threads_that_share_a_stream_get_each_item_once(name):
     assert sorted(int(i) for mine in results for i in mine) == list(range(N_SHARED))
 
 
+def test_a_state_taken_while_threads_draw_is_that_of_its_position():
+    def tree():
+        members = [range(k, 30_000, 9) for k in range(9)]
+        return (
+            sf.StochasticMux(members, 4, 3, random_state=0)
+            .pipe(lambda items: ({"x": i} for i in items))
+            .pipe(sf.buffer_stream, 2)
+        )
+
+    live, states = tree().open(), []
+    wanted = [b["x"].tolist() for b in itertools.islice(tree(), 1500)]
+    drawers = [threading.Thread(target=lambda: [next(live) for _ in range(400)]) for _ in range(3)]
+    for thread in drawers:
+        thread.start()
+    while any(thread.is_alive() for thread in drawers):
+        states.append(live.state_dict())
+    for state in states[:: len(states) // 12 + 1]:
+        with tree().open() as again:
+            again.load_state_dict(state)
+            at = again.position
+            assert next(again)["x"].tolist() == wanted[at]
+    assert live.position == 1200
+
+
 def test_position_counts_the_items_of_this_epoch():
     live = sf.Streamer("abc").open()
     seen = [(live.epoch, live.position)]

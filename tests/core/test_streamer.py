@@ -136,7 +136,7 @@ def test_async_generator_functions_are_refused():
 @pytest.mark.parametrize(
     ("max_iter", "wanted"),
     [(0, 0), (1, 1), (3, 3), (1e1, 10), (2.9, 2), (0.5, 0), (-1, 0), (-0.5, 0), (-3.0, 0), (np.int64(4), 4),
-     (np.uint8(4), 4), (np.float32(3.5), 3), (None, 12), (99, 12)],
+     (np.uint8(4), 4), (np.float32(3.5), 3), (None, 12), (99, 12), (2**70, 12), (1e30, 12)],
 )  # fmt: skip
 def test_max_iter_draws_exactly_so_many_items(max_iter, wanted):
     for read in (

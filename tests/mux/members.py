@@ -42,8 +42,8 @@ class Ledger:
         Names in the order in which members were opened; the place in it is the number of the activation.
     open : Counter
         How many activations of each name are open now.
-    most : int
-        The largest number of activations open at once.
+    held, most : int
+        How many activations are open now, and the largest number that were open at once.
     twice : bool
         Whether a name was ever open twice at once.
     """
@@ -51,6 +51,7 @@ class Ledger:
     def __init__(self) -> None:
         self.opened: list[Any] = []
         self.open: Counter[Any] = Counter()
+        self.held = 0
         self.most = 0
         self.twice = False
 
@@ -58,12 +59,14 @@ class Ledger:
         """`items`, while the ledger knows that `name` is open."""
         self.opened.append(name)
         self.open[name] += 1
-        self.most = max(self.most, self.open.total())
+        self.held += 1
+        self.most = max(self.most, self.held)
         self.twice |= self.open[name] > 1
         try:
             yield from items
         finally:
             self.open[name] -= 1
+            self.held -= 1
 
     def endless(self, name: Any) -> Iterator[Any]:
         """The name for ever."""

@@ -141,7 +141,7 @@ def test_it_nests_and_is_a_streamer():
     stream = tree.iterate(50)
     assert len(list(stream)) == 50
     assert ledger.most <= 2
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
     assert len(list(finite().cycle(max_iter=40))) == 40
 
 
@@ -173,6 +173,16 @@ def test_the_base_checks_what_it_is_given():
         Pingpong(members([1]), random_state=True)
 
 
-def test_the_base_alone_is_abstract():
-    with pytest.raises(TypeError):
-        BaseMux(members([1]))
+def test_the_base_alone_chooses_nothing():
+    with pytest.raises((TypeError, NotImplementedError)):
+        list(BaseMux(members([1])))
+
+
+def test_a_mux_may_leave_the_second_question_to_the_base():
+    """Then a slot whose member has ended is closed."""
+
+    class First(BaseMux):
+        def choose(self, step, live, u):
+            return live[0]
+
+    assert list(First(members([2, 0, 1]))) == [(0, 0), (0, 1), (2, 0)]

@@ -32,7 +32,7 @@ def test_one_member_is_open_at_a_time():
     list(islice(stream, 10))
     stream.close()
     assert ledger.most == 1
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 @MODES

@@ -248,10 +248,12 @@ def test_with_pruning_an_empty_member_is_opened_once(mode, rate, n_active):
 
 
 def test_without_pruning_an_empty_member_stays_in_the_draw():
+    """It is drawn by its weight for each item; the others share what is given as ever."""
     ledger, weights = Ledger(), (1, 2, 3)
     mux = StochasticMux(ledger.short_pool([0, 50, 50]), 2, 1, weights, prune_empty_streams=False, random_state=0)
-    list(mux.iterate(6000))
-    assert p_value(ledger.opened, share(weights)) > RARE
+    items = list(mux.iterate(6000))
+    assert p_value(items, {1: 2, 2: 3}) > RARE
+    assert ledger.opened.count(0) > 6000 * 1 / 6 * 0.85
 
 
 def test_with_pruning_the_others_keep_their_proportions():
@@ -280,6 +282,27 @@ def test_members_that_are_empty_every_other_time_never_end_the_mux(mode, prune, 
     members = [Streamer(ledger.flaky, i, gives[i], 2) for i in range(3)]
     mux = StochasticMux(members, n_active, rate, mode=mode, prune_empty_streams=prune, random_state=0)
     assert len(list(mux.iterate(300))) == 300
+
+
+@ENDLESS_MODES
+@PRUNING
+@pytest.mark.parametrize("rate", [None, 1, 4])
+@pytest.mark.parametrize("n_active", [1, 2, None])
+def test_it_ends_only_after_every_member_was_tried_since_the_last_item(mode, prune, rate, n_active):
+    for seed in range(30):
+        log, flips = [], np.random.default_rng(seed)
+
+        def member(i, log=log, flips=flips):
+            log.append(i)
+            for _ in range(2 * (flips.random() < 0.4)):
+                log.append("item")
+                yield i
+
+        members = [Streamer(member, i) for i in range(3)]
+        mux = StochasticMux(members, n_active, rate, mode=mode, prune_empty_streams=prune, random_state=seed)
+        if len(list(mux.iterate(200))) < 200:
+            last = max((k for k, entry in enumerate(log) if entry == "item"), default=-1)
+            assert set(log[last + 1 :]) == {0, 1, 2}
 
 
 @ENDLESS_MODES

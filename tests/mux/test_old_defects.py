@@ -191,4 +191,4 @@ def test_members_are_closed_however_the_pass_ends(make, how):
         stream.close()
     if how == "dropped":
         del stream
-    assert ledger.open.total() == 0
+    assert ledger.held == 0

@@ -29,7 +29,7 @@ def test_cycle_starts_all_again_after_all_have_ended():
 
 
 def test_permuted_cycle_begins_in_the_given_order_then_permutes():
-    items = text(RoundRobinMux("abcd", mode="permuted_cycle", random_state=0).iterate(4 * 3000))
+    items = text(RoundRobinMux(list("abcd"), mode="permuted_cycle", random_state=0).iterate(4 * 3000))
     passes = [items[k : k + 4] for k in range(0, len(items), 4)]
     assert passes[0] == "abcd"
     law = {text("abcd"[i] for i in order): 1.0 for order in uniform_order(4)}
@@ -48,7 +48,7 @@ def test_permuted_cycle_keeps_the_order_within_a_pass():
 
 def test_permutations_hang_on_the_seed_and_the_epoch():
     def take(seed, epoch=0):
-        return text(RoundRobinMux("abcdefgh", "permuted_cycle", seed).iterate(80, epoch=epoch))
+        return text(RoundRobinMux(list("abcdefgh"), "permuted_cycle", seed).iterate(80, epoch=epoch))
 
     assert take(0) == take(0)
     assert len({take(0), take(1), take(0, epoch=1)}) == 3
@@ -93,7 +93,7 @@ def test_everything_that_was_opened_is_closed(mode):
         next(stream)
     assert ledger.most == 3
     stream.close()
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 def test_parameters_are_checked_where_they_are_given():

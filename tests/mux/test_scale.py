@@ -133,7 +133,7 @@ def test_no_more_members_are_open_than_n_active(mode, rate, n_active):
     assert taken == 3000 or mode == "exhaustive"
     assert ledger.most == n_active or rate == 1  # (a spent member may be closed at once)
     stream.close()
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 @pytest.mark.parametrize("fail", [False, True])
@@ -153,7 +153,7 @@ def test_a_member_that_fails_closes_all_others(fail):
     else:
         list(stream)
     assert ledger.most == 5
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 def test_thirty_thousand_evictions_leave_nothing_open():
@@ -162,9 +162,9 @@ def test_thirty_thousand_evictions_leave_nothing_open():
     stream = StochasticMux(members, 16, 1, random_state=0).iterate()
     assert len(list(islice(stream, 30_000))) == 30_000
     assert ledger.most <= 16
-    assert ledger.open.total() <= 16
+    assert ledger.held <= 16
     stream.close()
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 def test_nested_muxes_hold_the_product():
@@ -172,4 +172,4 @@ def test_nested_muxes_hold_the_product():
     inner = [StochasticMux([Streamer(ledger.endless, (g, i)) for i in range(9)], 3, 2) for g in range(6)]
     list(StochasticMux(inner, 2, 40, random_state=0).iterate(5000))
     assert ledger.most == 6
-    assert ledger.open.total() == 0
+    assert ledger.held == 0

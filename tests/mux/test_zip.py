@@ -28,7 +28,7 @@ def test_the_shortest_ends_it():
     assert len(list(ZipMux([Streamer(field, "x", 5), Streamer(field, "y", 3)]))) == 3
     assert list(ZipMux([Streamer(field, "x", 5), Streamer(field, "y", 0)])) == []
     list(ZipMux(ledger.short_pool([2, 7]), flatten=False))
-    assert ledger.open.total() == 0
+    assert ledger.held == 0
 
 
 def test_cycle_starts_short_children_again_until_the_longest_ends():
@@ -83,6 +83,6 @@ def test_everything_that_was_opened_is_closed(mode):
     ledger = Ledger()
     stream = ZipMux(ledger.short_pool([3, 50]), mode=mode, flatten=False).iterate()
     next(stream)
-    assert ledger.open.total() == 2
+    assert ledger.held == 2
     stream.close()
-    assert ledger.open.total() == 0
+    assert ledger.held == 0

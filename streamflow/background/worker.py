@@ -1,0 +1,150 @@
+"""The worker process.  Knows `channel`, `listener`, `produce` and `sending`; started by `process`.
+
+It ignores Ctrl-C (the consumer gets it too, and says what to do), turns SIGTERM into `Stopped`, raised inside the
+user's code so that its ``finally`` blocks run, and ends when its consumer ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import select
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core.source import merged
+from ..seeding import generator
+from .channel import Sender
+from .listener import Address
+from .produce import produce
+from .records import Stopped
+from .sending import Inherited, Job, Pickled
+
+__all__ = ["Start", "in_worker", "main"]
+
+#: What the global random states of a worker are for (the purposes of a tree are in `seeding`).
+WORKER = 7
+_PR_SET_PDEATHSIG = 1
+#: Seconds between two looks at the parent, where a process cannot be watched.
+_LOOK = 0.25
+
+_inside = False
+
+
+class Start(NamedTuple):
+    """All that a worker is told."""
+
+    address: Address
+    limit: int
+    consumer: int  #: its process id
+    is_child: bool  #: whether the consumer is the parent
+    from_main: bool  #: whether the consumer's main thread started the worker
+    listening: int | None  #: the consumer's listening descriptor, of which a forked worker has a copy
+    job: Inherited | Pickled
+
+
+def in_worker() -> bool:
+    """Whether this process is a worker of ours (or was forked from one)."""
+    return _inside
+
+
+def main(start: Start) -> None:
+    """Run a worker, from its first line to its last."""
+    global _inside  # noqa: PLW0603
+    _inside = True
+    gc.freeze()  # what a fork has copied is the consumer's to close
+    _take_signals()
+    _watch(start)
+    if start.listening is not None:
+        os.close(start.listening)
+    try:
+        sender = Sender(start.address, start.limit)
+        try:
+            if start.from_main or not start.is_child:
+                _die_with_parent()
+            produce(lambda: _seeded(start.job.get()), sender)
+            sender.wait_for_stop()
+        finally:
+            sender.close()
+    except Stopped as stopped:
+        if stopped.args:  # by a signal: end by it, so that whoever waits for us can tell
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            signal.raise_signal(signal.SIGTERM)
+
+
+def _seeded(job: Job) -> Job:
+    """Seed what user code may draw from without asking: this part of this stream has numbers of its own."""
+    index, count = merged(job.shards)
+    rng = generator(job.key, WORKER, count, index)
+    words = rng.integers(1 << 32, size=4, dtype=np.uint32)
+    if hasattr(np.random, "set_bit_generator"):
+        # Not `seed`: its lock may have been held by a thread of the consumer when this process was forked.
+        np.random.set_bit_generator(np.random.MT19937(words.tolist()))
+    else:
+        np.random.seed(words)
+    random.seed(int(rng.integers(1 << 63)))
+    return job
+
+
+def _take_signals() -> None:
+    if sys.platform != "win32":
+        signal.set_wakeup_fd(-1)  # an event loop's of the consumer, after a fork
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _terminated)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what cleans up now is not to be disturbed
+    raise Stopped(number)
+
+
+def _watch(start: Start) -> None:
+    """End with the consumer.  A pidfd sees its death, whoever else may have inherited its pipes."""
+    parent = os.getppid()
+    descriptor = None
+    try:
+        if hasattr(os, "pidfd_open"):
+            descriptor = os.pidfd_open(start.consumer)
+    except ProcessLookupError:
+        _orphaned(start)
+    except OSError:  # an old kernel, or one that forbids it
+        pass
+    if start.is_child and parent != start.consumer:
+        _orphaned(start)
+
+    def wait() -> None:
+        if descriptor is not None:
+            select.select([descriptor], [], [])
+        else:
+            while os.getppid() == parent:
+                time.sleep(_LOOK)
+        _orphaned(start)
+
+    threading.Thread(target=wait, daemon=True, name="streamflow-watch").start()
+
+
+def _orphaned(start: Start) -> None:
+    start.address.remove()
+    os._exit(1)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end us with the consumer, even inside one long call of C that keeps the interpreter's lock.
+
+    Not where another thread of the consumer started us: this comes when the starting *thread* ends.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

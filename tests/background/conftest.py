@@ -1,0 +1,62 @@
+"""No test here may leave a process, a folder or an open warning behind."""
+
+import glob
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+
+def processes() -> dict[int, str]:
+    """Our children by process id, with the beginning of their command line; Python's own helpers left out."""
+    found = {}
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            text = Path(stat).read_text()
+            parent = int(text.rpartition(")")[2].split()[1])
+            command = Path(stat).with_name("cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if parent == os.getpid() and not ("resource_tracker" in command or "forkserver" in command):
+            found[int(text.split()[0])] = command[:100]
+    return found
+
+
+def folders() -> set[str]:
+    """Folders of sockets."""
+    return {path for parent in {tempfile.gettempdir(), "/tmp"} for path in glob.glob(f"{parent}/streamflow-*")}
+
+
+def within(seconds: float, ok) -> bool:
+    """Whether something becomes true in time."""
+    end = time.monotonic() + seconds
+    while not ok():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    before, processes_before = folders(), set(processes())
+    yield
+    assert set(processes()) - processes_before == set()
+    assert folders() - before == set()
+
+
+@pytest.fixture(name="processes")
+def processes_fixture():
+    return processes
+
+
+@pytest.fixture(name="within")
+def within_fixture():
+    return within
+
+
+@pytest.fixture(name="folders")
+def folders_fixture():
+    return folders

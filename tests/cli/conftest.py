@@ -1,0 +1,73 @@
+"""The command as users run it: in a process of its own, with a folder for temporary files that must be empty after."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def temporary():
+    """A folder for temporary files, with a name short enough for sockets; nothing may be left in it."""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp" if os.name == "posix" else None))
+    yield folder
+    left = sorted(path.name for path in folder.rglob("*"))
+    shutil.rmtree(folder)
+    assert left == []
+
+
+@pytest.fixture
+def environment(temporary):
+    """What the command finds around it."""
+    return {
+        **{name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "NO_COLOR"}},
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONWARNINGS": "error",
+        "TMPDIR": str(temporary),
+        "COLUMNS": "100",
+        "TERM": "xterm",
+    }
+
+
+@pytest.fixture
+def streamflow(environment):
+    """Run the command to its end."""
+
+    def run(*arguments, code=None, **extra):
+        how = ["-c", code] if code else ["-m", "streamflow.cli"]
+        return subprocess.run(
+            [sys.executable, *how, *map(str, arguments)],
+            env=environment | extra,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=100,
+        )
+
+    return run
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A user's corpus: two classes that are easily told apart, .npy and .npz, one file without samples."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "corpus"
+    for number, name in enumerate(["cat", "dog"]):
+        (root / name).mkdir(parents=True)
+        for i, size in enumerate([10, 25, 0, 15]):
+            array = (rng.normal(size=(size, 3, 2)) + 4 * number).astype(np.float32)
+            if i == 1:
+                np.savez_compressed(root / name / f"{i}.npz", notes=np.arange(3), X=array)
+            else:
+                np.save(root / name / f"{i}.npy", array)
+    (root / ".hidden").mkdir()
+    (root / "README.txt").write_text("what this is")
+    return root
