@@ -26,7 +26,7 @@ from ..core.describe import short
 from ..exceptions import DataError
 from .listener import Address, Listener
 from .records import HELLO, ITEM, LAYOUT, Record, Stopped
-from .wire import HEADER, LARGE, Layout, flatten, pickled, raw, unpickled
+from .wire import HEADER, LARGE, Layout, pickled, raw, taken_apart, unpickled
 
 __all__ = ["Receiver", "Sender"]
 
@@ -59,10 +59,12 @@ class Sender:
     address : Address
     limit : int
         Bytes that may be sent and not yet taken before the worker waits.
+    on_stop : function
+        Called before `Stopped` is raised.
     """
 
-    def __init__(self, address: Address, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, address: Address, limit: int, on_stop: Callable[[], None]) -> None:
+        self._limit, self._on_stop = limit, on_stop
         self._ahead = 0
         self._look_at = 0.0
         self._layouts: dict[tuple[Any, ...], _Staged] = {}
@@ -81,8 +83,7 @@ class Sender:
         if staged is not None and staged.layout.matches(item):
             arrays = item.values()
         else:
-            arrays, rest = [], []  # type: ignore[var-annotated]
-            key = flatten(item, arrays, rest)
+            key, arrays, rest = taken_apart(item)
             if rest:
                 parts = self._sendable(rest, item)
             staged = self._last = self._layouts.get(key) or self._new(key)
@@ -157,6 +158,7 @@ class Sender:
         except zmq.Again:
             return b""
         if news == _STOP:
+            self._on_stop()
             raise Stopped
         if len(news) == _TAKEN.size:
             self._ahead -= _TAKEN.unpack(news)[0]

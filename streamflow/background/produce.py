@@ -44,20 +44,26 @@ def _skip(node: Node, job: Job) -> None:
         raise StateError(f"the stream had given {job.given + job.skip} items and has fewer now")
 
 
-def produce(get_job: Callable[[], Job], sink: Sink) -> None:
-    """Run a job to its end; an error is sent, never raised (`Stopped` apart)."""
+def produce(get_job: Callable[[], Job], sink: Sink, quiet: Callable[[], None]) -> None:
+    """Run a job to its end; an error is sent, never raised (`Stopped` apart).
+
+    `quiet` is called when the tree is closed: from then on its ``finally`` blocks are not to be interrupted.
+    """
     node: Node | None = None
     try:
         node = continued(get_job())
         sink.put(READY, None)
         _draw(node, sink)
+        quiet()
         node.close()
         sink.put(END, None)
     except Stopped:
+        quiet()
         if node is not None:
             node.close()
         raise
     except BaseException as error:  # noqa: BLE001  (it is raised in the consumer)
+        quiet()
         text = traceback.format_exc()
         where = node.where() if node is not None else []
         if node is not None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HEADER", "LARGE", "Layout", "flatten", "pickled", "raw", "unpickled"]
+__all__ = ["HEADER", "LARGE", "Layout", "pickled", "raw", "taken_apart", "unpickled"]
 
 #: Bytes before the first array of a block (so much belongs to the channel).
 HEADER = 16
@@ -30,7 +30,7 @@ _BLOCK = 128 << 10
 _ALIGN = 16
 #: Kinds of dtypes that are nothing but bytes: not O, and not T (StringDType holds pointers).
 _KINDS = frozenset("biufcmMSUV")
-#: What lies deeper (or holds itself) is left to pickle.
+#: An item that goes deeper (or holds itself) is left to pickle.
 _MAX_DEPTH = 16
 
 ndarray, memmap = np.ndarray, np.memmap
@@ -42,26 +42,40 @@ def _is_plain(array: NDArray[Any]) -> bool:
     return dtype.kind in _KINDS and not dtype.hasobject and dtype.itemsize > 0 and dtype.metadata is None
 
 
-def flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int = 0) -> tuple[Any, ...]:
-    """The key of the layout of `x`; its plain arrays, and everything else, are appended to the lists.
+class _TooDeepError(Exception):
+    pass
 
-    >>> arrays, rest = [], []
-    >>> key = flatten({"x": np.zeros(2), "y": (1, "a")}, arrays, rest)
+
+def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[Any]]:
+    """The key of an item's layout, its plain arrays, and everything else; an item in a circle is its own rest.
+
+    >>> key, arrays, rest = taken_apart({"x": np.zeros(2), "y": (1, "a")})
     >>> arrays, rest
     ([array([0., 0.])], [1, 'a'])
     """
+    arrays: list[NDArray[Any]] = []
+    rest: list[Any] = []
+    try:
+        return _flatten(item, arrays, rest, _MAX_DEPTH), arrays, rest
+    except _TooDeepError:
+        return ("r",), [], [item]
+
+
+def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) -> tuple[Any, ...]:
     kind = type(x)
     if (kind is ndarray or kind is memmap) and _is_plain(x):
         arrays.append(x)
         return ("a", x.dtype, x.shape, bool(x.flags.fnc), kind)
-    if depth < _MAX_DEPTH:
-        if kind is dict:  # 1, True and 1.0 are one key to a dict: what tells them apart is their types
-            inside = tuple([flatten(value, arrays, rest, depth + 1) for value in x.values()])
-            return ("d", tuple(x), tuple(map(type, x)), inside)
-        if kind is list or kind is tuple:
-            return (kind, tuple([flatten(value, arrays, rest, depth + 1) for value in x]))
-    rest.append(x)
-    return ("r",)
+    if kind is not dict and kind is not list and kind is not tuple:
+        rest.append(x)
+        return ("r",)
+    if not depth:
+        raise _TooDeepError
+    values = x.values() if kind is dict else x
+    inside = tuple([_flatten(value, arrays, rest, depth - 1) for value in values])
+    if kind is dict:  # 1, True and 1.0 are one key to a dict: their types tell them apart
+        return ("d", tuple(x), tuple(map(type, x)), inside)
+    return (kind, inside)
 
 
 class Layout:
@@ -70,7 +84,7 @@ class Layout:
     Parameters
     ----------
     key : tuple
-        From `flatten`.
+        From `taken_apart`.
     number : int
         Under which both sides know it.
     """

@@ -65,11 +65,11 @@ def main(start: Start) -> None:
     if start.listening is not None:
         os.close(start.listening)
     try:
-        sender = Sender(start.address, start.limit)
+        sender = Sender(start.address, start.limit, _deaf)
         try:
             if start.from_main or not start.is_child:
                 _die_with_parent()
-            produce(lambda: _seeded(start.job.get()), sender)
+            produce(lambda: _seeded(start.job.get()), sender, _deaf)
             sender.wait_for_stop()
         finally:
             sender.close()
@@ -105,8 +105,13 @@ def _take_signals() -> None:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what cleans up now is not to be disturbed
+    _deaf()
     raise Stopped(number)
+
+
+def _deaf() -> None:
+    """What cleans up from now on is not to be disturbed; SIGKILL comes to that which takes too long."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _watch(start: Start) -> None:

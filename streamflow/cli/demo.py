@@ -54,7 +54,7 @@ def run(settings: Settings) -> bool:
         plan = Plan(weights, settings.batch_size, settings.seed, str(work.journal))
         screen.title("streamflow demo: train from files on disk, a few open at a time; stop half-way; resume exactly")
         screen.heading("1. A corpus on disk")
-        screen.corpus(corpus, held, "your samples" if settings.corpus else "handwritten digits")
+        screen.corpus(corpus, held, "samples" if settings.corpus else "handwritten digits")
         screen.heading("2. A sampling tree over its files")
         screen.picture(corpus, plan)
         screen.heading("3. Training a linear classifier, half of the way")

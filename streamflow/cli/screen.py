@@ -67,11 +67,16 @@ class Screen:
         """What there is to learn from."""
         sizes = {name: corpus.size(name) for name in corpus.classes}
         most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
+        each = f"Each of them has {_many(sizes[most], 'sample')}."
+        if sizes[most] > sizes[least]:
+            each = (
+                f"The most frequent one, {most!r}, has {_many(sizes[most], 'sample')}; the rarest, {least!r}, has "
+                f"{sizes[least]:,}."
+            )
         self._console.print(f"  {escape(str(corpus.root))}", soft_wrap=True)
         self.say(
             f"{sum(sizes.values()):,} {what} in {corpus.n_files:,} array files, one folder for each of {len(sizes):,} "
-            f"classes. The most frequent one, {most!r}, has {_many(sizes[most], 'sample')}; the rarest, {least!r}, has "
-            f"{sizes[least]:,}. {len(held.y):,} more are held out, to test on."
+            f"classes. {each} {len(held.y):,} more are held out, to test on."
         )
 
     def rates(self, account: Account) -> None:
@@ -122,8 +127,9 @@ class Screen:
             task = bar.add_task(label, total=n_batches)
             for last in accounts:
                 now = time.monotonic()
-                bar.update(task, completed=last.batches, refresh=now > shown + _BETWEEN)
-                shown = now if now > shown + _BETWEEN else shown
+                moves = now > shown + _BETWEEN or last.batches in {1, n_batches}
+                shown = now if moves else shown
+                bar.update(task, completed=last.batches, refresh=moves)
         assert last is not None
         self.say(f"{label}: {last.batches} batches, {last.samples:,} samples, {last.seconds:.1f} s")
         return last

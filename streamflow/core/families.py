@@ -36,6 +36,7 @@ def streamable(function: Callable[..., Any]) -> Callable[..., Streamer]:
     def describe(*args: Any, **kwargs: Any) -> Streamer:
         return Streamer(function, *args, **kwargs)
 
+    describe.gives_streamers = True  # type: ignore[attr-defined]  # so its items may be drawn at random
     return describe
 
 

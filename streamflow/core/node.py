@@ -108,11 +108,12 @@ class Node(ABC):
 class Leaf(Node):
     """A live source; it is replayed when a state is loaded, unless it can do better itself."""
 
-    __slots__ = ("_bound", "_given", "_source", "_stride", "items", "key", "shards", "spec")
+    __slots__ = ("_bound", "_drawn", "_given", "_source", "_stride", "items", "key", "shards", "spec")
 
     def __init__(self, spec: Streamer, key: Key, shards: Shards, made: Any = None) -> None:
         self.spec, self.key, self.shards = spec, key, shards
         self._bound: list[Any] | None = None
+        self._drawn: Ticks | None = None
         if made is None:
             made = self._start(0)
         else:
@@ -126,8 +127,16 @@ class Leaf(Node):
         opened: list[Any] = []
         self._bound = opened
         self._source, self._stride = self.spec._start(self.key, self.shards, done, opened)
+        return self._strided(0, done)
+
+    def _strided(self, drawn: int, given: int) -> Iterator[Any]:
+        """This part of what the source gives, where so many have been drawn from it and given of the part."""
         index, count = self._stride
-        return self._source if count == 1 else islice(self._source, index, None, count)
+        if count == 1:
+            whole: Iterator[Any] = self._source
+            return whole
+        self._drawn = Ticks(self._source, drawn)
+        return islice(self._drawn.items, index + count * given - drawn, None, count)
 
     def given(self, failed: bool = False) -> int:
         return _MANY - self._given.__length_hint__()
@@ -137,8 +146,14 @@ class Leaf(Node):
             raise self.spec.source.no_state()
         if not self.given():
             return None
-        own = self._source.state_dict() if _has_state(self._source) else None
-        return [self.spec._words(), digest_of([*self.spec.args, *self.spec.kwargs.items()]), own]
+        return [self.spec._words(), digest_of([*self.spec.args, *self.spec.kwargs.items()]), self._own_state()]
+
+    def _own_state(self) -> Any:
+        """The state of a source that knows its own, and how many items have been drawn from it."""
+        if not _has_state(self._source):
+            return None
+        drawn = self.given() if self._drawn is None else self._drawn.given()
+        return [self._source.state_dict(), drawn]
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         if state is None:
@@ -147,9 +162,9 @@ class Leaf(Node):
         if digest != digest_of([*self.spec.args, *self.spec.kwargs.items()]):
             raise StateError(f"was {words}, is now {self.spec._words()}")
         if own is not None:
-            self._source.load_state_dict(own)
-            _, count = self._stride
-            items: Iterator[Any] = islice(self._source, count - 1, None, count)
+            state_of_source, drawn = own
+            self._source.load_state_dict(state_of_source)
+            items = self._strided(drawn, given)
         elif resumes(self.spec.source, self.spec.args, self.spec.kwargs):
             self.close()
             items = self._start(given)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..exceptions import ParameterError, StateError, StreamflowError, require
-from ..seeding import Root
 from .node import Node
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Passes:
 
     def __init__(self, spec: Streamer, epoch: int, cycle: bool) -> None:
         self.spec, self.cycle, self.epoch = spec, cycle, epoch
-        self.root = Root()
+        self.root = spec._root()
         self.node: Node | None = None
         self.ended = False
 
@@ -152,6 +151,7 @@ class Stream:
                 self._finish()
                 raise
             except BaseException as error:
+                self._remember_state()
                 self._fail(error)
                 raise
             finally:
@@ -169,21 +169,23 @@ class Stream:
         self._items = iter(())
 
     def _fail(self, error: BaseException) -> None:
-        """Say where it was, remember the state for `state_dict`, and close."""
+        """Note on an error where it was, and close."""
         passes = self._passes
         if passes.node is not None:
-            error.add_note(f"in {' > '.join(passes.node.where())}, after {passes.given(failed=True)} items")
-            if passes.epoch:
-                error.add_note(f"in epoch {passes.epoch}")
+            epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
+            error.add_note(f"in {' > '.join(passes.node.where())}, after {passes.given(failed=True)} items{epoch}")
         self._failure = error
-        try:
-            self._last_state = self._state(failed=True)
-        except StateError as no_state:
-            self._no_state = no_state
         try:
             self.close()
         except Exception as second:  # noqa: BLE001 - the first error is the one to raise
             error.add_note(f"and closing the stream raised {second!r}")
+
+    def _remember_state(self) -> None:
+        """Keep the state for `state_dict` when the tree is about to be closed by an error."""
+        try:
+            self._last_state = self._state(failed=True)
+        except StateError as no_state:
+            self._no_state = no_state
 
     def iterate(self, max_iter: int | None = None) -> Generator[Any, None, None]:
         """A generator over the rest of this pass, or its next `max_iter` items."""

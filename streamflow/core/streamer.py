@@ -278,7 +278,9 @@ class Streamer:
             return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=MAPS[source].seeded))
         inner = joined(arg._shape() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
         size = f"[{len(source)}]" if not callable(source) and hasattr(source, "__len__") else ""
-        random = callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
+        random = getattr(source, "gives_streamers", False) or (
+            callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
+        )
         return self._marked(inner.then(f"{called(source)}{size}{inner.text and f'({inner.text})'}", random=random))
 
     def _marked(self, shape: Shape) -> Shape:
@@ -300,6 +302,11 @@ class Streamer:
     # ------------------------------------------------------------------ how it is opened
     def _is_map(self) -> bool:
         return self.source.__class__ is FunctionType and self.source in MAPS
+
+    def _root(self) -> Root:
+        """The root of a pass of this Streamer by itself."""
+        own = self._own
+        return Root() if own is None or own.binding is None else own.binding.key.root
 
     def _open_pass(self, root: Root, epoch: int) -> Node:
         """The node of a pass of this Streamer by itself."""

@@ -45,9 +45,10 @@ class Pool:
         else:
             below = joined(_shapes(self.members))
         text = below.text if len(below.text) <= 2000 else f"{below.text[:1900]}... {digest_of([below.text])}"
-        names = f" named {digest_of(map(str, self.names))}" if self.names is not None else ""
+        if self.names is not None:
+            settings = f"{settings and settings + ', '}named {digest_of(map(str, self.names))}"
         told = "" if weights is None else digest_of([weights.tobytes()])
-        return below.then(f"{self.kind}({settings}{names}: {text})", told)
+        return below.then(f"{self.kind}({settings and settings + ': '}{text})", told)
 
 
 def _members(streamers: Any) -> Sequence[Streamer]:

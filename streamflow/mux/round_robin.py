@@ -97,7 +97,8 @@ class _RoundRobinNode(SlotNode):
 
     def _place(self) -> int:
         """The place in the order that is asked next."""
-        return (self._at + self.asked + self._inside() - self._from) % max(1, len(self._order))
+        asked = self.asked + self._inside() + (self._owed is not None)
+        return (self._at + asked - self._from) % max(1, len(self._order))
 
     def _next(self, slot: int, old: Turn | Node) -> Turn | None:
         return None

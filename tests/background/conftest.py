@@ -24,11 +24,6 @@ def processes() -> dict[int, str]:
     return found
 
 
-def folders() -> set[str]:
-    """Folders of sockets."""
-    return {path for parent in {tempfile.gettempdir(), "/tmp"} for path in glob.glob(f"{parent}/streamflow-*")}
-
-
 def within(seconds: float, ok) -> bool:
     """Whether something becomes true in time."""
     end = time.monotonic() + seconds
@@ -39,12 +34,17 @@ def within(seconds: float, ok) -> bool:
     return True
 
 
-@pytest.fixture(autouse=True)
-def nothing_left():
-    before, processes_before = folders(), set(processes())
-    yield
-    assert set(processes()) - processes_before == set()
-    assert folders() - before == set()
+@pytest.fixture(autouse=True, name="sockets")
+def nothing_left(monkeypatch):
+    """The folder that the folders of sockets are made in; empty at the end."""
+    sockets = tempfile.mkdtemp(prefix="sf", dir="/tmp")  # short: the name of a socket has less than 100 bytes
+    monkeypatch.setattr(tempfile, "tempdir", sockets)
+    monkeypatch.setenv("TMPDIR", sockets)
+    before = set(processes())
+    yield sockets
+    assert set(processes()) - before == set()
+    assert os.listdir(sockets) == []
+    os.rmdir(sockets)
 
 
 @pytest.fixture(name="processes")
@@ -55,8 +55,3 @@ def processes_fixture():
 @pytest.fixture(name="within")
 def within_fixture():
     return within
-
-
-@pytest.fixture(name="folders")
-def folders_fixture():
-    return folders

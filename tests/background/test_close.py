@@ -133,6 +133,7 @@ def test_a_worker_with_a_child_that_holds_its_pipes(tmp_path):
             time.sleep(20)
             os._exit(0)
         yield child
+        time.sleep(0.3)
         os._exit(3)
 
     stream = sf.ZMQStreamer(parent).open()
@@ -158,8 +159,6 @@ def test_closing_before_the_worker_has_begun(note):
         yield 1
 
     stream = sf.ZMQStreamer(slow_to_open).open()
-    thread = threading.Thread(target=lambda: pytest.raises(sf.StreamflowError, next, stream), daemon=True)
-    del thread  # opening is inside `next`; here only an interrupt can end it
 
     def interrupt(number, frame):
         raise TimeoutError

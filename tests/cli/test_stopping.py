@@ -13,7 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
 
-COMMAND = [sys.executable, "-m", "streamflow.cli", "demo"]
+#: Takes the terminal for its own, so that Ctrl-C there reaches it.
+ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from streamflow.cli import main; main()"
 
 
 class Terminal:
@@ -22,13 +23,12 @@ class Terminal:
     def __init__(self, environment, *arguments):
         self.screen, terminal = os.openpty()
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [sys.executable, "-c", ON_A_TERMINAL, "demo", *arguments],
             env=environment,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
             start_new_session=True,
-            preexec_fn=_control_terminal,
         )
         os.close(terminal)
         self.text = ""
@@ -51,13 +51,6 @@ class Terminal:
         code = self.process.wait(60)
         os.close(self.screen)
         return code
-
-
-def _control_terminal():
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def of_session(leader):
@@ -91,7 +84,7 @@ def ended_cleanly(terminal, code, temporary):
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", ["first half", "4. Stopped", "second half"])
+@pytest.mark.parametrize("words", ["first half", "second half"])
 def test_ctrl_c(environment, temporary, words):
     terminal = Terminal(environment, "--batches", "240")
     terminal.read_until(words)
@@ -123,7 +116,11 @@ def test_on_a_terminal_a_bar_moves(environment, temporary):
 
 def test_a_reader_that_goes_away(environment, temporary):
     process = subprocess.Popen(
-        [*COMMAND, "--batches", "40"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "streamflow.cli", "demo", "--batches", "40"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline().startswith("streamflow demo")
     process.stdout.close()

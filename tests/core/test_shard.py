@@ -187,6 +187,53 @@ def test_a_dividing_leaf_with_start_is_not_replayed():
     assert starts == [0, 5]
 
 
+class Reader:
+    """A leaf object with a state; item 3 cannot be read while it is `broken`."""
+
+    broken = False
+
+    def __init__(self, n):
+        self.n, self.at = n, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.at == 3 and Reader.broken:
+            raise OSError("disk")
+        if self.at >= self.n:
+            raise StopIteration
+        self.at += 1
+        return self.at - 1
+
+    def state_dict(self):
+        return {"at": self.at}
+
+    def load_state_dict(self, state):
+        self.at = state["at"]
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_parts_of_leaf_objects_resume_at_every_cut(index):
+    resumes_at_every_cut(lambda: sf.Streamer(Reader, 10).shard(index, 3), 4)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_part_of_a_leaf_object_resumes_after_an_error_in_an_item_of_another_part(index, monkeypatch):
+    def part():
+        return sf.Streamer(Reader, 20).shard(index, 3)
+
+    monkeypatch.setattr(Reader, "broken", True)
+    live, seen = part().open(), []
+    with pytest.raises(OSError, match="disk"):
+        while True:
+            seen.append(next(live))
+    monkeypatch.setattr(Reader, "broken", False)
+    again = part().open()
+    again.load_state_dict(json.loads(json.dumps(live.state_dict())))
+    assert [*seen, *again] == list(range(index, 20, 3))
+
+
 # ---- endless trees
 
 
