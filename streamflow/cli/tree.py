@@ -19,6 +19,7 @@ from .corpus import Corpus, Part, kept_places
 __all__ = ["Plan", "class_mux", "n_open", "samples_of", "sampling_tree", "serial_tree", "turn"]
 
 _N_ACTIVE = 2  #: files of a class that are open at a time
+_READ_AHEAD = 1 << 20  #: bytes; more would only be thrown away when a short training stops
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def serial_tree(corpus: Corpus, plan: Plan) -> Streamer:
 
 def sampling_tree(corpus: Corpus, plan: Plan) -> Streamer:
     """The same batches, made in a process of their own."""
-    return ZMQStreamer(serial_tree(corpus, plan))
+    return ZMQStreamer(serial_tree(corpus, plan), buffer_bytes=_READ_AHEAD)
 
 
 def n_open(parts: list[Part]) -> int:

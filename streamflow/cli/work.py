@@ -103,7 +103,10 @@ def stoppable() -> Iterator[None]:
 
 def fresh_interpreter(*arguments: str) -> int:
     """Run this command in a new Python process on the same terminal; its exit code."""
-    process = subprocess.Popen([sys.executable, "-m", "streamflow.cli", *arguments])
+    # With -P a folder named streamflow in the current directory is not taken for us.
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from streamflow.cli import main; main()"
+    here = str(Path(__file__).parents[2])
+    process = subprocess.Popen([sys.executable, "-P", "-c", code, here, *arguments])
     try:
         return process.wait()
     finally:

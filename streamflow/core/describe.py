@@ -71,6 +71,9 @@ def short(value: Any) -> str:
         return f"{type(value).__name__}({value.dtype}, {value.shape})"
     if isinstance(value, (list, tuple, dict, set, frozenset)):
         return f"{type(value).__name__} of {len(value)}"
+    words = getattr(type(value), "_words", None)  # a Streamer's name for itself
+    if words is not None:
+        return str(words(value))
     return called(value) if callable(value) else type(value).__name__
 
 

@@ -127,7 +127,7 @@ class Leaf(Node):
         opened: list[Any] = []
         self._bound = opened
         self._source, self._stride = self.spec._start(self.key, self.shards, done, opened)
-        return self._strided(0, done)
+        return self._strided(done * self._stride[1], done)  # a source that `resumes` has passed over those
 
     def _strided(self, drawn: int, given: int) -> Iterator[Any]:
         """This part of what the source gives, where so many have been drawn from it and given of the part."""
@@ -202,7 +202,7 @@ class Leaf(Node):
         source = self._source
         if source.__class__ is GeneratorType:
             source.close()
-        elif callable(self.spec.source):
+        elif callable(self.spec.source) and not any(source is arg for arg in self.spec.args):
             close = getattr(source, "close", None)
             if close is not None:
                 close()

@@ -200,7 +200,7 @@ def start(
         if "shard" in open_ones:
             kwargs = {**kwargs, "shard": shards[0] if shards else (0, 1)}
             shards = shards[1:]
-        elif source is iter:
+        elif source is iter and len(args) > 1:
             shards = ()  # endless calls of a function: each part makes its own
         if "rng" in open_ones:
             kwargs = {**kwargs, "rng": generator(key, LEAF)}

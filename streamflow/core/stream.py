@@ -6,6 +6,7 @@ cycle, so dropping it closes the tree at once.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping
@@ -38,7 +39,7 @@ def checked_max_iter(max_iter: Any) -> int | None:
     )
     try:
         require(number, "max_iter", "None or a number of items", max_iter)
-        return max(0, int(max_iter))
+        return min(max(0, int(max_iter)), sys.maxsize)
     except TypeError:
         raise ParameterError(f"`max_iter` must be None or a number of items, got {max_iter!r}") from None
 
@@ -171,9 +172,9 @@ class Stream:
     def _fail(self, error: BaseException) -> None:
         """Note on an error where it was, and close."""
         passes = self._passes
-        if passes.node is not None:
-            epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
-            error.add_note(f"in {' > '.join(passes.node.where())}, after {passes.given(failed=True)} items{epoch}")
+        where = [self._spec._words()] if passes.node is None else passes.node.where()
+        epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
+        error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
         self._failure = error
         try:
             self.close()

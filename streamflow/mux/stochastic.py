@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any
@@ -118,8 +119,9 @@ class StochasticMux(BaseMux):
 
     def _check_shards(self, shards: Shards) -> None:
         if self.mode != "exhaustive" and not self._bound:
+            parts = math.prod(count for _, count in shards)
             slots = _slots_of(self.n_active or self.n_streams, shards)
-            require(slots, "count", f"at most n_active ({self.n_active})", shards[-1][1], "raise n_active")
+            require(slots, "count", f"at most n_active ({self.n_active}) in all", parts, "raise n_active")
 
     def _cap(self) -> CapLaw | None:
         return None if self.rate is None else cap_law(self.dist, self.rate, self.n_active or self.n_streams)
@@ -132,9 +134,8 @@ class StochasticMux(BaseMux):
         for index, count in shards:
             if count > 1:
                 key = key.below(count, index)
-        slots = _slots_of(self.n_active or self.n_streams, shards)
-        require(slots, "count", f"at most n_active ({self.n_active})", shards, "raise n_active")
-        return _DrawnNode(self, key, slots)
+        self._check_shards(shards)
+        return _DrawnNode(self, key, _slots_of(self.n_active or self.n_streams, shards))
 
 
 def _slots_of(n_active: int, shards: Shards) -> int:

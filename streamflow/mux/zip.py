@@ -73,7 +73,7 @@ class _Side(Node):
     def __init__(self, pool: Pool, key: Key) -> None:
         self.pool, self.key = pool, key
         self.turns: list[Turn | Node] = [Turn(index, 0) for index in range(len(pool))]
-        self.asked = 0  # the member asked last
+        self.asked: int | None = None  # the member that is being asked
         self.items = iter(())
 
     def open(self, index: int) -> Node:
@@ -105,6 +105,8 @@ class _Side(Node):
             self.turns[index] = restore_turn(saved, self._open, verify, self.pool.name)
 
     def where(self) -> list[str]:
+        if self.asked is None:
+            return [self.pool.kind]
         turn = self.turns[self.asked]
         inside = turn.where() if isinstance(turn, Node) else [self.pool[self.asked]._words()]
         return [f"{self.pool.kind}[{self.pool.name(self.asked)}]", *inside]
@@ -140,6 +142,7 @@ class _ZipNode(DerivedNode):
                     if item is _ENDED:
                         return
                 step.append(item)
+            side.asked = None
             yield _merged_items(step) if flatten else tuple(step)
             del step, item
 

@@ -1,12 +1,18 @@
 """No test here may leave a process, a folder or an open warning behind."""
 
 import glob
+import multiprocessing.util
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+import streamflow
 
 
 def processes() -> dict[int, str]:
@@ -35,16 +41,19 @@ def within(seconds: float, ok) -> bool:
 
 
 @pytest.fixture(autouse=True, name="sockets")
-def nothing_left(monkeypatch):
+def nothing_left(monkeypatch, tmp_path_factory):
     """The folder that the folders of sockets are made in; empty at the end."""
+    multiprocessing.util.get_temp_dir()  # Python's own, which it keeps for the whole session, as pytest keeps its
+    tmp_path_factory.getbasetemp()
     sockets = tempfile.mkdtemp(prefix="sf", dir="/tmp")  # short: the name of a socket has less than 100 bytes
     monkeypatch.setattr(tempfile, "tempdir", sockets)
     monkeypatch.setenv("TMPDIR", sockets)
     before = set(processes())
     yield sockets
     assert set(processes()) - before == set()
-    assert os.listdir(sockets) == []
-    os.rmdir(sockets)
+    left = [name for name in os.listdir(sockets) if name.startswith("streamflow-")]
+    shutil.rmtree(sockets)
+    assert left == []
 
 
 @pytest.fixture(name="processes")
@@ -55,3 +64,28 @@ def processes_fixture():
 @pytest.fixture(name="within")
 def within_fixture():
     return within
+
+
+@pytest.fixture(name="script")
+def script_fixture():
+    """Start a Python process that can import the package from where we have it."""
+    started = []
+
+    def start(*arguments):
+        where = os.pathsep.join([str(Path(streamflow.__file__).parents[1]), os.path.dirname(__file__)])
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": where},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -118,11 +118,11 @@ def killing(how, n=3):
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "SIGTERM"),
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "SIGSEGV"),
+        (lambda: os.kill(os.getpid(), signal.SIGHUP), "SIGHUP"),
         (lambda: os._exit(7), "exit code 7"),
         (lambda: os._exit(0), "exit code 0"),
     ],
-    ids=["SIGKILL", "SIGTERM", "SIGSEGV", "exit 7", "exit 0"],
+    ids=["SIGKILL", "SIGTERM", "SIGHUP", "exit 7", "exit 0"],
 )
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_a_worker_that_dies_is_told(how, told, transport):

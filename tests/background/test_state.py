@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -218,22 +215,20 @@ def test_what_is_wrong_with_a_state_is_told_at_loading():
         stream.load_state_dict(state)
 
 
-def test_a_fresh_process_goes_on(tmp_path):
+def test_a_fresh_process_goes_on(tmp_path, script):
     with sf.ZMQStreamer(tree()).open() as stream:
         got = list(itertools.islice(stream, 33))
         (tmp_path / "state").write_text(json.dumps(stream.state_dict()))
-    script = f"""
-import itertools, json, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+    out, errors = script("-c", f"""
+import itertools, json
 import streamflow as sf
 from test_state import tree
 with sf.ZMQStreamer(tree()).open() as stream:
     stream.load_state_dict(json.load(open({str(tmp_path / "state")!r})))
     print(json.dumps(list(itertools.islice(stream, 40))))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert got + json.loads(done.stdout) == list(tree()(max_iter=73))
+""").communicate(timeout=60)
+    assert errors == ""
+    assert got + json.loads(out) == list(tree()(max_iter=73))
 
 
 def drawn(n=3):

@@ -37,14 +37,17 @@ def environment(temporary):
 
 
 @pytest.fixture
-def streamflow(environment):
-    """Run the command to its end."""
+def streamflow(environment, tmp_path_factory):
+    """Run the command to its end, in a folder where something else is called streamflow."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "streamflow.py").write_text("raise ImportError('this is another streamflow')")
 
-    def run(*arguments, code=None, **extra):
+    def run(*arguments, code=None):
         how = ["-c", code] if code else ["-m", "streamflow.cli"]
         return subprocess.run(
-            [sys.executable, *how, *map(str, arguments)],
-            env=environment | extra,
+            [sys.executable, "-P", *how, *map(str, arguments)],
+            cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

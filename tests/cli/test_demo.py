@@ -5,15 +5,19 @@ import re
 import sys
 import tempfile
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamflow.cli import main
 from streamflow.cli.corpus import read_corpus
+from streamflow.cli.demo import _as_wanted
 from streamflow.cli.digits import WANTED
-from streamflow.cli.training import digest
-from streamflow.cli.tree import Plan, serial_tree
+from streamflow.cli.halves import Job
+from streamflow.cli.training import Account, digest
+from streamflow.cli.tree import Plan, sampling_tree, serial_tree
+from streamflow.cli.work import fresh_interpreter
 
 
 def text_of(done):
@@ -92,26 +96,63 @@ def test_a_corpus_of_ones_own(streamflow, corpus):
     assert "80 samples in 8 array files, one folder for each of 2 classes. Each of them has 40 samples." in " ".join(
         text.split()
     )
-    assert "held-out accuracy" in text
+    assert re.search(r"Held-out accuracy 1\.000; always guessing the same class would give 0\.500", text)
     assert "above 0.9" not in text
+    assert text.count("  ok      ") == 4
     assert "120 samples" in text
     assert set(shares_of(text)) == {"cat", "dog"}
     assert {path: path.stat().st_mtime_ns for path in [corpus, *corpus.rglob("*")]} == before
 
 
-def test_a_promise_that_is_not_kept_is_told(monkeypatch, environment, capfd, temporary):
-    never = [word for digit in range(8) for word in ("--weight", f"{digit}=0")]
-    monkeypatch.setattr(sys, "argv", ["streamflow", "demo", "--batches", "10", *never])
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as end:
-        main()
-    text, err = capfd.readouterr()
-    assert (end.value.code, err) == (1, "")
+@pytest.fixture
+def demo_here(monkeypatch, environment, capfd, temporary):
+    """Run the first half in this process, so that it can be tampered with; exit code and text."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["streamflow", "demo", *arguments])
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main()
+        text, err = capfd.readouterr()
+        assert err == ""
+        return end.value.code, text
+
+    return run
+
+
+def test_a_promise_that_is_not_kept_is_told(demo_here):
+    code, text = demo_here("--batches", "10", *[word for digit in range(8) for word in ("--weight", f"{digit}=0")])
+    assert code == 1
     assert re.search(r"^  FAILED  held-out accuracy 0\.[0-4]", text, re.MULTILINE)
     assert text.count("  ok      ") == 4
     assert text.count("never opened") == 8
+
+
+def test_a_resume_in_another_place_is_told(demo_here, monkeypatch):
+    def tampered(command, folder):
+        state = Path(folder, "state.json")
+        with sampling_tree(
+            read_corpus(Path(folder, "corpus"), every=0), Job.load(Path(folder, "job.json")).plan
+        ).open() as stream:
+            next(stream)
+            state.write_text(json.dumps(stream.state_dict()))
+        return fresh_interpreter(command, folder)
+
+    monkeypatch.setattr("streamflow.cli.demo.fresh_interpreter", tampered)
+    code, text = demo_here("--batches", "80")
+    assert code == 1
+    assert text.count("DIFFERENT") == 5
+    assert "  FAILED  the first 5 batches after the resume" in text
+
+
+def test_shares_that_are_off_are_noticed():
+    plan = Plan({"a": 1.0, "b": 3.0, "c": 0.0}, 1, 0, "")
+    assert _as_wanted(Account([2500, 7500, 0]), plan)
+    assert _as_wanted(Account([2600, 7400, 0]), plan)
+    assert not _as_wanted(Account([2800, 7200, 0]), plan)
+    assert not _as_wanted(Account([2500, 7499, 1]), plan)
 
 
 def test_a_file_that_turns_out_to_be_bad_in_the_background(streamflow, corpus):

@@ -191,6 +191,40 @@ def test_bound_streamers_are_closed_however_the_activation_ends(end):
     assert log == ["closed"]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda members: sf.ShuffledMux(members, random_state=0),
+        lambda members: sf.RoundRobinMux(members, mode="cycle"),
+        lambda members: sf.ChainMux(members, mode="cycle"),
+        lambda members: sf.StochasticMux(members, 2, None, random_state=0),
+        lambda members: sf.ZipMux(members, mode="cycle"),
+    ],
+)
+def test_bound_streamers_are_closed_when_a_member_starts_again(make):
+    held, reading = [], [0]
+
+    def base():
+        reading[0] += 1
+        try:
+            yield from range(100)
+        finally:
+            reading[0] -= 1
+
+    def three(stream, key):
+        held.append(iter(stream))
+        for item in itertools.islice(held[-1], 3):
+            yield {key: item}
+
+    members = [sf.Streamer(three, sf.Streamer(base), "x"), sf.Streamer(three, sf.Streamer(base), "y")]
+    live = make(members).open(cycle=True)
+    for _ in itertools.islice(live, 40):
+        assert reading[0] <= 2
+    assert len(held) > 4
+    live.close()
+    assert reading[0] == 0
+
+
 def test_the_bound_streamer_itself_is_not_changed():
     base = sf.Streamer(range(3))
     tree = sf.Streamer(forward, base)

@@ -41,6 +41,7 @@ STRIDED = {
     "list": lambda: sf.Streamer(list(range(11))),
     "function": lambda: sf.Streamer(draws, 11).with_seed(1),
     "iterator function": lambda: sf.Streamer(lambda: iter(range(11))),
+    "iter over a list": lambda: sf.Streamer(iter, list(range(11))),
     "user's map": lambda: sf.Streamer(lambda items: (i[1] for i in items), sf.Streamer(draws, 11)).with_seed(1),
     "zip": lambda: sf.ZipMux([sf.Streamer(samples, 9), [{"y": i} for i in range(11)]]),
     "Streamer of a Streamer": lambda: sf.Streamer(sf.Streamer(draws, 11)).with_seed(1),

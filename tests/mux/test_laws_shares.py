@@ -37,7 +37,7 @@ def test_each_of_the_first_50_items_has_the_shares(weights, rate, n_active):
     def stream(seed):
         return StochasticMux(members, n_active, rate, weights=weights, random_state=seed).iterate(50)
 
-    items = table(stream, 800)
+    items = table(stream, 500)
     assert p_value(items[:, 0].tolist(), share(weights)) > RARE, "the very first item"
     assert p_of_columns(items, share(weights)) > RARE
 
@@ -50,7 +50,7 @@ def test_first_items_have_the_shares_under_every_dist(dist, n_active):
     def stream(seed):
         return StochasticMux(members, n_active, 3.3, weights=SKEWED, dist=dist, random_state=seed).iterate(12)
 
-    assert p_of_columns(table(stream, 2000), share(SKEWED)) > RARE
+    assert p_of_columns(table(stream, 1200), share(SKEWED)) > RARE
 
 
 @pytest.mark.parametrize("n_active", [1, 2, 3, 6])
@@ -61,7 +61,7 @@ def test_first_filling_is_independent_and_slots_are_chosen_alike(n_active):
     def stream(seed):
         return StochasticMux(members, n_active, NEVER, weights=SKEWED, dist="constant", random_state=seed).iterate(2)
 
-    pairs = [tuple(pair) for pair in table(stream, 4000).tolist()]
+    pairs = [tuple(pair) for pair in table(stream, 2500).tolist()]
     law = {
         (i, j): a * ((i == j) / n_active + (1 - 1 / n_active) * b)
         for i, a in enumerate(SKEWED)
@@ -110,7 +110,7 @@ def test_every_activation_draws_its_member_in_proportion_to_the_weights():
 
 def test_shares_hold_over_epochs_of_one_seed():
     mux = StochasticMux(pool(3), 2, 8, weights=SKEWED, random_state=0)
-    assert p_of_columns(table(lambda epoch: mux.iterate(4, epoch=epoch), 2500), share(SKEWED)) > RARE
+    assert p_of_columns(table(lambda epoch: mux.iterate(4, epoch=epoch), 1500), share(SKEWED)) > RARE
 
 
 # --- law 2: single_active with a rate ---------------------------------------------------------------------------------
@@ -126,11 +126,11 @@ def test_single_active_has_the_shares_in_the_long_run(n_active, rate, dist):
         islice(
             StochasticMux(
                 members, n_active, rate, weights=weights, mode="single_active", dist=dist, random_state=seed
-            ).iterate(1600),
-            400,
+            ).iterate(1200),
+            300,
             None,
         )
-        for seed in range(60)
+        for seed in range(40)
     )
     assert p_of_shares(streams, weights) > RARE
 

@@ -91,14 +91,23 @@ def test_thirty_thousand_members_take_turns():
     assert items == [(i, 0) for i in range(30_000)] + [(i, 1) for i in range(0, 30_000, 3)]
 
 
+def empties_end(n, mode, prune, rate):
+    ledger = Ledger()
+    mux = StochasticMux(ledger.short_pool([0] * n), 100, rate, None, mode, prune, random_state=0)
+    assert list(mux) == []
+    assert set(ledger.opened) == set(range(n)), "all were tried"
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("prune", [True, False])
 @pytest.mark.parametrize("rate", [None, 4])
-def test_thirty_thousand_empties_end(mode, prune, rate):
-    ledger = Ledger()
-    mux = StochasticMux(ledger.short_pool([0] * 30_000), 100, rate, None, mode, prune, random_state=0)
-    assert list(mux) == []
-    assert set(ledger.opened) == set(range(30_000)), "all were tried"
+def test_three_thousand_empties_end(mode, prune, rate):
+    empties_end(3000, mode, prune, rate)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_thirty_thousand_empties_end(mode):
+    empties_end(30_000, mode, prune=True, rate=4)
 
 
 @pytest.mark.parametrize("make", [

@@ -1,0 +1,177 @@
+"""Nobody gets in: private folders that are gone at once, and CURVE with keys on both sides where a port is used."""
+
+import os
+import socket
+import stat
+import tempfile
+import time
+
+import pytest
+import zmq
+
+import streamflow as sf
+from streamflow.background import Listener, listener, process, worker
+
+UNSPECIFIC = ("00000000", "0" * 32)
+
+
+def inodes(pid):
+    """The sockets of a process."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            found.add(target[8:-1])
+    return found
+
+
+def listening(*pids):
+    """Address and port of all TCP sockets on which these processes listen."""
+    ours = set().union(*map(inodes, pids))
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if os.path.exists(table):
+            with open(table) as lines:
+                rows = [line.split() for line in lines.readlines()[1:]]
+            found += [row[1].split(":") for row in rows if row[3] == "0A" and row[9] in ours]
+    return found
+
+
+def pids():
+    while True:
+        yield os.getpid()
+        time.sleep(0.001)
+
+
+def test_no_port_is_open_without_tcp():
+    before = listening(os.getpid())
+    with sf.ZMQStreamer(pids).open() as stream:
+        assert listening(os.getpid(), next(stream)) == before
+    with sf.ZMQStreamer(pids, transport="tcp").open() as stream:  # the look itself works
+        assert len(listening(os.getpid(), next(stream))) == len(before) + 1
+
+
+def test_the_folder_is_gone_once_the_worker_is_connected(sockets):
+    with sf.ZMQStreamer(pids).open() as stream:
+        next(stream)
+        assert not [name for name in os.listdir(sockets) if name.startswith("streamflow-")]
+
+
+def test_the_folder_is_private_and_the_name_short(sockets):
+    waiting = Listener("ipc", (1, 2), 1)
+    try:
+        folder = waiting.address.folder
+        assert os.path.dirname(folder) == sockets
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    finally:
+        waiting.close()
+    assert not os.path.exists(folder)
+
+
+def test_a_long_tmpdir(monkeypatch, tmp_path):
+    deep = tmp_path / ("x" * 90)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    waiting = Listener("ipc", (1, 2), 1)
+    try:
+        assert os.path.dirname(waiting.address.folder) == "/tmp"
+        assert len(waiting.address.url) < 100
+    finally:
+        waiting.close()
+    assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
+
+
+def test_no_place_for_a_socket(monkeypatch):
+    def nowhere(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
+    with pytest.raises(sf.BackgroundError, match="no place for a socket.*Permission denied.*TMPDIR"):
+        list(sf.ZMQStreamer([1]))
+
+
+# ---- tcp
+
+
+def test_tcp_is_loopback_and_inside_the_range():
+    with sf.ZMQStreamer(pids, 50_000, 50_400, transport="tcp").open() as stream:
+        worker_pid = next(stream)
+        [(address, port)] = listening(os.getpid())
+        assert address == "0100007F"
+        assert 50_000 <= int(port, 16) <= 50_400
+        assert listening(worker_pid) == []  # it has closed the copy that it got by fork
+
+
+def test_no_free_port_is_told():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(sf.BackgroundError, match=f"no free port.*{port} and {port} in 3 tries.*in use.*min_port"):
+            list(sf.ZMQStreamer([1], port, port, 3, transport="tcp"))
+
+
+def test_missing_curve_is_told(monkeypatch):
+    monkeypatch.setattr(zmq, "has", lambda what: what != "curve")
+    with pytest.raises(sf.BackgroundError, match="CURVE"):
+        list(sf.ZMQStreamer([1], transport="tcp"))
+    assert listener.resolved("auto") == "ipc"
+    monkeypatch.setattr(zmq, "has", lambda what: what != "ipc")
+    assert listener.resolved("auto") == "tcp"
+
+
+def strangers(url, server_key):
+    """Peers that would like to be our worker: without keys, with other keys, and with other keys but the right server's."""
+    context = zmq.Context()
+    found = []
+    for keys in (None, zmq.curve_keypair()[0], server_key):
+        peer = context.socket(zmq.PAIR)
+        peer.linger = 0
+        if keys is not None:
+            peer.curve_publickey, peer.curve_secretkey = zmq.curve_keypair()
+            peer.curve_serverkey = keys
+        peer.connect(url)
+        for text in (b"\0" * 16, b"stop"):
+            peer.send(text)
+        found.append(peer)
+    return context, found
+
+
+@pytest.mark.parametrize("when", ["before the worker", "beside the worker"])
+def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
+    """They come first, and keep knocking; what arrives is from the worker, and they hear nothing."""
+    opened = []
+    start = process.Process.__init__
+
+    def with_company(self, job, waiting, method, limit):
+        start(self, job, waiting, method, limit)
+        opened.append(strangers(waiting.address.url, waiting.address.keys[2]))
+
+    monkeypatch.setattr(process.Process, "__init__", with_company)
+    delay = 0.7 if when == "before the worker" else 0.0
+    main = worker.main
+    monkeypatch.setattr(process, "main", lambda start: time.sleep(delay) or main(start))
+    try:
+        got = []
+        for item in sf.ZMQStreamer(range(300), transport="tcp"):
+            got.append(item)
+            if item == 100:
+                time.sleep(0.3)
+        assert got == list(range(300))
+        assert not any(peer.poll(0) for _, peers in opened for peer in peers)
+        assert len(opened) == 1
+    finally:
+        for context, _ in opened:
+            context.destroy(linger=0)
+
+
+def test_a_stranger_with_the_worker_key_of_another_channel():
+    """Keys are made for one channel."""
+    one, two = Listener("tcp", (49152, 65535), 100), Listener("tcp", (49152, 65535), 100)
+    try:
+        assert len({*one.address.keys, *two.address.keys}) == 6
+    finally:
+        one.close()
+        two.close()
