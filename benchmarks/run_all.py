@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and print one table (three to four minutes)."""
+"""Run every benchmark, one after the other, and print one table (about four minutes)."""
 
 import activation
 import batching
@@ -6,9 +6,10 @@ import eviction
 import import_time
 import mux_cost
 import resume
+import transport
 from timing import Row, gc, print_header, print_table
 
-SCRIPTS = (import_time, mux_cost, batching, resume, eviction, activation)
+SCRIPTS = (import_time, mux_cost, batching, resume, eviction, activation, transport)
 
 
 def main() -> None:

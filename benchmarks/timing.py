@@ -1,11 +1,14 @@
 """Shared by the benchmarks: visit contenders in turn, compare them round by round, print what came out.
 
 On a machine that also does other work an absolute time may double within a minute.  Contenders are therefore visited
-A B C, A B C, ... and compared within each round; the median of those ratios hardly moves.
+in turn, in many short rounds, and compared within each round; the median of those ratios hardly moves.  The clock is
+that of the thread, which stands still while another process has the processor, and the order within a round changes, so
+that no contender always runs into the scheduler's next switch.
 """
 
 import gc
 import platform
+import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from statistics import median
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -51,9 +54,9 @@ class Row:
 
 def drain(iterator: Iterator[object], n_items: int) -> float:
     """Seconds per item over the next `n_items`."""
-    start = perf_counter()
+    start = thread_time()
     deque(islice(iterator, n_items), maxlen=0)
-    seconds = perf_counter() - start
+    seconds = thread_time() - start
     next(iterator)  # a stream that had ended early would look fast: let it raise instead
     return seconds / n_items
 
@@ -74,9 +77,9 @@ def endless(iterator: Iterator[object], seconds: float = 0.003, warm_up: int = 2
 def timed(run: Callable[[], object]) -> float:
     """Seconds of one call, its result dropped outside the measured time."""
     gc.collect()
-    start = perf_counter()
+    start = thread_time()
     result = run()
-    seconds = perf_counter() - start
+    seconds = thread_time() - start
     del result
     return seconds
 
@@ -84,9 +87,11 @@ def timed(run: Callable[[], object]) -> float:
 def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int = 101) -> Times:
     """The cost that each contender reports, once per round, all of them in every round."""
     times: Times = {name: [] for name in contenders}
+    shuffle, names = random.Random(0).shuffle, list(contenders)
     for _ in range(rounds):
-        for name, run in contenders.items():
-            times[name].append(run())
+        shuffle(names)
+        for name in names:
+            times[name].append(contenders[name]())
     return times
 
 

@@ -89,7 +89,9 @@ def rows(what: str, size: int, n_items: int, rounds: int) -> list[Row]:
     if pescador is not None:
         note = contenders["pescador"].note(times["pescador"])
         speedup = ratio(times, "pescador", "streamflow")
-        found.append(Row(f"{what} out of a worker: faster than pescador", speedup, at_least=True, note=f"pescador {note}"))
+        found.append(
+            Row(f"{what} out of a worker: faster than pescador", speedup, at_least=True, note=f"pescador {note}")
+        )
     return found
 
 

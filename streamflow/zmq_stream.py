@@ -1,24 +1,15 @@
-"""ZMQStreamer: run a tree in another process, over ZMQ.  Knows `background` and all below it."""
+"""ZMQStreamer: run a tree in another process, over ZMQ.
+
+Knows `background` and all below it; loads it (and `multiprocessing` and ZMQ with it) when it is first used.
+"""
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .background import (
-    BackgroundNode,
-    InPlaceNode,
-    Job,
-    Listener,
-    Process,
-    check_sources,
-    default_method,
-    resolved,
-    runs_in_place,
-)
 from .core import Streamer
 from .core.describe import Shape
 from .core.node import Node
@@ -26,6 +17,9 @@ from .core.source import Shards
 from .core.streamer import Own, open_node
 from .exceptions import require
 from .seeding import Key
+
+if TYPE_CHECKING:
+    from .background import Job, Process
 
 __all__ = ["ZMQStreamer"]
 
@@ -114,8 +108,7 @@ class ZMQStreamer(Streamer):
         )
         require(_whole(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
         require(transport in ("auto", "ipc", "tcp"), "transport", "'auto', 'ipc' or 'tcp'", transport)
-        methods = mp.get_all_start_methods()
-        require(start_method in (None, *methods), "start_method", f"None or one of {', '.join(methods)}", start_method)
+        _check_start_method(start_method)
         self.streamer = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
         self.min_port, self.max_port, self.max_tries = int(min_port), int(max_port), int(max_tries)
         self.copy, self.timeout, self.buffer_bytes = bool(copy), timeout, int(buffer_bytes)
@@ -131,6 +124,8 @@ class ZMQStreamer(Streamer):
 
     # ------------------------------------------------------------------ hooks
     def _node(self, key: Key, shards: Shards) -> Node:
+        from .background import BackgroundNode, InPlaceNode, Job, check_sources, runs_in_place
+
         if not self._checked:
             check_sources(self.streamer)
             self._checked = True
@@ -141,6 +136,8 @@ class ZMQStreamer(Streamer):
         return BackgroundNode(self._words(), job, self._start_worker, self.timeout)
 
     def _start_worker(self, job: Job) -> Process:
+        from .background import Listener, Process, default_method, resolved
+
         listener = Listener(resolved(self.transport), (self.min_port, self.max_port), self.max_tries)
         return Process(job, listener, self.start_method or default_method(), self.buffer_bytes)
 
@@ -154,6 +151,14 @@ class ZMQStreamer(Streamer):
 
     def _check_shards(self, shards: Shards) -> None:
         self.streamer._check_shards(shards)
+
+
+def _check_start_method(start_method: Any) -> None:
+    if start_method is not None:
+        import multiprocessing
+
+        methods = multiprocessing.get_all_start_methods()
+        require(start_method in methods, "start_method", f"None or one of {', '.join(methods)}", start_method)
 
 
 def _whole(value: Any) -> bool:

@@ -35,8 +35,10 @@ _TAKEN = struct.Struct("<Q")
 _STOP, _WELCOME = b"stop", b"welcome"
 #: What a message costs beside its bytes, about.
 _OVERHEAD = 256
-#: Milliseconds after which somebody who waits looks around.
+#: Milliseconds after which a consumer that waits looks whether its worker is alive.
 _PATIENCE = 50
+#: ... and after which a worker that waits goes on waiting (signals, and the end of its consumer, reach it anyway).
+_LONG = 1000
 #: Seconds between two looks for a message from the consumer.
 _LOOK = 0.005
 #: Layouts that a channel remembers.
@@ -71,6 +73,7 @@ class Sender:
         self._last: _Staged | None = None
         self._context = zmq.Context()
         self._socket = _socket(self._context)
+        self._socket.rcvtimeo = _LONG
         address.connect(self._socket)
         self.put(HELLO, None)
         while self._news(wait=True) != _WELCOME:

@@ -175,7 +175,7 @@ class BackgroundNode(Node):
 
     def _stop(self) -> None:
         handle, self._handle = self._handle, None
-        if handle is not None and os.getpid() == self._pid:
+        if handle is not None:
             self._at_exit.cancel()
             _finish(handle, self._timeout, self._pid)
 

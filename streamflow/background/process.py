@@ -22,7 +22,7 @@ from .channel import Receiver
 from .listener import Listener
 from .records import Record
 from .sending import Inherited, Job, Pickled
-from .worker import Start, in_worker, main
+from .worker import TERMINATED, Start, in_worker, main
 
 __all__ = ["Process", "default_method", "runs_in_place"]
 
@@ -99,6 +99,8 @@ class Process:
         code = self._process.exitcode
         if code is None:
             how = "has ended"
+        elif code == TERMINATED:
+            how = "was ended by SIGTERM"
         elif code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             how = f"was ended by {name}" + (" (by whom? perhaps for want of memory)" if name == "SIGKILL" else "")

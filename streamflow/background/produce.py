@@ -88,11 +88,10 @@ def _mark(node: Node, sink: Sink) -> float:
     """Send a mark; the time when the next is due."""
     began = perf_counter()
     try:
-        mark: Any = (node.given(), node.state())
-    except StateError as error:  # it will be told when somebody asks for a state
-        sink.put(MARK, error)
+        sink.put(MARK, (node.given(), node.state()))
+    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
+        sink.put(MARK, error if isinstance(error, StateError) else StateError(f"a source has no state: {error!r}"))
         return float("inf")
-    sink.put(MARK, mark)
     ended = perf_counter()
     return ended + max(FIRST_MARK, SHARE * (ended - began))
 

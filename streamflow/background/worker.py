@@ -6,6 +6,7 @@ user's code so that its ``finally`` blocks run, and ends when its consumer ends,
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -27,11 +28,14 @@ from .produce import produce
 from .records import Stopped
 from .sending import Inherited, Job, Pickled
 
-__all__ = ["Start", "in_worker", "main"]
+__all__ = ["TERMINATED", "Start", "in_worker", "main"]
 
 #: What the global random states of a worker are for (the purposes of a tree are in `seeding`).
 WORKER = 7
+#: The exit code after SIGTERM, as a shell tells it.
+TERMINATED = 128 + signal.SIGTERM
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 #: Seconds between two looks at the parent, where a process cannot be watched.
 _LOOK = 0.25
 
@@ -60,6 +64,7 @@ def main(start: Start) -> None:
     global _inside  # noqa: PLW0603
     _inside = True
     gc.freeze()  # what a fork has copied is the consumer's to close
+    _keep_memory()
     _take_signals()
     _watch(start)
     if start.listening is not None:
@@ -74,11 +79,8 @@ def main(start: Start) -> None:
         finally:
             sender.close()
     except Stopped as stopped:
-        if stopped.args:  # by a signal: end by it, so that whoever waits for us can tell
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            signal.raise_signal(signal.SIGTERM)
+        if stopped.args:  # by a signal
+            sys.exit(TERMINATED)
 
 
 def _seeded(job: Job) -> Job:
@@ -93,6 +95,21 @@ def _seeded(job: Job) -> Job:
         np.random.seed(words)
     random.seed(int(rng.integers(1 << 63)))
     return job
+
+
+def _keep_memory() -> None:
+    """Let the C library use the memory of large messages again (glibc).
+
+    By default it gives a few MiB back to the system and has them mapped anew for the next message, page by page: a
+    fifth of what a message of 4 MiB costs.  A worker lives for its messages, so it may keep what it has.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_TRIM_THRESHOLD, 256 << 20)
+            mallopt(_M_MMAP_THRESHOLD, 32 << 20)
 
 
 def _take_signals() -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from . import need
+from . import need, tree
 from .arrays import CorpusError, Journal
 from .corpus import Corpus, HeldOut, held_out, read_corpus
 from .digits import WANTED, write_digits
@@ -66,8 +66,9 @@ def run(settings: Settings) -> bool:
         second = _resumed(run, screen)
         screen.heading("5. What came of it")
         kept = _result(run, second, Learner.load(work.model).accuracy(held), screen)
+        screen.note(f"The lines that build the tree, to start from: {tree.__file__}")
         if settings.keep is not None:
-            screen.say(f"\nKept in {work.folder}: {', '.join(sorted(path.name for path in work.folder.iterdir()))}")
+            screen.note(f"Kept in {work.folder}: {', '.join(sorted(path.name for path in work.folder.iterdir()))}")
     return kept
 
 

@@ -58,6 +58,10 @@ class Screen:
         )
         self._console.print(escape(lines), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """A line by itself, which may hold a path and is not wrapped."""
+        self._console.print(f"\n{escape(text)}", soft_wrap=True)
+
     def claim(self, kept: bool, text: str) -> None:
         """Something that was promised, and whether it is so."""
         mark = "[green]  ok      [/green]" if kept else "[bold red]  FAILED  [/bold red]"

@@ -75,6 +75,12 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _hold_signals(hold: bool) -> None:
+    """Let the signals that end a process wait, or come."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, _SIGNALS)
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C, or a signal that asks the process to end."""
 
@@ -95,6 +101,7 @@ def stoppable() -> Iterator[None]:
     for number in _SIGNALS:
         signal.signal(number, stop)
     try:
+        _hold_signals(False)
         yield
     finally:
         for number, handler in before.items():
@@ -106,11 +113,15 @@ def fresh_interpreter(*arguments: str) -> int:
     # With -P a folder named streamflow in the current directory is not taken for us.
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from streamflow.cli import main; main()"
     here = str(Path(__file__).parents[2])
-    process = subprocess.Popen([sys.executable, "-P", "-c", code, here, *arguments])
+    process = None
     try:
+        _hold_signals(True)  # in the new process too, until it is ready for them (`stoppable`)
+        process = subprocess.Popen([sys.executable, "-P", "-c", code, here, *arguments])
+        _hold_signals(False)
         return process.wait()
     finally:
-        if process.poll() is None:
+        _hold_signals(False)
+        if process is not None and process.poll() is None:
             process.terminate()
             try:
                 process.wait(_PATIENCE)

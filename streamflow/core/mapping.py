@@ -29,7 +29,7 @@ from .node import Node, Ticks, skip
 if TYPE_CHECKING:
     from .streamer import Streamer
 
-__all__ = ["MAPS", "DerivedNode", "MapNode", "StreamMap", "stream_map"]
+__all__ = ["MAPS", "DerivedNode", "MapNode", "StreamMap", "known_map", "stream_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
@@ -44,6 +44,7 @@ class StreamMap:
         self.fn, self.check, self.replayed = fn, check, replayed
         self.signature = inspect.signature(fn)
         self.seeded = "random_state" in self.signature.parameters
+        self.public: Any = None  #: the function that users hold
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The checked arguments of a description, all by position, beginning with the Streamer below."""
@@ -72,6 +73,13 @@ class StreamMap:
 
 #: The declared maps, by the function that users hold.
 MAPS: dict[Any, StreamMap] = {}
+
+
+def known_map(source: Any) -> None:
+    """Take up the declaration of a map that has come by value, from a script or a notebook of another process."""
+    declared = getattr(source, "_stream_map", None)
+    if declared is not None and declared.public is source:  # and not a function wrapped round a map
+        MAPS.setdefault(source, declared)
 
 
 def stream_map(
@@ -111,7 +119,9 @@ def stream_map(
                 check(*args, **kwargs)
             return _over(fn, stream, args, kwargs)
 
-        MAPS[call] = StreamMap(fn, check, replayed)
+        declared = MAPS[call] = StreamMap(fn, check, replayed)
+        declared.public = call
+        call._stream_map = declared  # type: ignore[attr-defined]  # so that it goes along where `call` is sent by value
         return cast("_Map[P]", call)
 
     return declare

@@ -9,6 +9,8 @@ A source function may ask for three things by the name of a parameter that nobod
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +26,7 @@ __all__ = [
     "PLAIN",
     "OneShot",
     "Shards",
+    "Undecorated",
     "checked_source",
     "is_plain",
     "iterated",
@@ -222,3 +225,23 @@ def iterated(source: Any, made: Any) -> Iterator[Any]:
         raise ParameterError(
             f"`source` must be a function that returns an iterator, or an iterable; {called(source)} gave {short(made)}"
         ) from None
+
+
+class Undecorated:
+    """Stands in a pickle for a function whose module holds it decorated (by `streamable`, say)."""
+
+    def __init__(self, public: Any) -> None:
+        self.public = public
+
+    def function(self) -> Any:
+        return self.public.__wrapped__
+
+    @classmethod
+    def of(cls, function: Any) -> Any:
+        try:
+            public = functools.reduce(
+                getattr, function.__qualname__.split("."), importlib.import_module(function.__module__)
+            )
+        except (AttributeError, ImportError, TypeError, ValueError):
+            return function
+        return cls(public) if getattr(public, "__wrapped__", None) is function else function

@@ -12,8 +12,6 @@ A Streamer is never changed by being iterated; all that changes lives in nodes (
 from __future__ import annotations
 
 import copy
-import functools
-import importlib
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import islice
@@ -25,9 +23,21 @@ import numpy as np
 from ..exceptions import require
 from ..seeding import Key, Root
 from .describe import Shape, called, digest_of, joined, name_of, short
-from .mapping import MAPS, MapNode
+from .mapping import MAPS, MapNode, known_map
 from .node import Leaf, Node
-from .source import ASYNC, PLAIN, OneShot, Shards, checked_source, is_plain, iterated, refuse_async, start, unfilled
+from .source import (
+    ASYNC,
+    PLAIN,
+    OneShot,
+    Shards,
+    Undecorated,
+    checked_source,
+    is_plain,
+    iterated,
+    refuse_async,
+    start,
+    unfilled,
+)
 from .stream import Stream, checked_epoch, checked_max_iter
 
 __all__ = ["Streamer", "open_node"]
@@ -354,13 +364,14 @@ class Streamer:
         slots = {name: getattr(self, name) for name in Streamer.__slots__}
         slots["_active"] = 0
         if isinstance(self.source, FunctionType):
-            slots["source"] = _Undecorated.of(self.source)
+            slots["source"] = Undecorated.of(self.source)
         return getattr(self, "__dict__", {}), slots
 
     def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
         for part in state:
             for name, value in part.items():
-                setattr(self, name, value.function() if isinstance(value, _Undecorated) else value)
+                setattr(self, name, value.function() if isinstance(value, Undecorated) else value)
+        known_map(self.source)
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))
@@ -386,23 +397,3 @@ def open_node(spec: Streamer, key: Key, shards: Shards) -> Node:
             key = Key(own.root, key.path)
         shards = own.shards + shards
     return spec._node(key, shards)
-
-
-class _Undecorated:
-    """Stands in a pickle for a function whose module holds it decorated (by `streamable`, say)."""
-
-    def __init__(self, public: Any) -> None:
-        self.public = public
-
-    def function(self) -> Any:
-        return self.public.__wrapped__
-
-    @classmethod
-    def of(cls, function: Any) -> Any:
-        try:
-            public = functools.reduce(
-                getattr, function.__qualname__.split("."), importlib.import_module(function.__module__)
-            )
-        except (AttributeError, ImportError, TypeError, ValueError):
-            return function
-        return cls(public) if getattr(public, "__wrapped__", None) is function else function

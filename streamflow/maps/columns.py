@@ -66,12 +66,16 @@ def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
         if not isinstance(side, str) and isinstance(side, Iterable):
             require(not isinstance(side, Iterator), name, "a key or a list of keys", side)
             _check_keys(*side) if side else None
-    require(inputs or outputs, "inputs", "given, unless `outputs` is", inputs)
+    require(not (_is_nothing(inputs) and _is_nothing(outputs)), "inputs", "given, unless `outputs` is", inputs)
+
+
+def _is_nothing(keys: Any) -> bool:
+    return keys is None or (isinstance(keys, (str, list, tuple)) and not keys)
 
 
 def _side(keys: Any) -> Callable[[Any], Any]:
     """One side of a training pair: an array, a list of arrays, or nothing."""
-    if not keys:
+    if _is_nothing(keys):
         return lambda item: None
     if isinstance(keys, str) or not isinstance(keys, Iterable):
         return lambda item: _column(item, keys)

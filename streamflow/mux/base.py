@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
-from ..core.describe import Shape
+from ..core.describe import Shape, short
 from ..core.node import Node, Turn
 from ..core.source import Shards, merged
 from ..exceptions import ParameterError, require
@@ -103,8 +103,9 @@ class BaseMux(Streamer):
         return f"{type(self).__name__}({self.n_streams} streamers{self._settings(', ')})"
 
     def _settings(self, before: str = "") -> str:
-        """The parameters that make two muxes differ, for `repr` and for states."""
-        return ""
+        """The parameters that make two muxes differ, for `repr` and for states: the public attributes, told shortly."""
+        told = ", ".join(f"{name}={short(value)}" for name, value in vars(self).items() if not name.startswith("_"))
+        return f"{before}{told}" if told else ""
 
     def _weights_told(self) -> NDArray[np.float64] | None:
         return None

@@ -1,6 +1,5 @@
 """No test here may leave a process, a folder or an open warning behind."""
 
-import glob
 import multiprocessing.util
 import os
 import shutil
@@ -18,11 +17,11 @@ import streamflow
 def processes() -> dict[int, str]:
     """Our children by process id, with the beginning of their command line; Python's own helpers left out."""
     found = {}
-    for stat in glob.glob("/proc/[0-9]*/stat"):
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            text = Path(stat).read_text()
+            text = stat.read_text()
             parent = int(text.rpartition(")")[2].split()[1])
-            command = Path(stat).with_name("cmdline").read_text().replace("\0", " ")
+            command = stat.with_name("cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
         if parent == os.getpid() and not ("resource_tracker" in command or "forkserver" in command):
@@ -51,7 +50,7 @@ def nothing_left(monkeypatch, tmp_path_factory):
     before = set(processes())
     yield sockets
     assert set(processes()) - before == set()
-    left = [name for name in os.listdir(sockets) if name.startswith("streamflow-")]
+    left = list(Path(sockets).glob("streamflow-*"))
     shutil.rmtree(sockets)
     assert left == []
 
@@ -72,7 +71,7 @@ def script_fixture():
     started = []
 
     def start(*arguments):
-        where = os.pathsep.join([str(Path(streamflow.__file__).parents[1]), os.path.dirname(__file__)])
+        where = os.pathsep.join([str(Path(streamflow.__file__).parents[1]), str(Path(__file__).parent)])
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": where},

@@ -68,12 +68,12 @@ def test_marks_count_too(monkeypatch):
             self.i = state["i"]
 
     made = Value("l", 0, lock=False)
-    with sf.ZMQStreamer(sf.Streamer(lambda: Wordy()), buffer_bytes=1 << 20).open() as stream:
+    with sf.ZMQStreamer(sf.Streamer(Wordy), buffer_bytes=1 << 20).open() as stream:
         next(stream)
         time.sleep(0.5)
         assert made.value <= 110
         assert [next(stream) for _ in range(500)] == list(range(2, 502))
         state = stream.state_dict()
-    with sf.ZMQStreamer(sf.Streamer(lambda: Wordy())).open() as again:
+    with sf.ZMQStreamer(sf.Streamer(Wordy)).open() as again:
         again.load_state_dict(state)
         assert next(again) == 502

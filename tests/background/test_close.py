@@ -1,10 +1,12 @@
 """A pass ends quickly, with `finally` run and nothing left, however it ends."""
 
+import contextlib
 import gc
 import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +79,7 @@ def test_a_loop_that_is_left(note):
 def test_an_error_in_the_loop(note):
     with pytest.raises(ZeroDivisionError):
         for _ in sf.ZMQStreamer(sf.Streamer(noting, note)):
-            1 / 0  # noqa: B018
+            1 / 0
     gc.collect()
     assert note.read_text() == "closed"
 
@@ -91,10 +93,8 @@ def test_user_code_that_holds_on_is_killed(note):
     def stubborn():
         yield os.getpid()
         while True:
-            try:
+            with contextlib.suppress(BaseException):
                 time.sleep(3600)
-            except BaseException:
-                pass
 
     stream = sf.ZMQStreamer(stubborn, timeout=0.5).open()
     pid = next(stream)
@@ -113,6 +113,25 @@ def test_timeout_none_waits_for_cleaning_up(note):
 
     stream = sf.ZMQStreamer(thorough, timeout=None).open()
     next(stream)
+    stream.close()
+    assert note.read_text() == "closed"
+
+
+def test_cleaning_up_is_not_interrupted(note):
+    """It was asked politely and began to clean up; what comes for those who do not answer is not for it."""
+
+    def thorough():
+        try:
+            while True:
+                yield 1
+                time.sleep(0.001)
+        finally:
+            time.sleep(0.4)
+            note.write_text("closed")
+
+    stream = sf.ZMQStreamer(thorough).open()
+    for _ in range(50):
+        next(stream)
     stream.close()
     assert note.read_text() == "closed"
 
@@ -194,7 +213,7 @@ def test_nothing_piles_up():
 
     def counted():
         gc.collect()
-        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+        return len(list(Path("/proc/self/fd").iterdir())), len(list(Path("/proc/self/task").iterdir()))
 
     z = sf.ZMQStreamer([{"x": np.zeros(3)}] * 20)
     for _ in range(3):
@@ -215,8 +234,9 @@ def test_a_forked_copy_of_a_live_pass_has_no_worker(note):
         try:
             stream.close()
             gc.collect()
-        finally:
             os._exit(0)
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     assert status == 0
     assert next(stream) == pid

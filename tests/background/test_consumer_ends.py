@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,10 @@ def tree(value):
             sum(range(1 << 40))  # one call that never lets go of the interpreter
 
 def main(value, method, ending):
+    if value == "slow to start":
+        from streamflow.background import process
+        after = process.main
+        process.main = lambda start: (print(os.getpid(), flush=True), time.sleep(1), after(start))
     stream = sf.ZMQStreamer(sf.Streamer(tree, value), start_method=method, timeout=1).open()
     if ending == "thread":
         thread = threading.Thread(target=next, args=(stream,))
@@ -67,11 +72,16 @@ def consumer_fixture(tmp_path, script):
     path = tmp_path / "consumer.py"
     path.write_text(SCRIPT)
 
+    workers = []
+
     def start(value, method, ending):
         process = script(path, value, method, ending)
-        return process, int(process.stdout.readline())
+        workers.append(int(process.stdout.readline()))
+        return process, workers[-1]
 
-    return start
+    yield start
+    for worker in filter(alive, workers):  # only if a test has failed
+        os.kill(worker, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["KILL", "TERM", "INT"])
@@ -106,6 +116,15 @@ def test_while_the_worker_opens_the_tree(consumer, within):
     assert within(10, lambda: not alive(worker))
 
 
+def test_before_the_worker_is_connected(consumer, within, sockets):
+    """Then the worker removes the folder of the socket."""
+    process, worker = consumer("slow to start", "fork", "signal")
+    assert list(Path(sockets).glob("streamflow-*"))
+    process.kill()
+    assert within(10, lambda: not alive(worker))
+    assert not list(Path(sockets).glob("streamflow-*"))
+
+
 def test_while_the_worker_holds_the_interpreter(consumer, within):
     """A watching thread cannot run then; the kernel ends the worker."""
     process, worker = consumer("in C", "fork", "signal")
@@ -124,9 +143,7 @@ def test_started_from_a_thread(consumer, within):
     assert within(10, lambda: not alive(worker))
 
 
-@pytest.mark.parametrize(
-    ("ending", "code"), [("exit", 0), ("error", 1), ("sys.exit", 3), ("os._exit", 4)]
-)
+@pytest.mark.parametrize(("ending", "code"), [("exit", 0), ("error", 1), ("sys.exit", 3), ("os._exit", 4)])
 @pytest.mark.parametrize("value", ["quick", "asleep"])
 def test_the_interpreter_ends_with_a_live_pass(consumer, within, ending, code, value):
     process, worker = consumer(value, "fork", ending)

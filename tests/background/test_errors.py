@@ -36,7 +36,9 @@ def drained(tree, **settings):
     return len(got), caught.value
 
 
-@pytest.mark.parametrize("error", [ValueError("bad"), KeyError("k"), sf.DataError("d"), OSError(2, "no"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("bad"), KeyError("k"), sf.DataError("d"), OSError(2, "no"), MemoryError()]
+)
 def test_an_error_keeps_its_type_and_says_where(error):
     tree = sf.RoundRobinMux({"a": sf.Streamer(failing, error)})
     n, caught = drained(tree)
@@ -57,7 +59,12 @@ def test_notes_of_the_user_arrive():
     assert "look here" in caught.__notes__
 
 
-@pytest.mark.parametrize("error", [Coded(3, "text"), Locked("text")])
+class Changing(Exception):
+    def __reduce__(self):
+        return ValueError, ("something else",)
+
+
+@pytest.mark.parametrize("error", [Coded(3, "text"), Locked("text"), Changing("text")])
 def test_an_error_that_cannot_travel_is_told_in_words(error):
     n, caught = drained(sf.Streamer(failing, error))
     assert n == 2

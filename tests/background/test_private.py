@@ -5,6 +5,7 @@ import socket
 import stat
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import zmq
@@ -18,9 +19,9 @@ UNSPECIFIC = ("00000000", "0" * 32)
 def inodes(pid):
     """The sockets of a process."""
     found = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            target = str(descriptor.readlink())
         except OSError:
             continue
         if target.startswith("socket:["):
@@ -33,7 +34,7 @@ def listening(*pids):
     ours = set().union(*map(inodes, pids))
     found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        if os.path.exists(table):
+        if Path(table).exists():
             with open(table) as lines:
                 rows = [line.split() for line in lines.readlines()[1:]]
             found += [row[1].split(":") for row in rows if row[3] == "0A" and row[9] in ours]
@@ -57,18 +58,18 @@ def test_no_port_is_open_without_tcp():
 def test_the_folder_is_gone_once_the_worker_is_connected(sockets):
     with sf.ZMQStreamer(pids).open() as stream:
         next(stream)
-        assert not [name for name in os.listdir(sockets) if name.startswith("streamflow-")]
+        assert not list(Path(sockets).glob("streamflow-*"))
 
 
 def test_the_folder_is_private_and_the_name_short(sockets):
     waiting = Listener("ipc", (1, 2), 1)
     try:
-        folder = waiting.address.folder
-        assert os.path.dirname(folder) == sockets
-        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        folder = Path(waiting.address.folder)
+        assert folder.parent == Path(sockets)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     finally:
         waiting.close()
-    assert not os.path.exists(folder)
+    assert not folder.exists()
 
 
 def test_a_long_tmpdir(monkeypatch, tmp_path):
@@ -77,7 +78,7 @@ def test_a_long_tmpdir(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
     waiting = Listener("ipc", (1, 2), 1)
     try:
-        assert os.path.dirname(waiting.address.folder) == "/tmp"
+        assert Path(waiting.address.folder).parent == Path("/tmp")
         assert len(waiting.address.url) < 100
     finally:
         waiting.close()
@@ -123,7 +124,7 @@ def test_missing_curve_is_told(monkeypatch):
 
 
 def strangers(url, server_key):
-    """Peers that would like to be our worker: without keys, with other keys, and with other keys but the right server's."""
+    """Peers that would like to be our worker: without keys, with any, and with any but the right one of the server."""
     context = zmq.Context()
     found = []
     for keys in (None, zmq.curve_keypair()[0], server_key):
@@ -165,6 +166,29 @@ def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
     finally:
         for context, _ in opened:
             context.destroy(linger=0)
+
+
+@pytest.mark.parametrize("answering", [True, False])
+def test_a_stranger_who_knows_the_key_of_the_consumer(answering):
+    """He is turned away while the worker is waited for, and nobody gets in afterwards."""
+    waiting = Listener("tcp", (49152, 65535), 100)
+    context = zmq.Context()
+    consumer = context.socket(zmq.PAIR)
+    waiting.adopt(consumer)
+    if not answering:
+        waiting.close()
+    company, _ = strangers(waiting.address.url, waiting.address.keys[2])
+    try:
+        assert not any(waiting.wait(consumer, 20) for _ in range(20))
+        waiting_for = context.socket(zmq.PAIR)
+        if answering:  # and the worker does get in, all the same
+            waiting.address.connect(waiting_for)
+            waiting_for.send(b"hello")
+            assert any(waiting.wait(consumer, 50) for _ in range(100))
+    finally:
+        waiting.close()
+        company.destroy(linger=0)
+        context.destroy(linger=0)
 
 
 def test_a_stranger_with_the_worker_key_of_another_channel():

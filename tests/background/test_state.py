@@ -189,6 +189,40 @@ def test_a_state_is_there_while_the_worker_hangs():
         assert stream.state_dict()["given"] == 5
 
 
+def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
+    """A mark that cannot be taken disturbs nothing."""
+    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+
+    class Stateless:
+        def __iter__(self):
+            return iter(Iterator())
+
+    class Iterator:
+        def __init__(self):
+            self.left = 5
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            self.left -= 1
+            return self.left
+
+        def state_dict(self):
+            raise OSError("no state today")
+
+        def load_state_dict(self, state):
+            raise AssertionError
+
+    with sf.ZMQStreamer(Stateless()).open() as stream:
+        assert list(itertools.islice(stream, 4)) == [4, 3, 2, 1]
+        with pytest.raises(sf.StateError, match="no state today"):
+            stream.state_dict()
+        assert list(stream) == [0]
+
+
 def test_what_is_wrong_with_a_state_is_told_at_loading():
     def words(name):
         yield from name
@@ -219,16 +253,37 @@ def test_a_fresh_process_goes_on(tmp_path, script):
     with sf.ZMQStreamer(tree()).open() as stream:
         got = list(itertools.islice(stream, 33))
         (tmp_path / "state").write_text(json.dumps(stream.state_dict()))
-    out, errors = script("-c", f"""
+    out, errors = script(
+        "-c",
+        f"""
 import itertools, json
 import streamflow as sf
 from test_state import tree
 with sf.ZMQStreamer(tree()).open() as stream:
     stream.load_state_dict(json.load(open({str(tmp_path / "state")!r})))
     print(json.dumps(list(itertools.islice(stream, 40))))
-""").communicate(timeout=60)
+""",
+    ).communicate(timeout=60)
     assert errors == ""
     assert got + json.loads(out) == list(tree()(max_iter=73))
+
+
+def test_a_source_that_differs_from_itself_is_told_at_loading(monkeypatch, tmp_path):
+    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+
+    def unsteady():
+        with open(tmp_path / "openings", "a+") as file:
+            file.write("x")
+            yield from (file.tell() * 10 + i for i in range(5))
+
+    with sf.ZMQStreamer(unsteady).open() as stream:
+        assert [next(stream) for _ in range(3)] == [10, 11, 12]
+        state = stream.state_dict()
+    with sf.ZMQStreamer(unsteady).open() as stream, pytest.raises(sf.StateError, match="unsteady.*gives other items"):
+        stream.load_state_dict(state)
+    with sf.ZMQStreamer(unsteady).open() as stream:
+        stream.load_state_dict(state, verify=False)
+        assert len(list(stream)) == 2
 
 
 def drawn(n=3):
@@ -246,10 +301,12 @@ def test_global_random_states_of_workers_are_their_own():
 
     numbers = once()
     assert once() == numbers
-    assert len({tuple(pair) for pair in numbers}) == 9
+    for drawn_from in zip(*numbers, strict=True):  # `random`, then NumPy
+        assert len(set(drawn_from)) == 9
     z = sf.ZMQStreamer(sf.Streamer(drawn)).with_seed(3)
     parts = [list(z), list(z.shard(0, 2)), list(z.shard(1, 2)), list(z(epoch=1))]
-    assert len({pair[0] for part in parts for pair in part}) == sum(map(len, parts))
+    for drawn_from in zip(*itertools.chain(*parts), strict=True):
+        assert len(set(drawn_from)) == sum(map(len, parts))
     before = random.getstate()
     list(z)
     assert random.getstate() == before

@@ -13,11 +13,15 @@ arrays = st.one_of(
         hnp.array_shapes(min_dims=0, max_side=4, min_side=0),
     )
 )
-leaves = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5), arrays)
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5), arrays
+)
 keys = st.one_of(st.text(max_size=3), st.integers(0, 3), st.booleans(), st.none())
 items = st.recursive(
     leaves,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3), st.tuples(inner, inner)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3), st.tuples(inner, inner)
+    ),
     max_leaves=12,
 )
 
@@ -43,7 +47,9 @@ def alike(a, b):
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
-        return list(map(type, a)) == list(map(type, b)) and alike(list(a), list(b)) and alike([*a.values()], [*b.values()])
+        return (
+            list(map(type, a)) == list(map(type, b)) and alike(list(a), list(b)) and alike([*a.values()], [*b.values()])
+        )
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(alike, a, b))
     if isinstance(a, np.ndarray):

@@ -71,7 +71,7 @@ def test_what_is_kept_can_be_used_again(streamflow, tmp_path):
     first = streamflow("demo", "--keep", kept, "--batches", 40)
     text = text_of(first)
     assert first.returncode == 0, text
-    assert f"Kept in {kept}" in text.replace("\n ", "")
+    assert f"Kept in {kept}: " in text
     assert json.loads((kept / "state.json").read_text())["given"] == 20
     assert len(list((kept / "corpus").rglob("*.npy"))) == 62
     # The batches are those of the serial tree, and of this seed.

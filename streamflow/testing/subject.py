@@ -1,0 +1,116 @@
+"""What is checked: a streamer, what it should give, and the words for a promise that is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from ..core import Streamer
+from ..core.describe import same, short
+
+__all__ = ["Subject", "broken", "expect", "expect_items", "promise", "rows"]
+
+#: A stream that gives more than this many times the items looked at counts as endless.
+_LONG = 20
+
+
+class Subject:
+    """A streamer under check, seeded, with the items that it should give."""
+
+    def __init__(self, streamer: Streamer, n_items: int, samples_of: Callable[[Any], Iterable[Any]] | None) -> None:
+        own = streamer._own
+        self.streamer, self.n_items, self.samples_of = streamer, n_items, samples_of
+        #: Without a seed each pass may differ, so what is checked is the same tree with one.
+        self.seeded = streamer if own is not None and own.root is not None else streamer.with_seed(0)
+        self.expected: list[Any] = []
+        self.ended = False  # whether `expected` is the whole stream
+
+    def take_expected(self) -> None:
+        """Take the items that all else is compared with."""
+        self.expected = self.seeded_items(self.n_items + 1)
+        self.ended = len(self.expected) <= self.n_items
+        del self.expected[self.n_items :]
+
+    def seeded_items(self, limit: int, **how: Any) -> list[Any]:
+        """The first items of a pass."""
+        return taken(self.seeded(limit, **how), limit)
+
+    def long_limit(self) -> int:
+        """More items than a stream has that is compared as a whole."""
+        return _LONG * self.n_items + 1
+
+
+def taken(items: Iterator[Any], limit: int) -> list[Any]:
+    """The first items of an iterator."""
+    return list(islice(items, limit))
+
+
+def rows(batch: Any) -> list[Any]:
+    """The samples of a batch: what stands in the same row of all its arrays.
+
+    Parameters
+    ----------
+    batch : dict, tuple or array
+        As `buffer_stream` and `tuples` give it; None stays None.
+
+    Returns
+    -------
+    list
+        One sample, of the batch's type, for each index of the first axis.
+
+    Examples
+    --------
+    >>> rows({"x": [1, 2], "y": [3, 4]}), rows(([1, 2], [3, 4]))
+    ([{'x': 1, 'y': 3}, {'x': 2, 'y': 4}], [(1, 3), (2, 4)])
+    """
+    if isinstance(batch, dict):
+        columns = [rows(column) for column in batch.values()]
+        return [dict(zip(batch, row, strict=True)) for row in zip(*columns, strict=True)]
+    if isinstance(batch, tuple):
+        given = [rows(column) for column in batch if column is not None]
+        return [_with_none(batch, iter(row)) for row in zip(*given, strict=True)]
+    return list(batch)
+
+
+def _with_none(batch: tuple[Any, ...], row: Iterator[Any]) -> tuple[Any, ...]:
+    return tuple(None if column is None else next(row) for column in batch)
+
+
+def broken(told: str) -> AssertionError:
+    """The error of a promise that is not kept."""
+    return AssertionError(told)
+
+
+def expect(kept: bool, told: str) -> None:
+    """Raise unless a promise is kept."""
+    if not kept:
+        raise broken(told)
+
+
+@contextmanager
+def promise(told: str) -> Iterator[None]:
+    """An error inside means that this promise is broken."""
+    try:
+        yield
+    except AssertionError as error:
+        if str(error).startswith(told):
+            raise
+        raise broken(f"{told}: {error}") from error
+    except Exception as error:
+        raise broken(f"{told}: it raised {type(error).__name__}: {error}") from error
+
+
+def expect_items(got: list[Any], wanted: list[Any], whose: str) -> None:
+    """Raise where two lists of items begin to differ."""
+    for place, (one, other) in enumerate(zip(got, wanted, strict=False)):
+        expect(same(one, other), f"{whose} differs at item {place}: {told(one)} instead of {told(other)}")
+    expect(len(got) == len(wanted), f"{whose} has {len(got)} items instead of {len(wanted)}")
+
+
+def told(item: Any) -> str:
+    """An item for a message: data by shape, the rest in short."""
+    if isinstance(item, dict):
+        return f"{{{', '.join(f'{key!r}: {short(value)}' for key, value in list(item.items())[:8])}}}"
+    return short(item)
