@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from timing import Row, against, drain, endless, interleave, main, pescador, show_time, timed
+from timing import Row, against, drain, endless, gc, interleave, main, pescador, show_time, timed
 
 import streamflow
 
@@ -103,11 +103,16 @@ def all_items(make: Callable[[int], streamflow.Streamer], n: int) -> float:
 
 
 def ending_rows() -> list[Row]:
-    """Time per member at four times the members: 1 where it is linear, 4 where it is quadratic."""
+    """Time per member at four times the members: 1 where it is linear, 4 where it is quadratic.
+
+    The garbage collector rests meanwhile (as in `timeit`): when it looks through everything is not the muxes' doing.
+    """
     rows = []
     sizes = (7_500, 15_000, 30_000)
     for make in (exhaustive, round_robin, shuffled):
+        gc.disable()
         times = interleave({f"{n}": partial(all_items, make, n) for n in sizes}, rounds=3)
+        gc.enable()
         each = [min(times[f"{n}"]) for n in sizes]
         note = ", ".join(f"{n:,}: {show_time(t * n)}" for n, t in zip(sizes, each, strict=True))
         what = f"one-item members, {make.__name__}: per member, 30,000 / 7,500"

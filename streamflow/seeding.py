@@ -29,6 +29,7 @@ __all__ = [
     "PICKS",
     "POOL",
     "REDRAWS",
+    "WORKER",
     "Draws",
     "Key",
     "Root",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 #: Purposes: what the randomness of one address is for.
-LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS = range(7)
+LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER = range(8)
 
 _WORD = 1 << 32
 #: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .core import Streamer
+from .core.binding import Own
 from .core.describe import Shape
 from .core.node import Node
 from .core.source import Shards
-from .core.streamer import Own, open_node
+from .core.streamer import open_node
 from .exceptions import require
 from .seeding import Key
 
@@ -116,8 +117,9 @@ class ZMQStreamer(Streamer):
         self._checked = False
         inner = self.streamer._own
         if inner is not None and inner.binding is not None:
-            # Made inside a source function, over a Streamer that it was given: both belong to the same activation.
+            # Made inside a source function, over a Streamer that it was given: it belongs where that one does.
             self._own = Own(None, (), inner.binding)
+            self.streamer = self.streamer._twin(Own(inner.root, inner.shards))
 
     def __repr__(self) -> str:
         return f"ZMQStreamer({self.streamer!r})"

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.source import merged
-from ..seeding import generator
+from ..seeding import WORKER, generator
 from .channel import Sender
 from .listener import Address
 from .produce import produce
@@ -30,8 +30,6 @@ from .sending import Inherited, Job, Pickled
 
 __all__ = ["TERMINATED", "Start", "in_worker", "main"]
 
-#: What the global random states of a worker are for (the purposes of a tree are in `seeding`).
-WORKER = 7
 #: The exit code after SIGTERM, as a shell tells it.
 TERMINATED = 128 + signal.SIGTERM
 _PR_SET_PDEATHSIG = 1
@@ -86,7 +84,7 @@ def main(start: Start) -> None:
 def _seeded(job: Job) -> Job:
     """Seed what user code may draw from without asking: this part of this stream has numbers of its own."""
     index, count = merged(job.shards)
-    rng = generator(job.key, WORKER, count, index)
+    rng = generator(job.key, WORKER, count * (count - 1) // 2 + index)  # each part of each number of parts its own
     words = rng.integers(1 << 32, size=4, dtype=np.uint32)
     if hasattr(np.random, "set_bit_generator"):
         # Not `seed`: its lock may have been held by a thread of the consumer when this process was forked.

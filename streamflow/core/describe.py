@@ -118,6 +118,8 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _same_arrays(a: Any, b: Any) -> bool:
+    if a.dtype.names is not None:
+        return all(_same_arrays(a[name], b[name]) for name in a.dtype.names)
     if a.dtype.kind == "O":
         return all(map(same, a.ravel().tolist(), b.ravel().tolist()))
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fcmM"))

@@ -284,13 +284,10 @@ class Stream:
             self._items = None
             try:
                 self._passes.restore(state, verify)
-            except (KeyError, IndexError, TypeError, ValueError) as error:
+            except BaseException as error:
                 self.close()
-                if isinstance(error, StreamflowError):
-                    raise
-                raise StateError(f"the state is damaged: {error!r}") from error
-            except BaseException:
-                self.close()
+                if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
+                    raise StateError(f"the state is damaged: {error!r}") from error
                 raise
 
     def _check(self, state: Mapping[str, Any], strict: bool) -> None:
@@ -335,6 +332,15 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error was raised by a line of this package, and not inside a user's source."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return module.startswith(f"{__name__.partition('.')[0]}.") and not isinstance(error, StreamflowError)
 
 
 def _cut(text: str) -> str:

@@ -12,6 +12,7 @@ A Streamer is never changed by being iterated; all that changes lives in nodes (
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import islice
@@ -22,6 +23,7 @@ import numpy as np
 
 from ..exceptions import require
 from ..seeding import Key, Root
+from .binding import Binding, Own
 from .describe import Shape, called, digest_of, joined, name_of, short
 from .mapping import MAPS, MapNode, known_map
 from .node import Leaf, Node
@@ -45,24 +47,6 @@ __all__ = ["Streamer", "open_node"]
 S = TypeVar("S", bound="Streamer")
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
 _counting = threading.Lock()
-
-
-class Binding:
-    """Where a Streamer that was handed to a function belongs: below the function's activation."""
-
-    __slots__ = ("key", "number", "opened")
-
-    def __init__(self, key: Key, number: int, opened: list[Any]) -> None:
-        self.key, self.number, self.opened = key, number, opened
-
-
-class Own:
-    """The seldom parts of a Streamer: its own root, the part that it is, what it is bound to."""
-
-    __slots__ = ("binding", "root", "shards")
-
-    def __init__(self, root: Root | None = None, shards: Shards = (), binding: Binding | None = None) -> None:
-        self.root, self.shards, self.binding = root, shards, binding
 
 
 class Streamer:
@@ -320,10 +304,7 @@ class Streamer:
 
     def _open_pass(self, root: Root, epoch: int) -> Node:
         """The node of a pass of this Streamer by itself."""
-        own = self._own
-        if own is None or own.binding is None:
-            return open_node(self, Key(root, (epoch,)), ())
-        return open_node(self, own.binding.key.below(epoch, own.binding.number), ())
+        return open_node(self, Key(root, (epoch,)), ())
 
     def _activate(self, key: Key, number: int, index: int, shards: Shards) -> Node:
         """The node of an activation as a member of a mux.
@@ -381,6 +362,14 @@ class Streamer:
         return twin
 
 
+def _forked() -> None:
+    """A lock that another thread held at a fork stays locked in the child: begin with a fresh one."""
+    global _counting  # noqa: PLW0603
+    _counting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 #: Streams opened by ``with streamer``, innermost last, by the identity of the Streamer (which is alive meanwhile).
 _entered: dict[int, list[Stream]] = {}
 
@@ -390,9 +379,11 @@ def _bound(arg: Any, key: Key, number: int, opened: list[Any]) -> Any:
 
 
 def open_node(spec: Streamer, key: Key, shards: Shards) -> Node:
-    """The live node of a Streamer at an address; its own seed and part come first."""
+    """The live node of a Streamer at an address; what it is bound to, its own seed and its own part come first."""
     own = spec._own
     if own is not None:
+        if own.binding is not None:
+            key = own.binding.address(key)
         if own.root is not None:
             key = Key(own.root, key.path)
         shards = own.shards + shards

@@ -1,4 +1,4 @@
-"""Checks that anybody can run on parts of their own: does a stream keep what every stream promises?"""
+"""Checks for parts of your own: that a stream keeps what every stream promises."""
 
 from .check import check_streamer
 from .subject import rows

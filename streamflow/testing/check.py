@@ -72,8 +72,8 @@ def check_streamer(
     3. nothing is drawn before the first item, and no more than asked for (counted where sources are generator functions
        that run in this thread);
     4. however a pass is left, no generator stays open;
-    5. a state taken before any item, after the last, or past the end is JSON and resumes exactly, and so does a state of
-       the resumed pass; the same from several places in a new interpreter;
+    5. a state taken before any item, after the last, or past the end is JSON and resumes exactly, and so does a state
+       of the resumed pass; the same from several places in a new interpreter;
     6. parts repeat, resume, and make up the whole;
     7. after all that, the description is what it was.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +88,9 @@ def _resumed(streamer: Streamer, state: dict[str, Any]) -> Stream:
 
 def check_fresh_process(subject: Subject, states: list[dict[str, Any]], timeout: float) -> None:
     """States from all over the pass are resumed in one new interpreter."""
+    import subprocess
+    import tempfile
+
     import cloudpickle
 
     count = len(subject.expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-import sysconfig
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +15,22 @@ from typing import Any
 
 __all__ = ["made_items", "no_collection", "open_generators"]
 
-#: Generators of the package and of the standard library are no sources.
-_NO_SOURCES = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib") + "/", "<frozen")
+_PACKAGE = str(Path(__file__).parents[1])
+_STANDARD = str(Path(threading.__file__).parent)
+
+
+def _is_source(filename: str) -> bool:
+    """Whether code is the user's: neither of the package nor of the standard library, whose folder may hold others."""
+    if filename.startswith((_PACKAGE, "<frozen")):
+        return False
+    return not filename.startswith(_STANDARD) or "site-packages" in filename
 
 
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Nothing is collected meanwhile, so what must be closed is not closed by chance."""
     was_enabled = gc.isenabled()
-    gc.collect()  # what is new can then be told from what is old
+    gc.collect(0)  # what is young from here on is new
     gc.disable()
     try:
         yield
@@ -38,9 +45,9 @@ def open_generators() -> dict[int, str]:
     Those that were never asked for an item have run no code, so there is nothing to close in them.
     """
     return {
-        id(thing): f"{thing.__qualname__} (line {thing.gi_frame.f_lineno} of {thing.gi_code.co_filename})"
+        id(thing): f"{thing.__qualname__} (in {thing.gi_code.co_filename}, line {thing.gi_code.co_firstlineno})"
         for thing in gc.get_objects(generation=0)
-        if type(thing) is GeneratorType and thing.gi_suspended and not thing.gi_code.co_filename.startswith(_NO_SOURCES)
+        if type(thing) is GeneratorType and thing.gi_suspended and _is_source(thing.gi_code.co_filename)
     }
 
 
@@ -54,9 +61,9 @@ def made_items() -> Iterator[Counter[str]]:
 
     def profile(frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
-        if event == "return" and arg is not None and code.co_flags & CO_GENERATOR:
-            if not code.co_filename.startswith(_NO_SOURCES):
-                counts[code.co_qualname] += 1
+        made = event == "return" and arg is not None and code.co_flags & CO_GENERATOR
+        if made and _is_source(code.co_filename):
+            counts[code.co_qualname] += 1
 
     before = sys.getprofile()
     sys.setprofile(profile)

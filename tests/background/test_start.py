@@ -225,9 +225,6 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
     theirs.setblocking(False)
     before = signal.set_wakeup_fd(theirs.fileno())
     try:
-        with sf.ZMQStreamer(lambda: iter(lambda: time.sleep(0.02) or 1, None)).open() as stream:
-            next(stream)
-            time.sleep(0.05)
 
         def asleep():
             yield 1
@@ -235,6 +232,7 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
 
         with sf.ZMQStreamer(asleep).open() as stream:
             next(stream)
+            time.sleep(0.1)  # until it sleeps, and only SIGTERM can end it
         with pytest.raises(BlockingIOError):
             while ours.recv(1) == bytes([signal.SIGCHLD]):
                 pass

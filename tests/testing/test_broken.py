@@ -1,7 +1,7 @@
 """Streamers that break a promise are rejected, and the text says which promise."""
 
+import os
 import random
-import sys
 import threading
 import time
 from itertools import islice
@@ -113,16 +113,20 @@ def test_copies_that_differ():
 
 
 # ---------------------------------------------------------------------- closing
+def passed_on(item):
+    """Between a generator and its closing stands `map`, which hands no close() on."""
+    return item
+
+
 def test_a_generator_that_is_never_closed():
     kept = []
 
     def careless():
         inner = leaves.endless(1)
         kept.append(inner)
-        for item in inner:
-            yield item
+        yield from map(passed_on, inner)
 
-    told = r"^a pass closes all that it opened when its Stream is closed: open are still endless \(line \d+ of .*leaves"
+    told = r"^a pass closes all that it opened when its Stream is closed: open are still endless \(in .*leaves"
     rejected(Streamer(careless), told, pickles=False)
 
 
@@ -130,10 +134,9 @@ def test_a_generator_that_is_kept_open_by_a_cycle():
     def circular():
         held = [leaves.endless(1)]
         held.append(held)
-        for item in held[0]:
-            yield item
+        yield from map(passed_on, held[0])
 
-    rejected(Streamer(circular), "^a pass closes all that it opened")
+    rejected(Streamer(circular), "^a pass closes all that it opened when .*: open are still endless")
 
 
 def test_a_node_that_does_not_close():
@@ -153,7 +156,9 @@ def test_a_node_that_does_not_close():
             node.__class__ = Unclosed
             return node
 
-    rejected(Open(leaves.endless, 1), "^a pass closes all that it opened", pickles=False)
+    rejected(
+        Open(leaves.endless, 1), "^a pass closes all that it opened when .*: open are still endless", pickles=False
+    )
 
 
 # ---------------------------------------------------------------------- draws
@@ -170,8 +175,11 @@ def test_what_is_drawn_at_once():
 def test_what_is_drawn_ahead():
     class Ahead(Streamer):
         def _run(self, limit, cycle, epoch):
+            if limit is None:
+                yield from super()._run(limit, cycle, epoch)
+                return
             with self.open(epoch, cycle) as stream:
-                items = list(islice(stream, None if limit is None else limit + 1))
+                items = list(islice(stream, limit + 1))
             yield from items[:limit]
 
     rejected(Ahead(leaves.endless, 1), "^a pass draws no more than it is asked for: .*'endless': 12.*'endless': 13")
@@ -190,7 +198,7 @@ def shuffled_pairs(stream):
 def test_a_map_that_holds_items_back():
     rejected(
         Streamer(leaves.count, 1, 20).pipe(shuffled_pairs),
-        r"^a pass goes on where a state was taken \(after 1 items\): the resumed pass differs at item 0",
+        r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again 3 items later differs",
     )
 
 
@@ -202,7 +210,9 @@ class NoMemory(leaves.Remembering):
 
 
 def test_a_source_that_forgets_its_state():
-    rejected(Streamer(NoMemory, 1, 9), r"^a pass goes on where a state was taken \(after 1 items\)")
+    rejected(
+        Streamer(NoMemory, 1, 9), r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again"
+    )
 
 
 class Unwritable(leaves.Remembering):
@@ -213,7 +223,9 @@ class Unwritable(leaves.Remembering):
 
 
 def test_a_state_that_is_not_json():
-    rejected(Streamer(Unwritable, 1, 9), "^a state can be taken between any two items and written as JSON: it raised Ty")
+    rejected(
+        Streamer(Unwritable, 1, 9), "^a state can be taken between any two items and written as JSON: it raised Ty"
+    )
 
 
 def from_anywhere(n, start=None):
@@ -222,7 +234,9 @@ def from_anywhere(n, start=None):
 
 
 def test_a_start_that_is_wrong():
-    rejected(Streamer(from_anywhere, 9), r"^a pass goes on where a state was taken \(after 1 items\)")
+    rejected(
+        Streamer(from_anywhere, 9), r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again"
+    )
 
 
 class Disturbed(leaves.Remembering):
@@ -238,22 +252,22 @@ def test_a_state_that_disturbs():
 
 
 def test_another_process():
-    elsewhere = Streamer(_in_this_process, id(sys))
+    elsewhere = Streamer(_in_this_process, os.getpid())
     rejected(elsewhere, "^a pass goes on in a fresh process where a state was taken here: ", fresh_process=True)
     check_streamer(elsewhere, 12, fresh_process=False)
 
 
 def _in_this_process(here):
-    yield from range(9 if here == id(sys) and "pytest" in sys.modules else 5)
+    yield from range(9 if here == os.getpid() else 5)
 
 
 def test_another_process_that_hangs():
     with pytest.raises(AssertionError, match="^a pass goes on in a fresh process .*TimeoutExpired"):
-        check_streamer(Streamer(_slow_elsewhere), 3, timeout=2)
+        check_streamer(Streamer(_slow_elsewhere, os.getpid()), 3, timeout=2)
 
 
-def _slow_elsewhere():
-    if "pytest" not in sys.modules:
+def _slow_elsewhere(here):
+    if here != os.getpid():
         time.sleep(100)
     yield from range(3)
 

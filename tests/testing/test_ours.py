@@ -118,7 +118,7 @@ def test_trees_whose_parts_are_not_the_stream(name):
 
 
 def test_deprecated_mux():
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="Mux"):
         mux = Mux(SAME, 2, rate=3, random_state=0)
     check_streamer(mux, 24, fresh_process=False)
 

@@ -20,7 +20,7 @@ fixed = settings(
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_trees(depth):
-    @settings(fixed, max_examples=50)
+    @settings(fixed, max_examples=40)
     @given(trees(depth))
     def check(made):
         try:
@@ -34,7 +34,7 @@ def test_trees(depth):
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_parts_of_finite_trees(depth):
-    @settings(fixed, max_examples=50)
+    @settings(fixed, max_examples=40)
     @given(divisible_trees(depth))
     def check(made):
         check_streamer(made(), 12, fresh_process=False)

@@ -121,7 +121,9 @@ def _pools(draw: Any, member: st.SearchStrategy[Any], weighted: bool = True, lar
         size = draw(st.integers(1, largest))
         names = draw(st.lists(NAMES, min_size=size, max_size=size))
         sizes = draw(st.lists(SIZES, min_size=size, max_size=size))
-        members: Any = Made(StreamerList, draw(st.sampled_from([leaves.count, leaves.drawing, leaves.flaky])), names, sizes)
+        members: Any = Made(
+            StreamerList, draw(st.sampled_from([leaves.count, leaves.drawing, leaves.flaky])), names, sizes
+        )
     else:
         some = draw(st.lists(member, min_size=1, max_size=largest))
         if kind == "same":
@@ -165,7 +167,9 @@ def _stochastic(draw: Any, member: st.SearchStrategy[Any], modes: tuple[str, ...
 def _muxes(draw: Any, member: st.SearchStrategy[Any], divisible: bool) -> Made:
     """Muxes whose items are those of their members."""
     kinds = ["stochastic", "round_robin", "chain", "lazy_chain", "turns"]
-    kind = draw(st.sampled_from(kinds if divisible else [*kinds, "stochastic", "stochastic", "shuffled", "again", "thrice"]))
+    kind = draw(
+        st.sampled_from(kinds if divisible else [*kinds, "stochastic", "stochastic", "shuffled", "again", "thrice"])
+    )
     if kind == "stochastic":
         modes = ("exhaustive",) if divisible else ("with_replacement", "single_active", "exhaustive")
         return draw(_stochastic(member, modes))
