@@ -81,9 +81,9 @@ def shuffled_rows() -> list[Row]:
     weighted_floor = floor_loop([numbers(i) for i in range(1024)], weights)
     times = compare(weighted_floor, partial(shuffled, n=1024, weights=weights))
     rows += against("ShuffledMux, 1024 weighted members", times, "floor_loop", 0.75, 0.6)
-    times = interleave({
-        "2 uniform": endless(shuffled(streamflow, 2)), "1024 weighted": endless(shuffled(streamflow, 1024, weights))
-    })
+    times = interleave(
+        {"2 uniform": endless(shuffled(streamflow, 2)), "1024 weighted": endless(shuffled(streamflow, 1024, weights))}
+    )
     grows = ratio(times, "1024 weighted", "2 uniform")
     return [*rows, Row("ShuffledMux, 1024 weighted members / 2 uniform", grows, goal=1.5)]
 

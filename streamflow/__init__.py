@@ -4,7 +4,7 @@ A `Streamer` describes a stream; muxes compose Streamers into sampling trees; ma
 `ZMQStreamer` runs a tree in another process.
 """
 
-from . import core, exceptions, maps, mux, seeding, util, zmq_stream
+from . import core, exceptions, maps, mux, seeding, testing, util, zmq_stream
 from .core import Stream, Streamer, StreamerList, streamable
 from .exceptions import (
     BackgroundError,
@@ -51,6 +51,7 @@ __all__ = [
     "mux",
     "seeding",
     "streamable",
+    "testing",
     "tuples",
     "util",
     "zmq_stream",

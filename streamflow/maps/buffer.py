@@ -7,9 +7,11 @@ batches is used again, as soon as nobody holds the batch or any view of it (`_Re
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Generator, Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -88,13 +90,24 @@ def _collated(samples: list[Any], axis: int | None, ragged: str, memory: _Recycl
     if not isinstance(first, dict):
         raise DataError(f"samples must be dicts of arrays, got {short(first)}")
     keys = first.keys()
+    if set(map(type, samples)) != {dict} or set(map(len, samples)) != {len(first)}:
+        _check_alike(samples)
+    try:
+        columns = {key: list(map(itemgetter(key), samples)) for key in keys}
+    except KeyError:  # as many keys, and not the same
+        _check_alike(samples)
+        raise
+    return {key: _joined(column, key, axis, ragged, memory) for key, column in columns.items()}
+
+
+def _check_alike(samples: list[Any]) -> None:
+    keys = samples[0].keys()
     for sample in samples:
         if not isinstance(sample, dict):
             raise DataError(f"samples must be dicts of arrays, got {short(sample)}")
         if sample.keys() != keys:
             odd = sorted(map(repr, keys ^ sample.keys()))
             raise DataError(f"the samples of a batch must have the same keys; only some have {', '.join(odd[:20])}")
-    return {key: _joined([sample[key] for sample in samples], key, axis, ragged, memory) for key in keys}
 
 
 def _joined(values: list[Any], key: Any, axis: int | None, ragged: str, memory: _Recycled) -> Any:
@@ -114,6 +127,9 @@ def _joined(values: list[Any], key: Any, axis: int | None, ragged: str, memory: 
 
 def _stacked(values: list[Any], ragged: str, memory: _Recycled) -> Any:
     first = values[0]
+    if set(map(type, values)) == {np.ndarray} and first.nbytes * len(values) < _LARGE:
+        with contextlib.suppress(ValueError):  # of different shapes
+            return np.array(values)
     if not isinstance(first, np.ndarray) or not first.ndim:
         if any(isinstance(value, (np.ndarray, list, tuple)) for value in values):
             values = [np.asarray(value) for value in values]
@@ -180,20 +196,32 @@ class _Recycled:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[weakref.ref[NDArray[Any]], bytearray]] = []
+        self._blocks: list[tuple[weakref.ref[NDArray[Any]], _Block]] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array that nobody else sees; its content is undefined."""
         size = int(np.prod(shape)) * dtype.itemsize
         block = None
         for place, (held, free) in enumerate(self._blocks):
-            if held() is None and len(free) == size:
+            if held() is None and free.size == size:
                 block = free
                 del self._blocks[place]
                 break
         if block is None:
             self._blocks = self._blocks[-(_KEPT - 1) :]
-            block = bytearray(size)
-        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=block)
+            block = _Block(size)
+        array: NDArray[Any] = np.asarray(block)
         self._blocks.append((weakref.ref(array), block))
-        return array
+        return array.view(dtype).reshape(shape)
+
+
+class _Block:
+    """Memory from NumPy (which asks for large pages) that is no array to those who look for the base of a view."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._memory = size, np.empty(size, np.uint8)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        described: dict[str, Any] = self._memory.__array_interface__
+        return described

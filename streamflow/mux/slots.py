@@ -119,7 +119,7 @@ class SlotNode(Node):
         if isinstance(turn, Turn):
             if turn.budget is None or turn.done < turn.budget:
                 turn = turns[slot] = self._open(turn)
-                yield islice(turn.items, turn.budget)
+                yield turn.items if turn.budget is None else islice(turn.items, turn.budget)
         else:  # a state was loaded in the middle of this turn
             yield islice(turn.items, None if turn.budget is None else turn.budget - turn.given())
         while (node := self._renew(slot, turn)) is not None:
@@ -140,7 +140,7 @@ class SlotNode(Node):
 
     def _open(self, turn: Turn) -> Node:
         index = turn.index
-        node = self.pool[index]._activate(self.key, turn.number, index, self.shards)
+        node = self.pool.members[index]._activate(self.key, turn.number, index, self.shards)
         node.index, node.number, node.budget = index, turn.number, turn.budget
         return node
 

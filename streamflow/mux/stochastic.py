@@ -300,10 +300,19 @@ class _DrawnNode(PickNode):
 
     def _renew(self, slot: int, old: Turn | Node) -> Node | None:
         """What `PickNode._renew` does, in one frame for the common case: a member has given, and none is put aside."""
-        if self._single or self._aside or self._pick_weights is not None or not old.given():
+        if self._aside or self._pick_weights is not None or not old.given():
             return super()._renew(slot, old)
         old.close()
-        index, number, cap = self._draw(), self._activations, self._next_cap()
+        index = self._draw()
+        if self._single:
+            active = self._active
+            active.discard(old.index)
+            if index in active:
+                other = self._member(active)
+                assert other is not None  # the member that has just left may be drawn again
+                index = other
+            active.add(index)
+        number, cap = self._activations, self._next_cap()
         self._activations = number + 1
         try:
             node = self.pool.members[index]._activate(self.key, number, index, ())
