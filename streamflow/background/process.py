@@ -53,6 +53,8 @@ class Process:
         forked = method == "fork"
         self._receiver: Receiver | None = None
         self._process: Any = None
+        self._pid: int | None = None
+        self._owner = os.getpid()
         try:
             start = Start(
                 listener.address,
@@ -64,10 +66,11 @@ class Process:
                 Inherited(job) if forked else Pickled(job),
             )
             context: Any = mp.get_context(method)
-            process = context.Process(target=main, args=(start,), name="streamflow-worker", daemon=False)
+            # Known before it is started: a Ctrl-C that comes meanwhile is raised as soon as it has been.
+            self._process = context.Process(target=main, args=(start,), name="streamflow-worker", daemon=False)
             with _quiet_start():
-                process.start()
-            self._process, self._pid = process, process.pid
+                self._process.start()
+            self._pid = self._process.pid
             self._receiver = Receiver(listener, limit, self.alive)
         except BaseException as error:
             listener.close()
@@ -86,7 +89,7 @@ class Process:
         """Whether it still runs (also right where somebody else waits for our children)."""
         if not self._process.is_alive():
             return False
-        if sys.platform != "win32":
+        if self._pid is not None and sys.platform != "win32":
             try:
                 os.kill(self._pid, 0)
             except ProcessLookupError:
@@ -124,13 +127,20 @@ class Process:
     def join(self, timeout: float | None) -> None:
         """Wait, then terminate, then kill, all within `timeout` seconds (None: never kill); may be called again."""
         if self._process is not None:
-            self._end(timeout)
+            if self._process.pid is not None:
+                self._end(timeout)
             with contextlib.suppress(ValueError):  # one that not even the kernel can end
                 self._process.close()
             self._process = None
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.close()
+
+    def __del__(self) -> None:
+        # Nobody has taken it over: Ctrl-C came between its start and that.
+        if self._process is not None and self._owner == os.getpid():
+            self.stop()
+            self.join(0.0)
 
     def _end(self, timeout: float | None) -> None:
         if self._gone(_POLITE if timeout is None else min(_POLITE, timeout / 10)):
