@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 __all__ = [
     "DISTRIBUTION",
     "BackgroundError",
@@ -23,6 +25,8 @@ __all__ = [
     "StateError",
     "StreamflowError",
     "WorkerDied",
+    "is_number",
+    "is_whole",
     "missing",
     "require",
 ]
@@ -75,6 +79,16 @@ def require(ok: object, name: str, rule: str, got: object, advice: str = "") -> 
         if len(shown) > 80:
             shown = f"{shown[:77]}..."
         raise ParameterError(f"`{name}` must be {rule}, got {shown}" + (f"; {advice}" if advice else ""))
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer of Python or NumPy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number of Python or NumPy, and no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def missing(user: str, library: str, extra: str) -> MissingDependencyError:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .exceptions import ParameterError
+from .exceptions import ParameterError, is_whole, require
 
 __all__ = [
     "CAPS",
@@ -34,6 +34,7 @@ __all__ = [
     "Key",
     "Root",
     "bit_generator",
+    "check_random_state",
     "generator",
     "order",
 ]
@@ -44,6 +45,13 @@ LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER = range(8)
 _WORD = 1 << 32
 #: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.
 _SORTED_UP_TO = 1 << 16
+
+
+def check_random_state(random_state: Any) -> None:
+    """Raise unless it is something that randomness can be rooted in."""
+    kinds = (type(None), np.random.SeedSequence, np.random.Generator, np.random.RandomState)
+    rule = "None, an integer, a SeedSequence, a Generator or a RandomState"
+    require(is_whole(random_state) or isinstance(random_state, kinds), "random_state", rule, random_state)
 
 
 class Root:
@@ -61,6 +69,7 @@ class Root:
     def __init__(self, random_state: Any = None) -> None:
         self.prefix: tuple[int, ...] = ()
         self._entropy: int | list[int] | None = None
+        check_random_state(random_state)
         if random_state is None:
             return
         if isinstance(random_state, np.random.SeedSequence):
@@ -71,15 +80,10 @@ class Root:
             self._entropy = _join(random_state.integers(_WORD, size=4, dtype=np.uint64))
         elif isinstance(random_state, np.random.RandomState):
             self._entropy = _join(random_state.randint(0, _WORD, size=4, dtype=np.uint64))
-        elif isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
+        else:
             # SeedSequence takes no negative numbers: they get a word of ones above their own.
             seed = int(random_state)
             self._entropy = seed if seed >= 0 else ((_WORD - 1) << max(128, seed.bit_length())) - seed
-        else:
-            raise ParameterError(
-                "`random_state` must be None, an integer, a SeedSequence, a Generator or a RandomState, "
-                f"got {random_state!r}"
-            )
 
     @property
     def entropy(self) -> int | list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .exceptions import ParameterError
+from .seeding import check_random_state
 
 __all__ = ["batch_length", "get_rng"]
 
@@ -18,17 +19,14 @@ def get_rng(random_state: Any = None) -> Any:
     >>> get_rng(0).randint(10)
     5
     """
+    check_random_state(random_state)
     if random_state is None:
         return np.random
     if isinstance(random_state, (np.random.RandomState, np.random.Generator)):
         return random_state
     if isinstance(random_state, np.random.SeedSequence):
         return np.random.default_rng(random_state)
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
-        return np.random.RandomState(int(random_state))
-    raise ParameterError(
-        f"`random_state` must be None, an integer, a SeedSequence, a Generator or a RandomState, got {random_state!r}"
-    )
+    return np.random.RandomState(int(random_state))
 
 
 def batch_length(batch: Mapping[Any, Any]) -> int | None:

@@ -16,7 +16,7 @@ from .core.describe import Shape
 from .core.node import Node
 from .core.source import Shards
 from .core.streamer import open_node
-from .exceptions import require
+from .exceptions import is_number, is_whole, require
 from .seeding import Key
 
 if TYPE_CHECKING:
@@ -164,11 +164,11 @@ def _check_start_method(start_method: Any) -> None:
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    return is_whole(value)
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
+    return is_number(value)
 
 
 def _warn_once() -> None:

@@ -13,7 +13,8 @@ PACKAGE = Path(streamflow.__file__).parent
 #: From the ground up.  A module imports from lines below its own; those of one line know each other only through them.
 LAYERS = (
     {"exceptions"},
-    {"seeding", "util"},
+    {"seeding"},
+    {"util"},
     {"core"},
     {"mux", "maps", "samplers"},
     {"sources"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from ..seeding import Key, Root
 from .source import Shards
@@ -15,7 +16,7 @@ class Binding:
 
     __slots__ = ("key", "number", "opened")
 
-    def __init__(self, key: Key, number: int, opened: list[Any]) -> None:
+    def __init__(self, key: Key, number: int, opened: WeakSet[Any]) -> None:
         self.key, self.number, self.opened = key, number, opened
 
     def address(self, key: Key) -> Key:
@@ -24,7 +25,7 @@ class Binding:
         return Key(self.key.root, (*self.key.path, epoch, self.number, *path))
 
     def __reduce__(self) -> Any:
-        return Binding, (self.key, self.number, [])  # what is open stays here
+        return Binding, (self.key, self.number, WeakSet())  # what is open stays here
 
 
 class Own:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Shape", "called", "digest_of", "joined", "name_of", "same", "short"]
+__all__ = ["Shape", "called", "digest_of", "joined", "name_of", "same", "short", "size_of"]
 
 
 class Shape(NamedTuple):
@@ -65,7 +65,10 @@ def called(source: Any) -> str:
 def short(value: Any) -> str:
     """A value in at most 60 characters; data is told by type, dtype and shape, never printed."""
     if isinstance(value, (str, bytes, int, float, complex, bool, type(None), os.PathLike)):
-        text = repr(os.fspath(value)) if isinstance(value, os.PathLike) else repr(value)
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if isinstance(value, (str, bytes)) and len(value) > 60:
+            return f"{value[:28]!r}...{value[-28:]!r}"
+        text = repr(value)
         return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"
     if isinstance(value, np.ndarray):
         return f"{type(value).__name__}({value.dtype}, {value.shape})"
@@ -75,6 +78,14 @@ def short(value: Any) -> str:
     if words is not None:
         return str(words(value))
     return called(value) if callable(value) else type(value).__name__
+
+
+def size_of(source: Any) -> str:
+    """The length of a collection, in brackets, if it tells one."""
+    try:
+        return f"[{len(source)}]"
+    except TypeError:  # it has none, or does not want to say
+        return ""
 
 
 def name_of(source: Any, args: Iterable[Any] = (), kwargs: Iterable[tuple[str, Any]] = ()) -> str:
@@ -93,6 +104,8 @@ def digest_of(args: Iterable[Any]) -> str:
 def _simple(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}({','.join(map(_simple, value))})" if len(value) <= 64 else short(value)
+    if isinstance(value, (str, bytes)) and len(value) > 60:
+        return f"{type(value).__name__} {_digest(value)}"
     if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
         return repr(value)
     return repr(os.fspath(value)) if isinstance(value, os.PathLike) else short(value)

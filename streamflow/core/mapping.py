@@ -16,14 +16,14 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
-from ..exceptions import StateError
+from ..exceptions import ParameterError, StateError
 from ..seeding import MAP, Key, Root, generator
-from .describe import called
+from .describe import called, short
 from .node import Node, Ticks, skip
 
 if TYPE_CHECKING:
@@ -41,33 +41,40 @@ class StreamMap:
     """What is known of a declared map."""
 
     def __init__(self, fn: Callable[..., Any], check: Callable[..., Any] | None, replayed: bool) -> None:
-        self.fn, self.check, self.replayed = fn, check, replayed
+        self.fn, self.check = fn, check
         self.signature = inspect.signature(fn)
         self.seeded = "random_state" in self.signature.parameters
+        self.replayed = replayed or self.seeded  # its Generator starts anew
         self.public: Any = None  #: the function that users hold
 
-    def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The checked arguments of a description, all by position, beginning with the Streamer below."""
-        from .streamer import Streamer
-
+    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        """The checked arguments of a call, the stream first."""
         call = self.signature.bind(*args, **kwargs)
         call.apply_defaults()
-        below, *settings = call.args
+        stream, *settings = call.args
+        if not isinstance(stream, Iterable) and not hasattr(type(stream), "__getitem__"):
+            raise ParameterError(f"`stream` must be a stream or another iterable, got {short(stream)}")
         if self.check is not None:
             self.check(*settings, **call.kwargs)
+        return call
+
+    def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a description."""
+        call = self.bound(args, kwargs)
         if self.seeded:
             seed = call.arguments["random_state"]
             call.arguments["random_state"] = None if seed is None else Root(seed)
-        below, *settings = call.args
-        return (below if isinstance(below, Streamer) else Streamer(below), *settings)
+        return call.args, call.kwargs
 
-    def start(self, items: Iterator[Any], settings: tuple[Any, ...], key: Key) -> Generator[Any, None, None]:
+    def start(
+        self, items: Iterator[Any], settings: tuple[Any, ...], kwargs: Mapping[str, Any], key: Key
+    ) -> Generator[Any, None, None]:
         """The running map; a seeded one gets the Generator of its address."""
-        call = self.signature.bind(items, *settings)
+        call = self.signature.bind(items, *settings, **kwargs)
         if self.seeded:
             own = call.arguments["random_state"]
             call.arguments["random_state"] = generator(key if own is None else Key(own, key.path), MAP)
-        made: Generator[Any, None, None] = self.fn(*call.args)
+        made: Generator[Any, None, None] = self.fn(*call.args, **call.kwargs)
         return made
 
 
@@ -92,12 +99,13 @@ def stream_map(
     check : function
         Called with the parameters after the first as soon as they are given; raises what is wrong.
     replayed : bool
-        The map holds items back between two outputs, so it is resumed by running it again from its start.
+        The map holds something between two outputs (items, a count), so it is resumed by running it again from the
+        start of its activation.
 
     Notes
     -----
     A parameter named ``random_state`` makes the map a seeded one: inside a tree it receives a
-    `numpy.random.Generator` that belongs to its place.
+    `numpy.random.Generator` that belongs to its place, and it is replayed too.
 
     Examples
     --------
@@ -115,8 +123,7 @@ def stream_map(
     ) -> _Map[P]:
         @functools.wraps(fn)
         def call(stream: Any, *args: P.args, **kwargs: P.kwargs) -> Generator[Any, None, None]:
-            if check is not None:
-                check(*args, **kwargs)
+            declared.bound((stream, *args), kwargs)
             return _over(fn, stream, args, kwargs)
 
         declared = MAPS[call] = StreamMap(fn, check, replayed)
@@ -188,6 +195,7 @@ class DerivedNode(Node):
         if self.replayed:
             return []
         if failed:
+            self.below.state(failed)  # it tells what cannot be resumed
             # The last note may be of an output that was about to be delivered.
             return list(next(note for note in reversed(self._notes) if note[0] <= given))
         return [given, self.below.given(), self.below.state()]
@@ -224,4 +232,4 @@ class MapNode(DerivedNode):
         super().__init__(spec, below, replayed=declared.replayed)
 
     def _run(self) -> Generator[Any, None, None]:
-        return self.map.start(self.below.items, self.spec.args[1:], self.key)
+        return self.map.start(self.below.items, self.spec.args[1:], self.spec.kwargs, self.key)

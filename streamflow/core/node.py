@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from itertools import compress, islice, repeat
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -108,24 +109,24 @@ class Node(ABC):
 class Leaf(Node):
     """A live source; it is replayed when a state is loaded, unless it can do better itself."""
 
-    __slots__ = ("_bound", "_drawn", "_given", "_source", "_stride", "items", "key", "shards", "spec")
+    __slots__ = ("_drawn", "_given", "_opened", "_source", "_stride", "items", "key", "shards", "spec")
 
     def __init__(self, spec: Streamer, key: Key, shards: Shards, made: Any = None) -> None:
         self.spec, self.key, self.shards = spec, key, shards
-        self._bound: list[Any] | None = None
+        self._opened: WeakSet[Any] | None = None
         self._drawn: Ticks | None = None
         if made is None:
             made = self._start(0)
         else:
-            self._source = made
+            self._source, self._stride = made, (0, 1)
         # The counter is `Ticks` written out: one object less for each activation.
         self._given = repeat(True, _MANY)
         self.items = compress(made, self._given)
 
     def _start(self, done: int) -> Iterator[Any]:
         """Call the source; `_source` is what it gave, the result is this part of it."""
-        opened: list[Any] = []
-        self._bound = opened
+        opened: WeakSet[Any] = WeakSet()
+        self._opened = opened
         self._source, self._stride = self.spec._start(self.key, self.shards, done, opened)
         return self._strided(done * self._stride[1], done)  # a source that `resumes` has passed over those
 
@@ -146,7 +147,10 @@ class Leaf(Node):
             raise self.spec.source.no_state()
         if not self.given():
             return None
-        return [self.spec._words(), digest_of([*self.spec.args, *self.spec.kwargs.items()]), self._own_state()]
+        return [self.spec._words(), self._digest(), self._own_state()]
+
+    def _digest(self) -> str:
+        return digest_of([*self.spec.args, *sorted(self.spec.kwargs.items())])
 
     def _own_state(self) -> Any:
         """The state of a source that knows its own, and how many items have been drawn from it."""
@@ -159,7 +163,7 @@ class Leaf(Node):
         if state is None:
             return
         words, digest, own = state
-        if digest != digest_of([*self.spec.args, *self.spec.kwargs.items()]):
+        if digest != self._digest():
             raise StateError(f"was {words}, is now {self.spec._words()}")
         if own is not None:
             state_of_source, drawn = own
@@ -183,8 +187,9 @@ class Leaf(Node):
             twin = Leaf(self.spec, self.key, self.shards)
             head = list(islice(twin.items, checked))
             twin.close()
-        differs = checked and not same(head, list(islice(items, checked)))
-        short = skip(items, given - checked) < given - checked
+        again = list(islice(items, checked))
+        differs = checked and not same(head, again)
+        short = len(again) < checked or skip(items, given - checked) < given - checked
         if before != _global_randomness():
             _warn_once(self.spec._words())
         elif differs:
@@ -202,12 +207,14 @@ class Leaf(Node):
         source = self._source
         if source.__class__ is GeneratorType:
             source.close()
-        elif callable(self.spec.source) and not any(source is arg for arg in self.spec.args):
+        elif callable(self.spec.source) and not any(
+            source is arg for arg in (*self.spec.args, *self.spec.kwargs.values())
+        ):
             close = getattr(source, "close", None)
             if close is not None:
                 close()
-        if self._bound:
-            close_all(self._bound)
+        if self._opened:
+            close_all(list(self._opened))
 
 
 def _has_state(source: Any) -> bool:

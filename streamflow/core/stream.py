@@ -6,6 +6,7 @@ cycle, so dropping it closes the tree at once.
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 import warnings
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..exceptions import ParameterError, StateError, StreamflowError, require
+from ..exceptions import ParameterError, StateError, StreamflowError, is_whole, require
+from .describe import short
 from .node import Node
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Stream", "checked_epoch", "checked_max_iter"]
 
 _VERSION = 1
+_FIELDS = ("numpy", "tree", "weights", "entropy", "epoch", "given", "node")
 
 
 def checked_max_iter(max_iter: Any) -> int | None:
@@ -46,7 +49,7 @@ def checked_max_iter(max_iter: Any) -> int | None:
 
 def checked_epoch(epoch: Any) -> int:
     """An epoch: an integer from 0 on."""
-    whole = isinstance(epoch, (int, np.integer)) and not isinstance(epoch, (bool, np.bool_))
+    whole = is_whole(epoch)
     require(whole and 0 <= epoch < 1 << 32, "epoch", "an integer from 0 on, below 2**32", epoch)
     return int(epoch)
 
@@ -129,9 +132,9 @@ class Stream:
         self._items: Iterator[Any] | None = None
         self._lock = threading.RLock()
         self._busy = False
-        self._failure: BaseException | None = None
+        self._failure = ""  # the error that closed it, in words: the error itself holds our frames
         self._last_state: dict[str, Any] | None = None
-        self._no_state: StateError | None = None
+        self._no_state = ""  # why there is no state of that moment
         self._closed = False
         streamer._count(1)
 
@@ -175,7 +178,7 @@ class Stream:
         where = [self._spec._words()] if passes.node is None else passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
         error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
-        self._failure = error
+        self._failure = repr(error)
         try:
             self.close()
         except Exception as second:  # noqa: BLE001 - the first error is the one to raise
@@ -185,8 +188,8 @@ class Stream:
         """Keep the state for `state_dict` when the tree is about to be closed by an error."""
         try:
             self._last_state = self._state(failed=True)
-        except StateError as no_state:
-            self._no_state = no_state
+        except Exception as no_state:  # noqa: BLE001 - the error on its way is the one to raise
+            self._no_state = str(no_state)
 
     def iterate(self, max_iter: int | None = None) -> Generator[Any, None, None]:
         """A generator over the rest of this pass, or its next `max_iter` items."""
@@ -204,7 +207,7 @@ class Stream:
     @property
     def position(self) -> int:
         """How many items of this epoch have been delivered."""
-        return self._passes.given(failed=self._failure is not None)
+        return self._passes.given(failed=bool(self._failure))
 
     @property
     def epoch(self) -> int:
@@ -238,9 +241,9 @@ class Stream:
                     "tree); set a flag there and call it between two items"
                 )
             if self._last_state is not None:
-                return self._last_state
-            if self._no_state is not None:
-                raise self._no_state
+                return copy.deepcopy(self._last_state)
+            if self._no_state:
+                raise StateError(self._no_state)
             if self._closed:
                 raise StreamflowError(self._why_closed())
             return self._state(failed=False)
@@ -293,9 +296,12 @@ class Stream:
     def _check(self, state: Mapping[str, Any], strict: bool) -> None:
         shape = self._spec._shape()
         if not isinstance(state, Mapping) or "version" not in state:
-            raise StateError(f"a state is a dict from state_dict(), got {type(state).__name__}")
+            raise StateError(f"a state is a dict from state_dict(), got {short(state)}")
         if state["version"] != _VERSION:
             raise StateError(f"the state has version {state['version']!r}; this release reads version {_VERSION}")
+        lost = [name for name in _FIELDS if name not in state]
+        if lost:
+            raise StateError(f"the state is damaged: it has no {', '.join(lost)}")
         if state["tree"] != shape.text:
             told = f"it is of {_cut(state['tree'])}, this is {_cut(shape.text)}"
             raise StateError(f"the state is of another tree: {told}")
@@ -309,8 +315,8 @@ class Stream:
 
     # ------------------------------------------------------------------ closing
     def _why_closed(self) -> str:
-        if self._failure is not None:
-            return f"this Stream was closed by an error ({self._failure!r}); open another with streamer.open()"
+        if self._failure:
+            return f"this Stream was closed by an error ({self._failure}); open another with streamer.open()"
         return "this Stream is closed; open another with streamer.open()"
 
     def close(self) -> None:

@@ -18,13 +18,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import islice
 from types import FunctionType, GeneratorType, MappingProxyType
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
-import numpy as np
-
-from ..exceptions import require
+from ..exceptions import is_whole, require
 from ..seeding import Key, Root
 from .binding import Binding, Own
-from .describe import Shape, called, digest_of, joined, name_of, short
+from .describe import Shape, called, digest_of, joined, name_of, short, size_of
 from .mapping import MAPS, MapNode, known_map
 from .node import Leaf, Node
 from .source import (
@@ -46,7 +45,7 @@ __all__ = ["Streamer", "open_node"]
 
 S = TypeVar("S", bound="Streamer")
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
-_counting = threading.Lock()
+_counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
 
 
 class Streamer:
@@ -96,10 +95,14 @@ class Streamer:
     def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
         if source.__class__ is not FunctionType:
             source = checked_source(source)
+            if args or kwargs:
+                called_one = callable(source) and not isinstance(source, Streamer)
+                require(called_one, "source", "a function, where arguments are given", source, "is a `pipe` meant?")
         elif source.__code__.co_flags & ASYNC:
             refuse_async(source)
         elif source in MAPS:
-            args, kwargs = MAPS[source].describe(args, kwargs), {}
+            (below, *settings), kwargs = MAPS[source].describe(args, kwargs)
+            args = (below if isinstance(below, Streamer) else Streamer(below), *settings)
         self.source = source
         self.args = args
         self._kwargs = kwargs or None
@@ -140,7 +143,7 @@ class Streamer:
         stream = Stream(self, epoch, cycle)
         own = self._own
         if own is not None and own.binding is not None:
-            own.binding.opened.append(stream)
+            own.binding.opened.add(stream)
         return stream
 
     def iterate(self, max_iter: int | None = None, *, epoch: int = 0) -> Generator[Any, None, None]:
@@ -177,15 +180,16 @@ class Streamer:
     def __enter__(self) -> Stream:
         stream = self.open()
         with _counting:
-            _entered.setdefault(id(self), []).append(stream)
+            _entered.setdefault((id(self), threading.get_ident()), []).append(stream)
         return stream
 
     def __exit__(self, *error: object) -> None:
         with _counting:
-            streams = _entered[id(self)]
+            place = id(self), threading.get_ident()
+            streams = _entered[place]
             stream = streams.pop()
             if not streams:
-                del _entered[id(self)]
+                del _entered[place]
         stream.close()
 
     def _count(self, change: int) -> None:
@@ -213,7 +217,7 @@ class Streamer:
         (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
         """
         for name, value in (("index", index), ("count", count)):
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+            whole = is_whole(value)
             require(whole, name, "an integer", value)
         require(count >= 1, "count", "at least 1", count)
         require(0 <= index < count, "index", f"from 0 to {count - 1}", index)
@@ -239,7 +243,7 @@ class Streamer:
         twin._own, twin._active = own, 0
         return twin
 
-    def _bind(self, key: Key, number: int, opened: list[Any]) -> Self:
+    def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:
         """This Streamer as an argument of an activation."""
         own = self._own or Own()
         return self._twin(Own(own.root, own.shards, Binding(key, number, opened)))
@@ -271,7 +275,7 @@ class Streamer:
             settings = "".join(f", {short(arg)}" for arg in self.args[1:])
             return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=MAPS[source].seeded))
         inner = joined(arg._shape() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
-        size = f"[{len(source)}]" if not callable(source) and hasattr(source, "__len__") else ""
+        size = "" if callable(source) else size_of(source)
         random = getattr(source, "gives_streamers", False) or (
             callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
         )
@@ -332,11 +336,16 @@ class Streamer:
                     return Leaf(self, key, shards, iterated(source, made))
         return open_node(self, key.below(number, index), shards)
 
-    def _start(self, key: Key, shards: Shards, done: int, opened: list[Any]) -> tuple[Iterator[Any], tuple[int, int]]:
+    def _start(
+        self, key: Key, shards: Shards, done: int, opened: WeakSet[Any]
+    ) -> tuple[Iterator[Any], tuple[int, int]]:
         """Call the source for an activation at `key`; passes over bound Streamers are noted in `opened`."""
         first = len(self.args)
         args = tuple([_bound(arg, key, place, opened) for place, arg in enumerate(self.args)])
-        kwargs = {name: _bound(arg, key, place, opened) for place, (name, arg) in enumerate(self.kwargs.items(), first)}
+        kwargs = {
+            name: _bound(arg, key, place, opened)
+            for place, (name, arg) in enumerate(sorted(self.kwargs.items()), first)
+        }
         last = first + len(kwargs)
         return start(self.source, args, kwargs, key, shards, done, lambda made: _bound(made, key, last, opened))
 
@@ -365,16 +374,16 @@ class Streamer:
 def _forked() -> None:
     """A lock that another thread held at a fork stays locked in the child: begin with a fresh one."""
     global _counting  # noqa: PLW0603
-    _counting = threading.Lock()
+    _counting = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-#: Streams opened by ``with streamer``, innermost last, by the identity of the Streamer (which is alive meanwhile).
-_entered: dict[int, list[Stream]] = {}
+#: Streams opened by ``with streamer``, innermost last, by the identity of the (living) Streamer and the thread.
+_entered: dict[tuple[int, int], list[Stream]] = {}
 
 
-def _bound(arg: Any, key: Key, number: int, opened: list[Any]) -> Any:
+def _bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
     return arg._bind(key, number, opened) if isinstance(arg, Streamer) else arg
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..core import stream_map
 from ..core.describe import short
-from ..exceptions import DataError, require
+from ..exceptions import DataError, is_whole, require
 
 __all__ = ["buffer_stream"]
 
@@ -35,7 +35,7 @@ def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    return is_whole(value)
 
 
 @stream_map(_check)
@@ -77,12 +77,15 @@ def buffer_stream(
     [[5, 6]] [2]
     """
     memory = _Recycled()
-    while True:
+
+    def following() -> list[dict[Any, Any]]:
+        """The next batch in a list, which is empty at the end."""
         samples = list(islice(stream, buffer_size))
-        if len(samples) < buffer_size and not (partial and samples):
-            return
-        yield _collated(samples, axis, ragged, memory)
-        del samples[:]
+        wanted = len(samples) == buffer_size or (partial and samples)
+        return [_collated(samples, axis, ragged, memory)] if wanted else []
+
+    while batch := following():
+        yield batch.pop()  # a name would hold it while this waits
 
 
 def _collated(samples: list[Any], axis: int | None, ragged: str, memory: _Recycled) -> dict[Any, Any]:

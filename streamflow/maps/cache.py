@@ -8,26 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..core import stream_map
-from ..exceptions import ParameterError, require
-from ..seeding import MAP, Key, Root, generator
+from ..exceptions import is_number, is_whole, require
+from ..seeding import MAP, Key, Root, check_random_state, generator
 
 __all__ = ["cache"]
 
 
 def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
-    whole = isinstance(n_cache, (int, np.integer)) and not isinstance(n_cache, (bool, np.bool_))
-    require(whole and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
-    number = isinstance(prob, (int, float, np.number)) and not isinstance(prob, (bool, np.bool_))
-    require(number and 0 < prob <= 1, "prob", "above 0 and at most 1", prob)
-    if not isinstance(random_state, (type(None), int, np.integer, np.random.SeedSequence)):
-        require(
-            isinstance(random_state, (np.random.Generator, np.random.RandomState)),
-            "random_state",
-            "None, an integer, a SeedSequence, a Generator or a RandomState",
-            random_state,
-        )
-    if isinstance(random_state, (bool, np.bool_)):
-        raise ParameterError(f"`random_state` must not be a bool, got {random_state!r}")
+    require(is_whole(n_cache) and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
+    require(is_number(prob) and 0 < prob <= 1, "prob", "above 0 and at most 1", prob)
+    check_random_state(random_state)
 
 
 @stream_map(_check, replayed=True)

@@ -57,8 +57,11 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
     >>> list(tuples([{"x": 1, "y": 2, "z": 3}], "z", "x"))
     [(3, 1)]
     """
-    for item in stream:
-        yield tuple([_column(item, key) for key in keys])
+
+    def picked(item: Any) -> tuple[Any, ...]:
+        return tuple([_column(item, key) for key in keys])
+
+    yield from map(picked, stream)  # a loop would hold the item while this waits
 
 
 def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
@@ -111,5 +114,8 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     ([1, 3], 2)
     """
     left, right = _side(inputs), _side(outputs)
-    for item in stream:
-        yield left(item), right(item)
+
+    def pair(item: Any) -> tuple[Any, Any]:
+        return left(item), right(item)
+
+    yield from map(pair, stream)  # a loop would hold the item while this waits

@@ -215,7 +215,7 @@ class PickNode(SlotNode):
         return {
             "dead": [[slot, weight] for slot, weight in self._dead.items()],
             "aside": packed(self._aside),
-            "empty": sorted(self._empty),
+            "empty": packed(self._empty if self._empty_at >= self.given() else set()),
             "empty_at": self._empty_at,
             "retried_at": self._retried_at,
         }
@@ -223,7 +223,7 @@ class PickNode(SlotNode):
     def _restore_own(self, state: dict[str, Any]) -> None:
         self._dead = dict(state["dead"])
         self._aside = unpacked(state["aside"])
-        self._empty, self._empty_at = set(state["empty"]), state["empty_at"]
+        self._empty, self._empty_at = unpacked(state["empty"]), state["empty_at"]
         self._retried_at = state["retried_at"]
         self._begin_picks()
 

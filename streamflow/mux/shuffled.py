@@ -14,7 +14,7 @@ from .caps import CapLaw, own_cap
 from .picking import PickNode
 from .pool import Pool, checked_weights
 
-__all__ = ["BoundNode", "ShuffledMux"]
+__all__ = ["AllActiveNode", "ShuffledMux"]
 
 
 class ShuffledMux(BaseMux):
@@ -61,10 +61,10 @@ class ShuffledMux(BaseMux):
         return self._weights
 
     def _node(self, key: Key, shards: Shards) -> Node:
-        return BoundNode(self._pool, key, shards, self._weights)
+        return AllActiveNode(self._pool, key, shards, self._weights)
 
 
-class BoundNode(PickNode):
+class AllActiveNode(PickNode):
     """All members open: slot i holds member i, and nothing else enters it.
 
     Parameters

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ..core.node import Node, Turn
 from ..core.source import Shards, merged
-from ..exceptions import require
+from ..exceptions import is_whole, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import BaseMux
 from .caps import DISTS, CapLaw, cap_law, own_cap
 from .picking import PickNode, law_of, uniform_law
 from .pool import checked_mode, checked_weights, dealt
-from .shuffled import BoundNode
+from .shuffled import AllActiveNode
 
 __all__ = ["StochasticMux"]
 
@@ -103,7 +103,7 @@ class StochasticMux(BaseMux):
         self.mode, self.dist, self.prune_empty_streams = mode, dist, bool(prune_empty_streams)
         self._weights = checked_weights(weights, self._pool)
         all_active = n_active is None or (rate is None and n_active == self.n_streams)
-        self._bound = all_active and mode != "exhaustive"
+        self._all_active = all_active and mode != "exhaustive"
 
     @property
     def weights(self) -> NDArray[Any] | None:
@@ -118,7 +118,7 @@ class StochasticMux(BaseMux):
         return self._weights
 
     def _check_shards(self, shards: Shards) -> None:
-        if self.mode != "exhaustive" and not self._bound:
+        if self.mode != "exhaustive" and not self._all_active:
             parts = math.prod(count for _, count in shards)
             slots = _slots_of(self.n_active or self.n_streams, shards)
             require(slots, "count", f"at most n_active ({self.n_active}) in all", parts, "raise n_active")
@@ -127,8 +127,8 @@ class StochasticMux(BaseMux):
         return None if self.rate is None else cap_law(self.dist, self.rate, self.n_active or self.n_streams)
 
     def _node(self, key: Key, shards: Shards) -> Node:
-        if self._bound:
-            return BoundNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap())
+        if self._all_active:
+            return AllActiveNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap())
         if self.mode == "exhaustive":
             return _ExhaustiveNode(self, key, shards)
         for index, count in shards:
@@ -148,7 +148,7 @@ def _slots_of(n_active: int, shards: Shards) -> int:
 def _checked_n_active(n_active: Any, mode: str, n_streams: int) -> int | None:
     if n_active is None:
         return None
-    whole = isinstance(n_active, (int, np.integer)) and not isinstance(n_active, (bool, np.bool_))
+    whole = is_whole(n_active)
     require(whole and n_active >= 1, "n_active", "None or an integer from 1 on", n_active)
     if mode != "with_replacement":
         rule = f"at most the number of streamers ({n_streams}) in mode {mode!r}"
@@ -197,6 +197,9 @@ class _ExhaustiveNode(PickNode):
 
     def _revive(self, slot: int, barred: set[int]) -> Turn | None:
         return None
+
+    def _put_aside(self, index: int) -> None:
+        """No member is drawn a second time."""
 
     def _own_state(self) -> dict[str, Any]:
         return {**super()._own_state(), "taken": self._taken}

@@ -125,26 +125,29 @@ class _ZipNode(DerivedNode):
         super().__init__(mux, below, stride)
 
     def _run(self) -> Generator[Any, None, None]:
-        side, cycle, flatten = self.below, self._mux.mode == "cycle", self._mux.flatten
+        while step := self._step():
+            yield step.pop()  # a name would hold it while this waits
+
+    def _step(self) -> list[Any]:
+        """The next item in a list, which is empty at the end."""
+        side, cycle = self.below, self._mux.mode == "cycle"
         members = range(len(side.turns))
-        while True:
-            step: list[Any] = []
-            for index in members:
-                side.asked = index
+        items: list[Any] = []
+        for index in members:
+            side.asked = index
+            item = next(side.open(index).items, _ENDED)
+            if item is _ENDED:
+                # A member has ended once if its turn is not its first, or is its first and ends now.
+                others = all(side.turns[other].number for other in members if other != index)
+                if not cycle or others or not side.turns[index].given():
+                    return []
+                side.again(index)
                 item = next(side.open(index).items, _ENDED)
                 if item is _ENDED:
-                    # A member has ended once if its turn is not its first, or is its first and ends now.
-                    others = all(side.turns[other].number for other in members if other != index)
-                    if not cycle or others or not side.turns[index].given():
-                        return
-                    side.again(index)
-                    item = next(side.open(index).items, _ENDED)
-                    if item is _ENDED:
-                        return
-                step.append(item)
-            side.asked = None
-            yield _merged_items(step) if flatten else tuple(step)
-            del step, item
+                    return []
+            items.append(item)
+        side.asked = None
+        return [_merged_items(items) if self._mux.flatten else tuple(items)]
 
     def where(self) -> list[str]:
         return self.below.where()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from ..core import Streamer
-from ..exceptions import require
+from ..exceptions import is_whole, require
 from .parts import check_shards
 from .passes import check_closing, check_draws, check_pickles, check_repeats, check_unchanged, pickled_copies
 from .resuming import check_fresh_process, check_resumes, states_of
@@ -95,7 +93,7 @@ def check_streamer(
     AssertionError: two passes over a seeded stream at one epoch are equal: the second pass differs at item 0: ...
     """
     require(isinstance(streamer, Streamer), "streamer", "a Streamer", streamer)
-    whole = isinstance(n_items, (int, np.integer)) and not isinstance(n_items, (bool, np.bool_))
+    whole = is_whole(n_items)
     require(whole and n_items >= 1, "n_items", "an integer from 1 on", n_items)
     require(shards in _SHARDS, "shards", "'partition', 'parts' or None", shards)
     require(samples_of is None or callable(samples_of), "samples_of", "None or a function", samples_of)
