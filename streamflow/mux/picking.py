@@ -87,6 +87,8 @@ class PickNode(SlotNode):
         self._size, self._table = FIRST, False  # length of the next block; whether its law has a table
         self._planned = 0  # length of the last one, before it was cut
         self._dead: dict[int, float] = {}  # dead slots that the law still knows, with their weights
+        self._away: dict[int, float] = {}  # unpruned: those that it has been made to forget until the next item
+        self._away_at = 0
         self._aside: set[int] = set()
         self._empty: set[int] = set()  # members found empty since the last item
         self._empty_at = self._retried_at = -1
@@ -113,6 +115,8 @@ class PickNode(SlotNode):
             self._refill()
             if not self.live:
                 return None
+        if self._away and self.given() > self._away_at:
+            self._bring_back()
         if self._rng is None:
             self._rng = self._picks()
             self._numbers, self._from = np.empty(0), self.asked
@@ -130,7 +134,7 @@ class PickNode(SlotNode):
         if self._law is None:
             alike = self._pick_weights is None and self._weights.all()
             self._law = uniform_law(len(self.turns)) if alike else law_of(self._weights, self._table)
-        chosen = self._law(self._numbers[: self._size])
+        chosen = self._law(self._numbers[: 1 if self._away else self._size])
         self._planned = len(chosen)
         return chosen
 
@@ -166,14 +170,28 @@ class PickNode(SlotNode):
         weight = self._weight(index)
         if self._weights[slot] != weight:
             self._weights[slot] = weight
-            self._drop_dead()
+            if self._prune:
+                self._drop_dead()
+            else:
+                self._law = None
+                self._cut()
 
     def _drop_dead(self) -> None:
-        if self._dead and self._prune:  # else a dead slot is asked, and tried again, as often as a live one
+        if self._dead:
             self._weights[list(self._dead)] = 0.0
+            if not self._prune:  # they stay in the draw, but not before the next item
+                self._away.update(self._dead)
+                self._away_at = self.given()
             self._dead.clear()
         self._law = None
         self._cut()
+
+    def _bring_back(self) -> None:
+        """An item has come: the dead slots that were left out for it are in the draw again."""
+        for slot, weight in self._away.items():
+            self._dead[slot] = self._weights[slot] = weight
+        self._away.clear()
+        self._law = None
 
     def _renew(self, slot: int, old: Turn | Node) -> Node | None:
         if not old.given():
@@ -188,6 +206,7 @@ class PickNode(SlotNode):
     def _enter(self, slot: int, turn: Turn) -> None:
         super()._enter(slot, turn)
         self._dead.pop(slot, None)
+        self._away.pop(slot, None)
         self._weights[slot] = self._weight(turn.index)
         self._law = None
 
@@ -213,7 +232,9 @@ class PickNode(SlotNode):
     # ------------------------------------------------------------------ state
     def _own_state(self) -> dict[str, Any]:
         return {
-            "dead": [[slot, weight] for slot, weight in self._dead.items()],
+            "dead": list(self._dead.items()),
+            "away": list(self._away.items()),
+            "away_at": self._away_at,
             "aside": packed(self._aside),
             "empty": packed(self._empty if self._empty_at >= self.given() else set()),
             "empty_at": self._empty_at,
@@ -221,7 +242,7 @@ class PickNode(SlotNode):
         }
 
     def _restore_own(self, state: dict[str, Any]) -> None:
-        self._dead = dict(state["dead"])
+        self._dead, self._away, self._away_at = dict(state["dead"]), dict(state["away"]), state["away_at"]
         self._aside = unpacked(state["aside"])
         self._empty, self._empty_at = unpacked(state["empty"]), state["empty_at"]
         self._retried_at = state["retried_at"]

@@ -65,6 +65,7 @@ class SlotNode(Node):
         self.turns: list[Turn | Node | None] = []
         self.asked = self.misses = 0
         self._owed: int | None = None
+        self._missed_at = 0  # how many had been asked at the last miss
         self._dropped_at = 0  # how many misses there were when the dead were dropped
         self._forget_block()
         self.items = chain.from_iterable(self._segments())
@@ -177,10 +178,16 @@ class SlotNode(Node):
     def _missed(self, slot: int) -> None:
         """A slot that was asked is dead."""
         self.misses += 1
+        self._missed_at = self.asked + self._inside()
         # A miss costs about 0.2 us, a new law 10 us and 0.02 us a slot.
         if self.misses - self._dropped_at > 50 + len(self.turns) // 10:
             self._dropped_at = self.misses
             self._drop_dead()
+
+    def _is_asking(self) -> bool:
+        """Whether, when an error comes, the slot asked last has not answered (and is not known as dead)."""
+        inside = self._inside()
+        return inside > 0 and self.asked + inside != self._missed_at
 
     def _asked_last(self) -> int | None:
         inside = self._inside()
@@ -188,10 +195,10 @@ class SlotNode(Node):
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
-        return self.asked + self._inside() - self.misses - (failed and self._inside() > 0)
+        return self.asked + self._inside() - self.misses - (failed and self._is_asking())
 
     def state(self, failed: bool = False) -> Any:
-        owed = self._asked_last() if failed else self._owed
+        owed = self._asked_last() if failed and self._is_asking() else self._owed
         waiting = self._owed is not None  # not asked for a second time yet
         return {
             "asked": self.asked + self._inside() + waiting,
