@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Generator, Iterator
-from itertools import islice
-from operator import itemgetter
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -93,13 +92,13 @@ def _collated(samples: list[Any], axis: int | None, ragged: str, memory: _Recycl
     if not isinstance(first, dict):
         raise DataError(f"samples must be dicts of arrays, got {short(first)}")
     keys = first.keys()
-    if set(map(type, samples)) != {dict} or set(map(len, samples)) != {len(first)}:
-        _check_alike(samples)
     try:
-        columns = {key: list(map(itemgetter(key), samples)) for key in keys}
-    except KeyError:  # as many keys, and not the same
+        alike = sum(map(len, samples)) == len(samples) * len(first)  # with the next line: none has other keys
+        columns = {key: list(map(dict.__getitem__, samples, repeat(key))) for key in keys}
+    except (KeyError, TypeError):
+        alike = False
+    if not alike:
         _check_alike(samples)
-        raise
     return {key: _joined(column, key, axis, ragged, memory) for key, column in columns.items()}
 
 
@@ -130,7 +129,7 @@ def _joined(values: list[Any], key: Any, axis: int | None, ragged: str, memory: 
 
 def _stacked(values: list[Any], ragged: str, memory: _Recycled) -> Any:
     first = values[0]
-    if set(map(type, values)) == {np.ndarray} and first.nbytes * len(values) < _LARGE:
+    if list(map(type, values)).count(np.ndarray) == len(values) and first.nbytes * len(values) < _LARGE:
         with contextlib.suppress(ValueError):  # of different shapes
             return np.array(values)
     if not isinstance(first, np.ndarray) or not first.ndim:
