@@ -3,6 +3,7 @@
 From the ground up; each file knows only those above it::
 
     records    what passes between worker and consumer: kinds, and `Stopped`
+    signals    Ctrl-C while something is half done
     wire       items <-> layouts, arrays and pickles
     listener   a socket that nobody else gets into: private folder, or loopback with CURVE
     channel    both ends of a ZMQ channel: records in order, read-ahead bounded in bytes

@@ -16,6 +16,7 @@ from ..core.node import Node, skip
 from ..exceptions import BackgroundError, StateError, WorkerDied
 from .records import END, ERROR, ITEM, MARK, READY, Record
 from .sending import Job
+from .signals import later_interrupts
 from .wire import unpickled
 
 __all__ = ["BackgroundNode", "Handle", "InPlaceNode"]
@@ -107,12 +108,13 @@ class BackgroundNode(Node):
         lane, job = self._lane, self._job
         _ = job.key.root.entropy  # drawn here if anywhere: a worker is sent it
         job = job._replace(given=lane.given, state=lane.mark, skip=lane.since, verify=verify)
-        handle = self._handle = self._launch(job)
-        self._pid = os.getpid()
-        # Before Python waits for its child processes at the end, whoever may still hold this stream.
-        self._at_exit = multiprocessing.util.Finalize(
-            None, _finish, args=(handle, self._timeout, self._pid), exitpriority=100
-        )
+        with later_interrupts():  # a worker that is started is also kept, or nobody would end it
+            self._pid = os.getpid()
+            handle = self._handle = self._launch(job)
+            # Before Python waits for its child processes at the end, whoever may still hold this stream.
+            self._at_exit = multiprocessing.util.Finalize(
+                None, _finish, args=(handle, self._timeout, self._pid), exitpriority=100
+            )
 
     def _next(self) -> Record:
         """The next record that is not told here."""

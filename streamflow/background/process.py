@@ -22,6 +22,7 @@ from .channel import Receiver
 from .listener import Listener
 from .records import Record
 from .sending import Inherited, Job, Pickled
+from .signals import later_interrupts
 from .worker import TERMINATED, Start, in_worker, main
 
 __all__ = ["Process", "default_method", "runs_in_place"]
@@ -54,7 +55,6 @@ class Process:
         self._receiver: Receiver | None = None
         self._process: Any = None
         self._pid: int | None = None
-        self._owner = os.getpid()
         try:
             start = Start(
                 listener.address,
@@ -136,12 +136,6 @@ class Process:
         if receiver is not None:
             receiver.close()
 
-    def __del__(self) -> None:
-        # Nobody has taken it over: Ctrl-C came between its start and that.
-        if self._process is not None and self._owner == os.getpid():
-            self.stop()
-            self.join(0.0)
-
     def _end(self, timeout: float | None) -> None:
         if self._gone(_POLITE if timeout is None else min(_POLITE, timeout / 10)):
             return
@@ -171,16 +165,9 @@ def _quiet_start() -> Iterator[None]:
     Python warns of forking beside threads, since a lock that another thread holds stays locked in the child; a worker
     takes none of ours, and what the threads of ZMQ hold it never touches.
     """
-    blocked = None
-    if hasattr(signal, "pthread_sigmask"):
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
-            yield
-    finally:
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with later_interrupts(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
+        yield
 
 
 def runs_in_place() -> bool:

@@ -243,3 +243,30 @@ def test_a_forked_copy_of_a_live_pass_has_no_worker(note):
     assert not note.exists()
     stream.close()
     assert note.read_text() == "closed"
+
+
+def test_ctrl_c_while_a_worker_is_started_leaves_none(processes, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("streamflow.background.process.Receiver", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(sf.ZMQStreamer(sf.Streamer(range(5))).open())
+    assert processes() == {}
+
+
+def test_ctrl_c_just_after_a_worker_was_started_ends_it(processes, monkeypatch):
+    from streamflow.background.process import Process
+
+    class Pressed(Process):
+        def __init__(self, *args):
+            super().__init__(*args)
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("streamflow.background.Process", Pressed)
+        stream = sf.ZMQStreamer(sf.Streamer(range(5))).open()
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+    assert processes() == {}

@@ -135,6 +135,13 @@ def test_parts_are_the_tree(count):
     assert Counter(item for part in parts for item in part) == Counter(finite())
 
 
+def test_parts_make_choices_of_their_own():
+    parts = [Coin(members([9] * 4), random_state=0).shard(index, 3).iterate(3000) for index in range(3)]
+    first, second, third = ([i for i, _ in part] for part in parts)
+    assert p_of_independence(zip(first, second, strict=True)) > RARE
+    assert p_of_independence(zip(second, third, strict=True)) > RARE
+
+
 def test_it_nests_and_is_a_streamer():
     ledger = Ledger()
     tree = StochasticMux([Pingpong(ledger.short_pool([5, 5])), Coin(ledger.short_pool([2]))], 1, 3, random_state=0)

@@ -257,7 +257,7 @@ def test_without_pruning_an_empty_member_stays_in_the_draw():
 
 
 def test_with_pruning_the_others_keep_their_proportions():
-    mux = StochasticMux(Ledger().short_pool([0, 50, 50]), 2, 1, weights=(5, 1, 3), random_state=0)
+    mux = StochasticMux(Ledger().short_pool([0, 50, 50]), 2, 1, weights=(300, 1, 3), random_state=0)
     assert p_value(islice(mux, 50, 6000), {1: 1, 2: 3}) > RARE
 
 

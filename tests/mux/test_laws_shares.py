@@ -189,9 +189,12 @@ def test_without_a_rate_endless_members_stay_and_picks_follow_their_weights(mode
 
 
 def test_first_filling_takes_distinct_members_as_long_as_there_are_some():
+    """Two of the five slots have to take a member that is active already."""
     for seed in range(50):
-        items = set(StochasticMux(pool(3), 5, None, weights=(5, 1, 1), random_state=seed).iterate(400))
+        ledger = Ledger()
+        items = set(StochasticMux(ledger.pool(3), 5, None, weights=(5, 1, 1), random_state=seed).iterate(400))
         assert items == {0, 1, 2}
+        assert ledger.most == 5
 
 
 @pytest.mark.parametrize("mode", ["with_replacement", "single_active"])
@@ -217,6 +220,17 @@ def test_without_a_rate_a_slot_whose_member_ends_draws_in_proportion_to_the_weig
     assert p_value(drawn, share(WHOLE)) > RARE
     drawn = drawn[: len(drawn) // 2 * 2]
     assert p_of_independence(zip(drawn[::2], drawn[1::2], strict=True)) > RARE
+
+
+def test_single_active_draws_by_weight_among_those_that_are_not_active_however_light_they_are():
+    """The three heavy members never end, so the fourth slot goes to one of the light ones each time."""
+    ledger, weights = Ledger(), (100, 100, 100, 1, 3)
+    heavy, light = ledger.pool(3), [Streamer(ledger.finite, i, 1) for i in (3, 4)]
+    mux = StochasticMux([*heavy, *light], 4, None, weights=weights, mode="single_active", random_state=0)
+    list(mux.iterate(150_000))
+    drawn = ledger.opened[5:]
+    assert len(drawn) > 500
+    assert p_value(drawn, {3: 1, 4: 3}) > RARE
 
 
 @pytest.mark.parametrize("mode", ["with_replacement", "single_active", "exhaustive"])

@@ -14,9 +14,9 @@ MODES = ["with_replacement", "single_active", "exhaustive"]
 
 
 class Names:
-    """A million file names; knows which were looked at."""
+    """As many file names; knows which were looked at."""
 
-    def __init__(self, n=10**6):
+    def __init__(self, n):
         self.n, self.read = n, set()
 
     def __len__(self):
@@ -32,21 +32,21 @@ class Names:
 # --- lazy pools -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [
-    *(lambda members, mode=mode: StochasticMux(members, 4, 8, mode=mode, random_state=0) for mode in MODES),
-    lambda members: ShuffledMux(members, random_state=0),
-    ChainMux,
-    lambda members: ChainMux(members, mode="cycle"),
+@pytest.mark.parametrize(("make", "n"), [
+    *((lambda members, mode=mode: StochasticMux(members, 4, 8, mode=mode, random_state=0), 10**6) for mode in MODES),
+    (lambda members: ShuffledMux(members, random_state=0), 10**5),  # (it has a slot for each)
+    (ChainMux, 10**6),
+    (lambda members: ChainMux(members, mode="cycle"), 10**6),
 ], ids=[*MODES, "shuffled", "chain", "chain cycle"])  # fmt: skip
-def test_a_mux_over_a_million_arguments_reads_those_it_opens(make):
-    names, opened = Names(), []
+def test_a_mux_over_a_million_arguments_reads_those_it_opens(make, n):
+    names, opened = Names(n), []
 
     def leaf(i):
         opened.append(i)
         yield from numbered(i, 3)
 
     members = StreamerList(leaf, names)
-    assert len(members) == 10**6
+    assert len(members) == n
     mux = make(members)
     stream = mux.iterate()
     assert names.read == set()
@@ -60,7 +60,7 @@ def test_a_mux_over_a_million_arguments_reads_those_it_opens(make):
 
 
 def test_a_part_of_a_million_reads_no_more():
-    names = Names()
+    names = Names(10**6)
     mux = StochasticMux(StreamerList(numbered, names, [3] * 10**6), 4, 8, mode="exhaustive", random_state=0)
     next(mux.shard(1, 3).iterate())
     assert len(names.read) <= 4
@@ -105,9 +105,9 @@ def test_three_thousand_empties_end(mode, prune, rate):
     empties_end(3000, mode, prune, rate)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_thirty_thousand_empties_end(mode):
-    empties_end(30_000, mode, prune=True, rate=4)
+@pytest.mark.parametrize(("mode", "n"), [("with_replacement", 8000), ("single_active", 8000), ("exhaustive", 30_000)])
+def test_many_thousand_empties_end(mode, n):
+    empties_end(n, mode, prune=True, rate=4)
 
 
 @pytest.mark.parametrize("make", [
@@ -120,11 +120,11 @@ def test_thirty_thousand_empties_end_in_every_mux(make):
     assert list(make(Ledger().short_pool([0] * 30_000))) == []
 
 
-def test_one_good_member_among_thirty_thousand_is_found():
-    lengths = [0] * 30_000
-    lengths[12_345] = 5
+def test_one_good_member_among_ten_thousand_is_found():
+    lengths = [0] * 10_000
+    lengths[1234] = 5
     mux = StochasticMux(Ledger().short_pool(lengths), 10, 2, random_state=0)
-    assert Counter(mux.iterate(100)) == {12_345: 100}
+    assert Counter(mux.iterate(100)) == {1234: 100}
 
 
 # --- the working set --------------------------------------------------------------------------------------------------

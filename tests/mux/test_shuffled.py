@@ -1,12 +1,13 @@
 """ShuffledMux: every member active, each item an independent draw by weight, ended members start again."""
 
 from collections import Counter
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from streamflow import ShuffledMux, Streamer
+from streamflow import ShuffledMux, StochasticMux, Streamer
 from streamflow.exceptions import ParameterError
 
 from .chance import RARE, p_of_columns, p_of_independence, p_value, share, table
@@ -89,6 +90,15 @@ def test_a_member_of_weight_zero_is_never_opened():
     ledger = Ledger()
     list(ShuffledMux(ledger.pool(3), [0, 1, 2], random_state=0).iterate(500))
     assert set(ledger.opened) == {1, 2}
+
+
+def test_a_member_of_weight_zero_keeps_nothing_alive():
+    """All others have dried up: that is the end, and the endless one was not touched."""
+    for mux in (partial(ShuffledMux, weights=[0, 1]), partial(StochasticMux, n_active=None, rate=None, weights=[0, 1])):
+        ledger, once = Ledger(), iter([True, *[False] * 5])
+        members = [Streamer(ledger.endless, 0), Streamer(ledger.flaky, 1, once, 3)]
+        assert list(mux(members, random_state=0).iterate(50)) == [1, 1, 1]
+        assert set(ledger.opened) == {1}
 
 
 def test_weights_are_copied_and_whole_ones_are_fine():
