@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from streamflow import ChainMux, RoundRobinMux, ShuffledMux, StochasticMux, Streamer, StreamerList
+from streamflow import ChainMux, RoundRobinMux, ShuffledMux, StochasticMux, Streamer, StreamerList, ZipMux
 
 from .members import Ledger, numbered
 
@@ -142,6 +142,63 @@ def test_no_more_members_are_open_than_n_active(mode, rate, n_active):
     assert taken == 3000 or mode == "exhaustive"
     assert ledger.most == n_active or rate == 1  # (a spent member may be closed at once)
     stream.close()
+    assert ledger.held == 0
+
+
+def kept(ledger, n):
+    """Endless members whose generators are held on to: only an explicit close() ends them."""
+    held = []
+
+    def member(i):
+        held.append(ledger.endless(i))
+        return held[-1]
+
+    return [Streamer(member, i) for i in range(n)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_eviction_closes_a_member_that_somebody_refers_to(mode):
+    ledger = Ledger()
+    list(StochasticMux(kept(ledger, 9), 2, 3, mode=mode, random_state=0).iterate(200))
+    assert len(ledger.opened) >= 9
+    assert ledger.most == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda members: StochasticMux(members, 2, 3, random_state=0),
+        lambda members: StochasticMux(members, None, 3, random_state=0),
+        lambda members: StochasticMux(members, 2, None, mode="exhaustive", random_state=0),
+        lambda members: ShuffledMux(members, random_state=0),
+        lambda members: RoundRobinMux(members, mode="permuted_cycle", random_state=0),
+        lambda members: ChainMux(members, mode="cycle"),
+        lambda members: ChainMux(lambda: iter(members)),
+        lambda members: ZipMux(members, flatten=False),
+        lambda members: ShuffledMux([RoundRobinMux(members[:2]), ChainMux(members[2:])], random_state=0),
+    ],
+    ids=[
+        "slots",
+        "all active",
+        "exhaustive",
+        "shuffled",
+        "round robin",
+        "chain",
+        "lazy chain",
+        "zip",
+        "nested",
+    ],
+)
+@pytest.mark.parametrize("how", ["closed", "max_iter"])
+def test_the_end_of_a_pass_closes_members_that_somebody_refers_to(make, how):
+    ledger = Ledger()
+    stream = make(kept(ledger, 5)).iterate(40)
+    if how == "closed":
+        next(stream)
+        stream.close()
+    else:
+        assert len(list(stream)) == 40
+    assert ledger.opened
     assert ledger.held == 0
 
 
