@@ -202,6 +202,47 @@ def test_the_end_of_a_pass_closes_members_that_somebody_refers_to(make, how):
     assert ledger.held == 0
 
 
+class Handle:
+    """Two items from something that knows how many of its kind are open, and has to be closed at its end, too."""
+
+    now, most = 0, 0
+
+    def __init__(self):
+        self.left = 2
+        Handle.now += 1
+        Handle.most = max(Handle.most, Handle.now)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.left -= 1
+        if self.left < 0:
+            raise StopIteration
+        return self.left
+
+    def close(self):
+        Handle.now -= self.left is not None
+        self.left = None
+
+
+@pytest.mark.parametrize(("make", "most"), [
+    (lambda members: StochasticMux(members, 2, None, mode="exhaustive", random_state=0), 2),
+    (lambda members: StochasticMux(members, 2, None, random_state=0), 2),
+    (lambda members: StochasticMux(members, None, None, random_state=0), 5),
+    (lambda members: ShuffledMux(members, random_state=0), 5),
+    (lambda members: RoundRobinMux(members, mode="cycle"), 5),
+    (lambda members: ChainMux(members, mode="cycle"), 1),
+    (lambda members: ChainMux(lambda: iter(members)), 1),
+    (lambda members: ZipMux(members, mode="cycle", flatten=False), 5),
+], ids=["exhaustive", "slots", "all active", "shuffled", "rotation", "chain", "lazy chain", "zip"])  # fmt: skip
+def test_a_member_that_has_ended_is_closed_before_the_next_is_opened(make, most):
+    Handle.now = Handle.most = 0
+    taken = len(list(make([Streamer(Handle) for _ in range(5)]).iterate(60)))
+    assert taken in {2, 10, 60}
+    assert (Handle.now, Handle.most) == (0, most)
+
+
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_member_that_fails_closes_all_others(fail):
     ledger = Ledger()
