@@ -1,10 +1,12 @@
-"""ZMQStreamer: run a tree in another process, over ZMQ.
+"""ZMQStreamer: run a tree in other processes.
 
 Knows `background` and all below it; loads it (and `multiprocessing` and ZMQ with it) when it is first used.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +17,24 @@ from .core.binding import Own
 from .core.describe import Shape
 from .core.node import Node
 from .core.source import Shards
-from .core.streamer import open_node
-from .exceptions import is_number, is_whole, require
+from .exceptions import BackgroundError, is_number, is_whole, require
 from .seeding import Key
 
 if TYPE_CHECKING:
-    from .background import Job, Process
+    from .background import Door, Job, Process
 
 __all__ = ["ZMQStreamer"]
 
+_TRANSPORTS = ("auto", "shm", "ipc", "tcp")
 _warned = False
 
 
 class ZMQStreamer(Streamer):
-    """Make the items of a stream in another process, while this one does something else with them.
+    """Make the items of a stream in other processes, while this one does something else with them.
 
-    What arrives equals what the stream would give here, item by item, with the same types; arrays may be written to.
-    An error over there is raised here, with its type, and its traceback and its place in the tree as notes; a worker
-    that dies is a `WorkerDied`.  A pass can be saved and resumed as any other.
+    What arrives equals what the stream would give here, with the same types; arrays may be written to.  An error over
+    there is raised here, with its type, and its traceback and its place in the tree as notes; a worker that dies is a
+    `WorkerDied`, or is replaced.  A pass can be saved and resumed as any other.
 
     Parameters
     ----------
@@ -41,21 +43,33 @@ class ZMQStreamer(Streamer):
     min_port, max_port : int
         The ports that may be used, both included; only for ``transport='tcp'``.
     max_tries : int
-        How many ports are tried.
+        How many ports are tried; likewise.
     copy : bool
-        Over a socket items are always copies of your own, so here it makes no difference.
+        True: large arrays that come through shared memory are copied into memory of your own.  It costs two to four
+        times as much, and is needed where processes that you fork go on using batches of this one.
     timeout : float or None
         Seconds that closing may take at most: a worker that has not ended after 0.1 s is interrupted (its ``finally``
         blocks run), and killed before this time is over.  None: never killed.
+    n_workers : int
+        Number of processes, at least 1.
+    n_lanes : int or None
+        Into how many parts the stream is divided (see Notes); None means `n_workers`, or, where a state is loaded, as
+        many as it has.
     buffer_bytes : int
-        How many bytes the worker may be ahead, to within one item.
-    transport : {'auto', 'ipc', 'tcp'}
-        ``ipc`` is a Unix socket in a private folder, ``tcp`` the loopback interface with CURVE, which authenticates and
-        encrypts; ``auto`` takes the first that there is.
+        How many bytes all workers together may be ahead, to within one item each.
+    transport : {'auto', 'shm', 'ipc', 'tcp'}
+        ``shm`` is memory that both processes share (Linux); ``ipc`` a Unix socket in a private folder; ``tcp`` the
+        loopback interface with CURVE, which authenticates and encrypts; ``auto`` takes the first that there is.
     start_method : {None, 'fork', 'forkserver', 'spawn'}
-        How the worker is started; None is ``fork`` on Linux and ``spawn`` elsewhere.  With ``fork`` nothing needs to be
+        How workers are started; None is ``fork`` on Linux and ``spawn`` elsewhere.  With ``fork`` nothing needs to be
         pickled; the others copy the tree with its arguments (closures and functions of a notebook too) and begin with a
         clean process, which is better where this one runs threads with locks that the sources need.
+    on_worker_death : {'raise', 'restart'}
+        ``restart``: another worker takes the place of one that has died, and the stream goes on without an item lost or
+        repeated, provided that sources give the same items again.  When three in a row die at the same place, it is a
+        `WorkerDied`.
+    item_timeout : float or None
+        Seconds without an item after which `BackgroundError` says where the worker hangs.
 
     Raises
     ------
@@ -66,11 +80,15 @@ class ZMQStreamer(Streamer):
 
     Notes
     -----
-    Each pass has a worker of its own.  It seeds `random` and `numpy.random` for itself from its place in the tree.
+    A stream of several lanes is divided as by `Streamer.shard`, and gives one item of each lane in turn.  It depends on
+    the tree, its seed and the number of lanes, not on the number of workers: with `n_lanes` fixed, `n_workers` may
+    change from run to run, and even when a state is loaded.  With one lane it is the stream itself.
 
-    In a daemonic process, and in a worker, the stream runs in place; a warning says so once.
+    Each pass has workers of its own; ``cycle`` keeps them from epoch to epoch.  Each seeds `random` and `numpy.random`
+    for itself from its place in the tree.  In a daemonic process, and in a worker, the stream runs in place; a warning
+    says so once.
 
-    Sharding: the stream inside is sharded.
+    Sharding: the stream inside is sharded, and each part divided into lanes.
 
     Examples
     --------
@@ -91,9 +109,13 @@ class ZMQStreamer(Streamer):
         copy: bool = False,
         timeout: float | None = 5,
         *,
+        n_workers: int = 1,
+        n_lanes: int | None = None,
         buffer_bytes: int = 64 << 20,
         transport: str = "auto",
         start_method: str | None = None,
+        on_worker_death: str = "raise",
+        item_timeout: float | None = None,
     ) -> None:
         super().__init__(())
         for name, port in (("min_port", min_port), ("max_port", max_port)):
@@ -101,19 +123,27 @@ class ZMQStreamer(Streamer):
         require(min_port <= max_port, "min_port", f"at most `max_port` ({max_port})", min_port)
         require(_whole(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
         require(isinstance(copy, (bool, np.bool_, int)), "copy", "True or False", copy)
-        require(
-            timeout is None or (_number(timeout) and 0 <= timeout < float("inf")),
-            "timeout",
-            "None or a number of seconds from 0 on",
-            timeout,
-        )
+        _check_seconds("timeout", timeout, 0)
+        _check_seconds("item_timeout", item_timeout, 1e-3)
+        require(_whole(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
+        lanes_ok = n_lanes is None or (_whole(n_lanes) and n_lanes >= 1)
+        require(lanes_ok, "n_lanes", "None or an integer from 1 on", n_lanes)
         require(_whole(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
-        require(transport in ("auto", "ipc", "tcp"), "transport", "'auto', 'ipc' or 'tcp'", transport)
+        require(transport in _TRANSPORTS, "transport", f"one of {', '.join(map(repr, _TRANSPORTS))}", transport)
+        possible = transport != "shm" or _shares_memory()
+        require(possible, "transport", "one that this system has", transport, "take 'auto'")
         _check_start_method(start_method)
+        require(on_worker_death in ("raise", "restart"), "on_worker_death", "'raise' or 'restart'", on_worker_death)
         self.streamer = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
         self.min_port, self.max_port, self.max_tries = int(min_port), int(max_port), int(max_tries)
         self.copy, self.timeout, self.buffer_bytes = bool(copy), timeout, int(buffer_bytes)
+        self.n_workers, self.n_lanes = int(n_workers), None if n_lanes is None else int(n_lanes)
         self.transport, self.start_method = transport, start_method
+        self.on_worker_death, self.item_timeout = on_worker_death, item_timeout
+        if self.n_lanes is not None and self.n_workers > self.n_lanes:
+            from .background import warn_of_idle
+
+            warn_of_idle(self.n_workers, self.n_lanes)
         self._checked = False
         inner = self.streamer._own
         if inner is not None and inner.binding is not None:
@@ -126,22 +156,49 @@ class ZMQStreamer(Streamer):
 
     # ------------------------------------------------------------------ hooks
     def _node(self, key: Key, shards: Shards) -> Node:
-        from .background import BackgroundNode, InPlaceNode, Job, check_sources, runs_in_place
+        from .background import BackgroundNode, Crew, InPlace, Job, check_sources, runs_in_place
 
         if not self._checked:
             check_sources(self.streamer)
             self._checked = True
+        crew = Crew(
+            self._start_worker,
+            self.n_workers,
+            self.n_lanes,
+            self.on_worker_death == "restart",
+            self.timeout,
+            self.item_timeout,
+        )
         if runs_in_place():
             _warn_once()
-            return InPlaceNode(self._words(), open_node(self.streamer, key, shards))
-        job = Job(self.streamer, key, shards, given=0, state=None, skip=0, verify=False)
-        return BackgroundNode(self._words(), job, self._start_worker, self.timeout)
+            crew = crew._replace(start=lambda job, n_workers: InPlace(job))
+        job = Job(self.streamer, key, shards, n_lanes=1, numbers=(), lanes=(), verify=False)
+        return BackgroundNode(self._words(), job, crew)
 
-    def _start_worker(self, job: Job) -> Process:
-        from .background import Listener, Process, default_method, resolved
+    def _start_worker(self, job: Job, n_workers: int) -> Process:
+        from .background import Process, default_method
 
-        listener = Listener(resolved(self.transport), (self.min_port, self.max_port), self.max_tries)
-        return Process(job, listener, self.start_method or default_method(), self.buffer_bytes)
+        _ = job.key.root.entropy  # drawn here if anywhere: a worker is sent it
+        method = self.start_method or default_method()
+        limit = max(1, self.buffer_bytes // n_workers)
+        return Process(job, self._door(method), method, limit, self.item_timeout)
+
+    def _door(self, method: str) -> Door:
+        """Where a worker comes in."""
+        import multiprocessing
+
+        from .background import Listener, ShmDoor, ZmqDoor, default_socket
+
+        transport = self.transport
+        if transport == "shm" or (transport == "auto" and _shares_memory()):
+            try:
+                return ShmDoor(multiprocessing.get_context(method), self.copy)
+            except OSError as error:
+                if transport == "shm":
+                    raise BackgroundError(f"no memory can be shared with a worker: {error}") from error
+        socket = default_socket() if transport in ("auto", "shm") else transport
+        listener = Listener(socket, (self.min_port, self.max_port), self.max_tries)
+        return ZmqDoor(listener, method == "fork")
 
     def _shape(self) -> Shape:
         inner = self.streamer._shape()
@@ -161,6 +218,16 @@ def _check_start_method(start_method: Any) -> None:
 
         methods = multiprocessing.get_all_start_methods()
         require(start_method in methods, "start_method", f"None or one of {', '.join(methods)}", start_method)
+
+
+def _check_seconds(name: str, seconds: Any, least: float) -> None:
+    fine = seconds is None or (_number(seconds) and least <= seconds < float("inf"))
+    require(fine, name, f"None or a number of seconds from {least:g} on", seconds)
+
+
+def _shares_memory() -> bool:
+    """Whether this system has memory that a worker can be given."""
+    return sys.platform == "linux" and hasattr(os, "memfd_create")
 
 
 def _whole(value: Any) -> bool:

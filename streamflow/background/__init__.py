@@ -1,35 +1,53 @@
-"""Running a tree in another process.
+"""Running a tree beside this thread: in other processes, in another thread, or in place where there can be neither.
 
 From the ground up; each file knows only those above it::
 
-    records    what passes between worker and consumer: kinds, and `Stopped`
-    signals    Ctrl-C while something is half done
-    wire       items <-> layouts, arrays and pickles
-    listener   a socket that nobody else gets into: private folder, or loopback with CURVE
-    channel    both ends of a ZMQ channel: records in order, read-ahead bounded in bytes
-    sending    how a description gets to a worker; what cannot be sent is refused here
-    produce    what a worker does: draw items, and now and then a mark
-    worker     the worker process: signals, seeds, the watch over the consumer
-    process    the consumer's handle on a worker: start, take, stop
-    live       the live nodes: a background stream as a part of a tree like any other
+    records      what passes between worker and consumer, and what a channel is
+    signals      signals while something is half done
+    stacks       where a worker is that does not answer
+    heap         which bytes of a segment are free
+    wire         items <-> layouts, arrays and pickles
+    failure      an error of the tree on its way
+    listener     a socket that nobody else gets into: private folder, or loopback with CURVE
+    zmq_channel  records as messages, read-ahead bounded in bytes
+    segment      shared memory as both ends know it
+    shm_sender   the worker's end
+    shm_receiver the consumer's
+    shm_channel  records as blocks of shared memory (Linux), likewise
+    sending      how a description gets to a worker; what cannot be sent is refused here
+    produce      what a worker does: draw the items of its lanes in turn, and now and then a mark
+    worker       the worker process: signals, seeds, the watch over the consumer
+    process      the consumer's handle on a worker: start, take, stop
+    inplace      the same for no worker at all
+    live         the live node: a background stream as a part of a tree like any other
 
-`produce` knows no transport and `live` no process, so that another transport is another `channel`, and another kind of
-worker another `process`.  All of it may import `core`; nothing here knows `zmq_stream`.
+`produce` knows no channel, `live` no process; so another transport is another channel, and another kind of worker
+another handle.  All of it may import `core`; nothing here knows `zmq_stream`.
 """
 
-from .listener import Listener, resolved
-from .live import BackgroundNode, InPlaceNode
+from .inplace import InPlace
+from .listener import Listener, default_socket
+from .live import BackgroundNode, Crew, Handle, warn_of_idle
 from .process import Process, default_method, runs_in_place
+from .records import Door
 from .sending import Job, check_sources
+from .shm_channel import ShmDoor
+from .zmq_channel import ZmqDoor
 
 __all__ = [
     "BackgroundNode",
-    "InPlaceNode",
+    "Crew",
+    "Door",
+    "Handle",
+    "InPlace",
     "Job",
     "Listener",
     "Process",
+    "ShmDoor",
+    "ZmqDoor",
     "check_sources",
     "default_method",
-    "resolved",
+    "default_socket",
     "runs_in_place",
+    "warn_of_idle",
 ]

@@ -1,4 +1,4 @@
-"""A socket on which the consumer waits for its worker, and nobody else gets in.  Used by `channel` and `process`.
+"""A socket on which the consumer waits for its worker, and nobody else gets in.  Used by `zmq_channel`.
 
 ``ipc``: a Unix socket in a folder that only this user may enter, gone as soon as the worker is connected.  ``tcp``, for
 systems without: a port of the loopback interface with CURVE.  Both sides have keys made for this one channel, and who
@@ -25,7 +25,7 @@ from zmq.utils import z85
 
 from ..exceptions import BackgroundError
 
-__all__ = ["Address", "Listener", "resolved"]
+__all__ = ["Address", "Listener", "default_socket"]
 
 #: What the name of a Unix socket may have, with a margin below the 104 bytes of the strictest system.
 _MAX_PATH = 100
@@ -51,10 +51,8 @@ class Address(NamedTuple):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def resolved(transport: str) -> str:
-    """What ``auto`` means here."""
-    if transport != "auto":
-        return transport
+def default_socket() -> str:
+    """The kind of socket that this system has, the safer first."""
     return "ipc" if zmq.has("ipc") and sys.platform != "win32" else "tcp"
 
 

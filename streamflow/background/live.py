@@ -1,173 +1,337 @@
 """The consumer's side: a background stream as a node of a tree.  Knows `core`, `records` and `sending`, but no process.
 
-Where the stream stands is the last mark that came, and how many items came after it; so a state needs no request, and
-is there even when the worker hangs or has died.  The state lists one entry for each lane, of which there is one.
+Where a lane stands is its last mark that came, and how many items came after it.  So a state needs no request, is right
+with items on their way, and is there even when a worker hangs or has died; and a worker that takes over from a dead one
+starts from the same place.
+
+Workers give one item of each of their lanes in turn, and the consumer asks the lanes of all workers in turn: what each
+sends comes in the order in which it is wanted, so nothing is ever put aside.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing.util
 import os
+import signal
+import warnings
 from collections.abc import Callable, Generator
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
-from ..core.node import Node, skip
+from ..core.node import Node
+from ..core.source import merged
 from ..exceptions import BackgroundError, StateError, WorkerDied
-from .records import END, ERROR, ITEM, MARK, READY, Record
-from .sending import Job
-from .signals import later_interrupts
-from .wire import unpickled
+from .records import END, ERROR, ITEM, MARK, READY, Failure, Quiet, Record
+from .sending import Job, LaneJob
+from .signals import later
 
-__all__ = ["BackgroundNode", "Handle", "InPlaceNode"]
+__all__ = ["BackgroundNode", "Crew", "Handle"]
+
+#: Deaths in a row without an item between them after which a worker is not replaced any more.
+GIVE_UP = 3
+#: Records that are for one lane.
+_FOR_LANES = (ITEM, END)
+_log = logging.getLogger("streamflow")
 
 
 class Handle(Protocol):
     """What runs a job, as seen from here."""
 
-    def take(self) -> Record | None:
-        """The next record, or None when the worker has died."""
+    @property
+    def take(self) -> Callable[[], Record | None]:
+        """Gives the next record, or None when the worker has died; may raise `Quiet`."""
 
     def death(self) -> str:
         """How it died, in words."""
 
+    def stack(self) -> str:
+        """Where it is, if it can be asked."""
+
+    def want(self, epoch: int) -> None:
+        """Ask it for another epoch, when it has ended one."""
+
     def stop(self) -> None:
         """Ask it to stop."""
 
+    def interrupt(self, timeout: float | None) -> None:
+        """Interrupt user code, if a moment after `stop` it has not ended."""
+
     def join(self, timeout: float | None) -> None:
-        """Make it stop within `timeout` seconds."""
+        """Make it end within `timeout` seconds."""
+
+
+class Crew(NamedTuple):
+    """How a job is run."""
+
+    start: Callable[[Job, int], Handle]  #: from a job and the number of workers to one that runs it
+    n_workers: int = 1
+    n_lanes: int | None = None  #: None: as many as workers, or as a state says
+    restart: bool = False  #: whether a worker that has died is replaced
+    timeout: float | None = 5  #: seconds that closing may take
+    item_timeout: float | None = None  #: for error texts
 
 
 class Lane:
     """Where a lane stands: its last mark, and how many items came after it."""
 
-    __slots__ = ("ended", "given", "mark", "since")
+    __slots__ = ("ended", "given", "mark", "number", "place", "since")
+    place: Place
 
-    def __init__(self, given: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
-        self.given, self.mark, self.since, self.ended = given, mark, since, ended
-
-    def state(self) -> list[Any]:
-        """For JSON."""
-        return [self.given, self.mark, self.since, self.ended]
+    def __init__(self, number: int, given: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
+        self.number, self.given, self.mark, self.since, self.ended = number, given, mark, since, ended
 
 
-def _lane(state: Any) -> Lane:
-    """The lane of a state."""
-    lanes = state["lanes"]
-    if len(lanes) != 1:
-        raise StateError(f"the state is of {len(lanes)} lanes, this background stream has one")
-    return Lane(*lanes[0])
+class Legacy(NamedTuple):
+    """What a node leaves to the node of the next epoch."""
+
+    n_lanes: int
+    handles: list[Handle | None]  #: by place
+
+
+class Place:
+    """A worker's place: its lanes, and who runs them now."""
+
+    __slots__ = ("at_death", "deaths", "handle", "lanes", "no_state")
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self.lanes = lanes
+        self.handle: Handle | None = None
+        self.no_state: StateError | None = None  #: why there are no marks
+        self.deaths, self.at_death = 0, -1  #: in a row, and how many items had come by then
+        for lane in lanes:
+            lane.place = self
+
+    def given(self) -> int:
+        """How many items have come."""
+        return sum(lane.given + lane.since for lane in self.lanes)
 
 
 class BackgroundNode(Node):
-    """A stream that is made by a worker, which starts with the first item, or when a state is loaded.
+    """A stream that is made by workers, who start with the first item, or when a state is loaded.
 
     Parameters
     ----------
     words : str
         What it is called in errors.
     job : Job
-        What the worker shall do, from the start.
-    start : function from a Job to a Handle
-    timeout : float or None
-        Seconds that closing may take.
+        What shall be done; its lanes are set here.
+    crew : Crew
     """
 
-    def __init__(self, words: str, job: Job, start: Callable[[Job], Handle], timeout: float | None) -> None:
-        self._words, self._job, self._launch, self._timeout = words, job, start, timeout
-        self._lane = Lane()
-        self._handle: Handle | None = None
-        self._no_state: StateError | None = None
+    def __init__(self, words: str, job: Job, crew: Crew) -> None:
+        self._words, self._job, self._crew = words, job, crew
         self._path: list[str] = [job.tree._words()]
-        self._begin()
+        self._places: list[Place] = []
+        self._running = False
+        self._set_lanes([Lane(number) for number in range(crew.n_lanes or crew.n_workers)], 0)
 
-    def _begin(self) -> None:
+    def _set_lanes(self, lanes: list[Lane], turn: int) -> None:
+        self._lanes = lanes
+        self._order = [lane for lane in lanes[turn:] + lanes[:turn] if not lane.ended]  # who has not ended
+        self._at = 0  # whose item is next, in this order
         self._made = self._run()
         self.items = self._made
 
     # ------------------------------------------------------------------ items
     def _run(self) -> Generator[Any, None, None]:
-        lane = self._lane
-        if lane.ended:
-            return
+        order = self._order
         try:
-            if self._handle is None:
+            if order and not self._running:
                 self._start(verify=False)
-            while True:
-                record = self._next()
+            while order:
+                at = self._at
+                lane = order[at]
+                record = self._next(lane)
                 if record[0] == ITEM:
                     lane.since += 1
+                    self._at = at + 1 if at + 1 < len(order) else 0
                     yield record.pop()  # a name would hold the item while this waits
-                elif record[0] == END:
+                else:
                     lane.ended = True
-                    return
-        finally:
-            self._stop()
+                    del order[at]
+                    self._at = at if at < len(order) else 0
+        except BaseException:
+            self._stop()  # at a natural end the workers wait: there may be another epoch
+            raise
 
-    def _start(self, *, verify: bool) -> None:
-        lane, job = self._lane, self._job
-        _ = job.key.root.entropy  # drawn here if anywhere: a worker is sent it
-        job = job._replace(given=lane.given, state=lane.mark, skip=lane.since, verify=verify)
-        with later_interrupts():  # a worker that is started is also kept, or nobody would end it
-            self._pid = os.getpid()
-            handle = self._handle = self._launch(job)
-            # Before Python waits for its child processes at the end, whoever may still hold this stream.
-            self._at_exit = multiprocessing.util.Finalize(
-                None, _finish, args=(handle, self._timeout, self._pid), exitpriority=100
-            )
-
-    def _next(self) -> Record:
-        """The next record that is not told here."""
-        assert self._handle is not None
+    def _next(self, lane: Lane) -> Record:
+        """The next item of a lane, or its end."""
+        place = lane.place
         while True:
-            record = self._handle.take()
+            assert place.handle is not None
+            try:
+                record = place.handle.take()
+            except Quiet:
+                self._hangs(place.handle, lane)
             if record is None:
-                raise WorkerDied(f"{self._handle.death()}, after {self.given()} items")
-            if record[0] == MARK:
-                self._marked(record[1])
-            elif record[0] == ERROR:
-                self._raise(*record[1])
-            else:
+                self._died(place, lane)
+                continue
+            kind = record[0]
+            if kind in _FOR_LANES:
                 return record
+            if kind == MARK:
+                self._marked(place, record[1])
+            elif kind == ERROR:
+                self._raise(record[1])
 
-    def _marked(self, mark: Any) -> None:
+    def _marked(self, place: Place, mark: Any) -> None:
         if isinstance(mark, StateError):
-            self._no_state = mark
+            place.no_state = mark
             return
-        lane = self._lane
-        (lane.given, lane.mark), lane.since = mark, 0
+        for number, given, state in mark:
+            lane = self._lanes[number]
+            lane.given, lane.mark, lane.since = given, state, 0
 
-    def _raise(self, parts: list[Any], said: str, text: str, path: list[str]) -> NoReturn:
-        self._path = path or self._path
-        try:
-            error = unpickled(parts)
-        except Exception:  # noqa: BLE001  (it could be read there, but not here)
-            error = BackgroundError(f"in a worker {said}")
-        error.add_note(f"in {self._handle}:\n{text.rstrip()}")
-        raise error
+    def _raise(self, failure: Failure) -> NoReturn:
+        self._path = failure.path or self._path
+        raise failure.error
+
+    def _hangs(self, handle: Handle, lane: Lane) -> NoReturn:
+        stack = handle.stack()
+        raise BackgroundError(
+            f"{handle} has given nothing for {self._crew.item_timeout} seconds ({self._at_item(lane)}); "
+            + (f"it is here:\n{stack}" if stack else "it does not say where it is")
+        ) from None
+
+    def _at_item(self, lane: Lane) -> str:
+        here = f"item {lane.given + lane.since} of lane {lane.number}"
+        return here if len(self._lanes) > 1 else f"item {self.given()}"
+
+    # ------------------------------------------------------------------ workers
+    def _start(self, *, verify: bool, handles: list[Handle | None] | None = None) -> None:
+        """Take on workers: those who are there, from an epoch before, and new ones for the other places."""
+        count = min(self._crew.n_workers, len(self._lanes))
+        self._places = [Place(self._lanes[number::count]) for number in range(count)]
+        self._running = True
+        self._pid = os.getpid()
+        # Before Python waits for its child processes at the end, whoever may still hold this stream.
+        self._at_exit = multiprocessing.util.Finalize(
+            None, _finish, args=(self._places, self._crew.timeout, self._pid), exitpriority=100
+        )
+        for place, handle in zip(self._places, handles or [None] * count, strict=True):
+            place.handle = handle
+            if handle is not None:
+                handle.want(self._job.key.path[0])
+        for place in self._places:
+            if place.handle is None:
+                self._launch(place, verify=verify)
+
+    def _launch(self, place: Place, *, verify: bool) -> None:
+        """Start a worker where the lanes of a place stand, if one has not ended."""
+        wanted = self._order[self._at :] + self._order[: self._at]
+        lanes = tuple(LaneJob(lane.number, lane.given, lane.mark, lane.since) for lane in wanted if lane.place is place)
+        if lanes:
+            numbers = tuple(lane.number for lane in place.lanes)
+            job = self._job._replace(n_lanes=len(self._lanes), numbers=numbers, lanes=lanes, verify=verify)
+            with later(signal.SIGINT):  # a worker that is started is also kept, or nobody would end it
+                place.handle = self._crew.start(job, len(self._places))
+
+    def _died(self, place: Place, lane: Lane) -> None:
+        """Replace a worker, or say how it died."""
+        assert place.handle is not None
+        death = f"{place.handle.death()}, after {self.given()} items"
+        handle, place.handle = place.handle, None
+        handle.stop()
+        handle.join(0.0)
+        if not self._crew.restart:
+            raise WorkerDied(death)
+        if place.no_state is not None:
+            raise WorkerDied(f"{death}; it cannot be replaced: {place.no_state}")
+        given = place.given()
+        place.deaths = place.deaths + 1 if given == place.at_death else 1
+        place.at_death = given
+        if place.deaths == GIVE_UP:
+            raise WorkerDied(f"{death}; the last {GIVE_UP} that tried died at the same place ({self._at_item(lane)})")
+        _log.warning("%s; another takes its place", death)
+        self._launch(place, verify=False)
+
+    def _stop(self) -> None:
+        if self._running:
+            self._running = False
+            self._at_exit.cancel()
+            _finish(self._places, self._crew.timeout, self._pid)
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
-        return self._lane.given + self._lane.since
+        return sum(lane.given + lane.since for lane in self._lanes)
 
     def state(self, failed: bool = False) -> Any:
-        if self._no_state is not None:
-            raise StateError(*self._no_state.args)
-        return {"turn": 0, "lanes": [self._lane.state()]}
+        for place in self._places:
+            if place.no_state is not None:
+                raise StateError(*place.no_state.args)
+        index, count = merged(self._job.shards)
+        return {
+            "lanes": [
+                [index + count * lane.number, lane.given, lane.mark, lane.since, lane.ended] for lane in self._lanes
+            ],
+            "of": count * len(self._lanes),
+            "turn": self._order[self._at].number if self._order else 0,
+        }
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         if state is None:
             return
         self._made.close()
-        self._lane = _lane(state)
-        self._begin()
-        if not self._lane.ended:
-            self._start(verify=verify)
-            while self._next()[0] != READY:  # what is wrong with the state shall be told now
-                pass
+        lanes = self._lanes_of(state)
+        self._set_lanes(lanes, state["turn"])
+        if not self._order:
+            return
+        self._start(verify=verify)
+        for place in self._places:
+            for lane in place.lanes:
+                if not lane.ended:
+                    self._await_ready(place, lane)
+                    break
+
+    def _lanes_of(self, state: Any) -> list[Lane]:
+        """The lanes of a state."""
+        index, count = merged(self._job.shards)
+        saved, n_lanes = state["lanes"], self._crew.n_lanes
+        if n_lanes is not None and n_lanes != len(saved):
+            raise StateError(
+                f"the state is of {len(saved)} lanes, this stream has {n_lanes}; the number of lanes may not change "
+                f"(that of workers may): give n_lanes={len(saved)}, or None"
+            )
+        if [entry[0] for entry in saved] != [index + count * place for place in range(len(saved))] or (
+            state["of"] != count * len(saved)
+        ):
+            raise StateError("the state is of another part of the stream")
+        if self._crew.n_workers > len(saved):
+            warn_of_idle(self._crew.n_workers, len(saved))
+        return [Lane(place, *entry[1:]) for place, entry in enumerate(saved)]
+
+    def _await_ready(self, place: Place, lane: Lane) -> None:
+        """Wait until a worker has taken up its lanes: what is wrong with the state shall be told now."""
+        while True:
+            assert place.handle is not None
+            try:
+                record = place.handle.take()
+            except Quiet:
+                self._hangs(place.handle, lane)
+            if record is None:
+                self._died(place, lane)
+            elif record[0] == ERROR:
+                self._raise(record[1])
+            elif record[0] == READY:
+                return
 
     def where(self) -> list[str]:
         return [self._words, *self._path]
+
+    def bequeath(self) -> Legacy | None:
+        if not self._running or self._order:
+            return None
+        self._running = False
+        self._at_exit.cancel()
+        handles = [place.handle for place in self._places]
+        self._places = []
+        return Legacy(len(self._lanes), handles)
+
+    def inherit(self, legacy: Legacy | None) -> None:
+        if legacy is not None:
+            self._set_lanes([Lane(number) for number in range(legacy.n_lanes)], 0)
+            self._start(verify=False, handles=legacy.handles)
 
     def close(self) -> None:
         self._stop()
@@ -175,51 +339,26 @@ class BackgroundNode(Node):
             self._made.close()
         self.items = iter(())
 
-    def _stop(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._at_exit.cancel()
-            _finish(handle, self._timeout, self._pid)
+
+def warn_of_idle(n_workers: int, n_lanes: int) -> None:
+    """Say that there is not work for all."""
+    warnings.warn(
+        f"{n_workers} workers for {n_lanes} lanes: {n_workers - n_lanes} of them are not started", stacklevel=3
+    )
 
 
-def _finish(handle: Handle, timeout: float | None, pid: int) -> None:
-    """Stop a worker, in the process that started it (a forked copy of a live stream has no worker of its own)."""
-    if os.getpid() == pid:
+def _finish(places: list[Place], timeout: float | None, pid: int) -> None:
+    """Stop workers, in the process that started them (a forked copy of a live stream has none of its own)."""
+    if os.getpid() != pid:
+        return
+    handles = []
+    for place in places:
+        if place.handle is not None:
+            handles.append(place.handle)
+            place.handle = None
+    for handle in handles:
         handle.stop()
+    for handle in handles:
+        handle.interrupt(timeout)
+    for handle in handles:
         handle.join(timeout)
-
-
-class InPlaceNode(Node):
-    """The same stream made in this process, where there can be no worker; the states are the same too."""
-
-    def __init__(self, words: str, below: Node) -> None:
-        self._words, self._below = words, below
-        self._ended: int | None = None
-        self.items = below.items
-
-    def given(self, failed: bool = False) -> int:
-        return self._below.given(failed) if self._ended is None else self._ended
-
-    def state(self, failed: bool = False) -> Any:
-        if self._ended is not None:
-            return {"turn": 0, "lanes": [Lane(self._ended, None, 0, ended=True).state()]}
-        return {"turn": 0, "lanes": [Lane(self._below.given(failed), self._below.state(failed)).state()]}
-
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        if state is None:
-            return
-        lane = _lane(state)
-        if lane.ended:
-            self._ended, self.items = lane.given + lane.since, iter(())
-            return
-        if lane.mark is not None:
-            self._below.restore(lane.mark, lane.given, verify)
-        self.items = self._below.items
-        if skip(self.items, lane.since) < lane.since:
-            raise StateError(f"the stream had given {given} items and has fewer now")
-
-    def where(self) -> list[str]:
-        return [self._words, *self._below.where()]
-
-    def close(self) -> None:
-        self._below.close()

@@ -1,24 +1,28 @@
-"""What a worker does: draw items and send them, and now and then a mark.  Knows `core`, `records` and `sending`.
+"""What runs in the background: some lanes of a tree, one item each in turn, and now and then a mark.
 
-A mark is the state of the tree at its place among the items.  Whoever has read the last mark, and counts the items
-after it, can say without asking anybody where the stream stands.
+Knows `core`, `records` and `sending`; neither processes nor channels.
+
+A mark is the states of the lanes at its place among the items.  Whoever has read the last mark, and counts the items
+after it, can say without asking anybody where the stream stands: that is what states are made of, and where a worker
+begins that takes over from a dead one.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
-from ..core.node import Node, skip
+from ..core.node import Node, close_all, skip
 from ..core.streamer import open_node
-from ..exceptions import BackgroundError, StateError
-from .records import END, ERROR, MARK, READY, Sink, Stopped
-from .sending import Job
-from .wire import pickled, unpickled
+from ..exceptions import StateError
+from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sink, Stopped
+from .sending import Job, LaneJob
+from .signals import later
 
-__all__ = ["continued", "portable", "produce"]
+__all__ = ["Work", "produce"]
 
 #: Seconds until the first mark.
 FIRST_MARK = 0.02
@@ -26,88 +30,120 @@ FIRST_MARK = 0.02
 SHARE = 50
 
 
-def continued(job: Job) -> Node:
-    """The node of a job, at its position."""
-    node = open_node(job.tree, job.key, job.shards)
-    try:
-        if job.state is not None:
-            node.restore(job.state, job.given, job.verify)
-        _skip(node, job)
-    except BaseException:
-        node.close()
-        raise
-    return node
+class Work:
+    """The lanes of a job.
 
-
-def _skip(node: Node, job: Job) -> None:
-    if skip(node.items, job.skip) < job.skip:
-        raise StateError(f"the stream had given {job.given + job.skip} items and has fewer now")
-
-
-def produce(get_job: Callable[[], Job], sink: Sink, quiet: Callable[[], None]) -> None:
-    """Run a job to its end; an error is sent, never raised (`Stopped` apart).
-
-    `quiet` is called when the tree is closed: from then on its ``finally`` blocks are not to be interrupted.
+    Parameters
+    ----------
+    job : Job
     """
-    node: Node | None = None
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._nodes: dict[int, Node] = {}
+        self._asked: Node | None = None
+
+    def records(self) -> Iterator[Record]:
+        """All records, in order; an item's is one list that is used again, and must have been emptied by then."""
+        for lane in self.job.lanes:
+            self._open(lane)
+        yield [READY, None]
+        record: Record = [ITEM]
+        # `append` is a function of C: no frame holds an item while the next is made.
+        turns = deque((number, node, map(record.append, node.items)) for number, node in self._nodes.items())
+        due = perf_counter() + FIRST_MARK
+        while turns:
+            number, self._asked, drawn = turns[0]
+            alone = len(turns) == 1
+            for _ in drawn:
+                yield record
+                if perf_counter() >= due:
+                    mark, due = self._mark()
+                    yield mark
+                if not alone:
+                    turns.rotate(-1)
+                    break
+            else:
+                turns.popleft()
+                with later(signal.SIGTERM):  # its `finally` blocks are not to be interrupted
+                    self._nodes.pop(number).close()
+                yield [END, number]
+
+    def _open(self, lane: LaneJob) -> None:
+        job = self.job
+        node = self._nodes[lane.number] = open_node(job.tree, job.key, job.shards_of(lane.number))
+        self._asked = node
+        if lane.state is not None:
+            node.restore(lane.state, lane.given, job.verify)
+        if skip(node.items, lane.skip) < lane.skip:
+            raise StateError(f"the stream had given {lane.given + lane.skip} items and has fewer now")
+
+    def _mark(self) -> tuple[Record, float]:
+        """A mark, and when the next is due."""
+        began = perf_counter()
+        try:
+            value: Any = [(number, node.given(), node.state()) for number, node in self._nodes.items()]
+        except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
+            value = error if isinstance(error, StateError) else StateError(f"a source has no state: {error!r}")
+            return [MARK, value], float("inf")
+        ended = perf_counter()
+        # To send it takes less than to make it.
+        return [MARK, value], ended + max(FIRST_MARK, 2 * SHARE * (ended - began))
+
+    def again(self, epoch: int) -> Iterator[Record]:
+        """The records of another epoch, when this one has ended."""
+        self.job = self.job.at_epoch(epoch)
+        return self.records()
+
+    def where(self) -> list[str]:
+        """The path to the member that was asked last."""
+        return [] if self._asked is None else self._asked.where()
+
+    def close(self) -> None:
+        """Close all lanes; may be called again."""
+        nodes = list(self._nodes.values())
+        self._nodes.clear()
+        close_all(nodes)
+
+
+def produce(get_job: Callable[[], Job], sink: Sink, begin: Callable[[Job], None], quiet: Callable[[], None]) -> None:
+    """Run a job to its end, then one epoch after the other as they are wanted; ends by `Stopped`.
+
+    Parameters
+    ----------
+    get_job : function
+        Gives the job; what it raises reaches the consumer, as all errors do.
+    sink : Sink
+    begin : function
+        Called before an epoch begins.
+    quiet : function
+        Called when the tree is to be closed: from then on its ``finally`` blocks are not to be interrupted.
+    """
+    work: Work | None = None
     try:
-        node = continued(get_job())
-        sink.put(READY, None)
-        _draw(node, sink)
-        quiet()
-        node.close()
-        sink.put(END, None)
+        work = Work(get_job())
+        records = work.records()
+        while True:
+            begin(work.job)
+            for record in records:
+                if record[0] == ITEM:
+                    sink.item(record)
+                else:
+                    sink.put(*record)
+            records = work.again(sink.wait())
     except Stopped:
         quiet()
-        if node is not None:
-            node.close()
+        if work is not None:
+            work.close()
         raise
     except BaseException as error:  # noqa: BLE001  (it is raised in the consumer)
         quiet()
-        text = traceback.format_exc()
-        where = node.where() if node is not None else []
-        if node is not None:
-            try:
-                node.close()
-            except Exception as second:  # noqa: BLE001
-                error.add_note(f"and closing the stream raised {second!r}")
-        sink.put(ERROR, portable(error, text, where))
-
-
-def _draw(node: Node, sink: Sink) -> None:
-    due = perf_counter() + FIRST_MARK
-    for item in node.items:
-        sink.item(item)
-        item = None  # (it is not to be held while the next is made)
-        sink.check()
-        if perf_counter() >= due:
-            due = _mark(node, sink)
-
-
-def _mark(node: Node, sink: Sink) -> float:
-    """Send a mark; the time when the next is due."""
-    began = perf_counter()
-    try:
-        sink.put(MARK, (node.given(), node.state()))
-    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
-        sink.put(MARK, error if isinstance(error, StateError) else StateError(f"a source has no state: {error!r}"))
-        return float("inf")
-    ended = perf_counter()
-    return ended + max(FIRST_MARK, SHARE * (ended - began))
-
-
-def portable(error: BaseException, text: str, where: list[str]) -> tuple[list[Any], str, str, list[str]]:
-    """An error as parts that are known to unpickle, what it says, its traceback, and its path."""
-    if isinstance(error, SystemExit):
-        said = f"the tree called sys.exit({error.code!r})"
-    else:
-        said = f"{type(error).__name__}: {error}"
-    if not isinstance(error, Exception) or isinstance(error, (StopIteration, StopAsyncIteration)):
-        error = BackgroundError(f"in a worker {said}")  # raised in the consumer it would mean something else
-    try:
-        parts = pickled(error)
-        if type(unpickled(parts)) is type(error):
-            return [bytes(part) for part in parts], said, text, where
-    except Exception:  # noqa: BLE001, S110  (its words will do)
-        pass
-    return pickled(BackgroundError(f"in a worker {said}")), said, text, where
+        where = work.where() if work is not None else []
+        try:
+            if work is not None:
+                work.close()
+        except Exception as second:  # noqa: BLE001
+            error.add_note(f"and closing the stream raised {second!r}")
+        sink.put(ERROR, Failure(error, where))
+        del error
+    sink.wait()

@@ -17,21 +17,39 @@ from ..core.source import OneShot, Shards
 from ..exceptions import BackgroundError, ParameterError, StreamflowError
 from ..seeding import Key
 
-__all__ = ["Inherited", "Job", "Pickled", "check_sources", "find_streamers"]
+__all__ = ["Inherited", "Job", "LaneJob", "Pickled", "check_sources", "find_streamers"]
 
 _BIG = 64 << 20
 
 
+class LaneJob(NamedTuple):
+    """A lane, from a position on."""
+
+    number: int
+    given: int  #: items up to the mark
+    state: Any  #: the lane's state there, None at the start
+    skip: int  #: items that have been delivered since
+
+
 class Job(NamedTuple):
-    """What a worker shall do: run a tree from a position on."""
+    """What a worker shall do: run some lanes of a tree."""
 
     tree: Streamer
     key: Key
     shards: Shards
-    given: int  #: items up to the mark
-    state: Any  #: the tree's state there, None at the start
-    skip: int  #: items that have been delivered since
+    n_lanes: int  #: of the whole stream
+    numbers: tuple[int, ...]  #: of the lanes of this worker
+    lanes: tuple[LaneJob, ...]  #: those that have not ended, in the order in which their next items are wanted
     verify: bool  #: check that leaves give the same items again
+
+    def shards_of(self, lane: int) -> Shards:
+        """Which part of the tree a lane is; the only lane is the whole."""
+        return self.shards if self.n_lanes == 1 else (*self.shards, (lane, self.n_lanes))
+
+    def at_epoch(self, epoch: int) -> Job:
+        """All lanes at the start of another epoch."""
+        lanes = tuple(LaneJob(number, 0, None, 0) for number in self.numbers)
+        return self._replace(key=Key(self.key.root, (epoch, *self.key.path[1:])), lanes=lanes)
 
 
 class Inherited:

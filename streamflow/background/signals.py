@@ -1,4 +1,4 @@
-"""Ctrl-C while something is half done.  Imports nothing of streamflow; `live` and `process` use it."""
+"""Signals while something is half done.  Imports nothing of streamflow."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
-__all__ = ["later_interrupts"]
+__all__ = ["later"]
 
 
 @contextlib.contextmanager
-def later_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is left (where the system can block signals)."""
+def later(number: signal.Signals) -> Iterator[None]:
+    """Let a signal (Ctrl-C is SIGINT) wait until the block is left, where the system can block signals."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:

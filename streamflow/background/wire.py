@@ -1,4 +1,4 @@
-"""Items <-> layouts, arrays and pickles.  Imports nothing of streamflow but `records`; `channel` uses it.
+"""Items <-> layouts, arrays and pickles; channels use it.
 
 An item is taken apart into three things:
 
@@ -7,31 +7,37 @@ An item is taken apart into three things:
 * the rest (numbers, text, None, objects, masked and object arrays, ...), in one pickle of protocol 5 whose large
   buffers stay out of it.
 
-Small arrays of an item lie one behind the other in its `block`, behind a header; a large one is a buffer of its own.
+Small arrays of an item lie one behind the other in its `block`, behind a header, and a short pickle of the rest behind
+them; what is large (an array, a buffer of the pickle) is a buffer of its own, `apart` from the block.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HEADER", "LARGE", "Layout", "pickled", "raw", "taken_apart", "unpickled"]
+from ..core.describe import short
+from ..core.memory import LARGE  # bytes from which on a buffer travels by itself
+from ..exceptions import DataError
+
+__all__ = ["HEADER", "LARGE", "MOST_APART", "Forms", "Layout", "pickled", "raw", "taken_apart", "unpickled"]
 
 #: Bytes before the first array of a block (so much belongs to the channel).
 HEADER = 16
-#: Bytes from which on a buffer travels by itself.
-LARGE = 32 << 10
-#: What a block holds at most, apart from one small array.
-_BLOCK = 128 << 10
+#: How many buffers of an item may be apart; an item with more is pickled.
+MOST_APART = 256
 _ALIGN = 16
 #: Kinds of dtypes that are nothing but bytes: not O, and not T (StringDType holds pointers).
 _KINDS = frozenset("biufcmMSUV")
+#: Types of keys of which equal ones of one type cannot be told apart (0.0 and -0.0 can).
+_KEYS = frozenset((str, int, bool, bytes, type(None)))
 #: An item that goes deeper (or holds itself) is left to pickle.
 _MAX_DEPTH = 16
+_NO_REST: list[Any] = []
 
 ndarray, memmap = np.ndarray, np.memmap
 Order = Literal["C", "F"]
@@ -47,7 +53,9 @@ class _TooDeepError(Exception):
 
 
 def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[Any]]:
-    """The key of an item's layout, its plain arrays, and everything else; an item in a circle is its own rest.
+    """The key of an item's layout, its plain arrays, and everything else.
+
+    An item that holds itself is its own rest, and so is one of very many large arrays.
 
     >>> key, arrays, rest = taken_apart({"x": np.zeros(2), "y": (1, "a")})
     >>> arrays, rest
@@ -56,9 +64,12 @@ def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[An
     arrays: list[NDArray[Any]] = []
     rest: list[Any] = []
     try:
-        return _flatten(item, arrays, rest, _MAX_DEPTH), arrays, rest
+        key = _flatten(item, arrays, rest, _MAX_DEPTH)
     except _TooDeepError:
         return ("r",), [], [item]
+    if len(arrays) > MOST_APART // 2 and sum(array.nbytes >= LARGE for array in arrays) > MOST_APART // 2:
+        return ("r",), [], [item]
+    return key, arrays, rest
 
 
 def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) -> tuple[Any, ...]:
@@ -66,7 +77,7 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
     if (kind is ndarray or kind is memmap) and _is_plain(x):
         arrays.append(x)
         return ("a", x.dtype, x.shape, bool(x.flags.fnc), kind)
-    if kind is not dict and kind is not list and kind is not tuple:
+    if (kind is not dict or not _KEYS.issuperset(map(type, x))) and kind is not list and kind is not tuple:
         rest.append(x)
         return ("r",)
     if not depth:
@@ -89,7 +100,7 @@ class Layout:
         Under which both sides know it.
     """
 
-    __slots__ = ("arrays", "is_flat", "key", "keys", "number", "rested", "size", "whole")
+    __slots__ = ("arrays", "is_flat", "key", "keys", "n_apart", "number", "rested", "simple", "size", "staged")
 
     def __init__(self, key: tuple[Any, ...], number: int) -> None:
         self.key, self.number = key, number
@@ -98,16 +109,28 @@ class Layout:
         #: (shape, dtype, offset in the block or None, order, type) of each array
         self.arrays: list[tuple[tuple[int, ...], np.dtype[Any], int | None, Order, Any]] = []
         self._scan(key)
-        self.whole = all(array[2] is not None for array in self.arrays)  #: whether the block is all there is
-        self.is_flat = key[0] == "d" and not self.rested and all(kind[0] == "a" for kind in key[3])
-        self.keys: tuple[Any, ...] = key[1] if self.is_flat else ()
-        self.is_flat = self.is_flat and all(kind is str for kind in key[2])
+        self.n_apart = sum(array[2] is None for array in self.arrays)  #: how many arrays are not in the block
+        self.staged: Any = None  #: for the channel
+        #: Whether it is a dict of plain arrays with names.
+        self.is_flat = (
+            key[0] == "d"
+            and not self.rested
+            and all(kind[0] == "a" for kind in key[3])
+            and all(kind is str for kind in key[2])
+        )
+        self.keys: tuple[str, ...] = key[1] if self.is_flat else ()
+        #: Name, shape, dtype, offset and order of each array, if that is all there is and it is all in the block.
+        self.simple: tuple[tuple[str, tuple[int, ...], np.dtype[Any], int, Order], ...] = ()
+        if self.is_flat and not self.n_apart and all(array[4] is ndarray for array in self.arrays):
+            self.simple = tuple(
+                (name, s, d, at or 0, o) for name, (s, d, at, o, _) in zip(self.keys, self.arrays, strict=True)
+            )
 
     def _scan(self, key: tuple[Any, ...]) -> None:
         if key[0] == "a":
             _, dtype, shape, fortran, kind = key
             size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-            offset = self.size if size < LARGE and self.size < _BLOCK else None
+            offset = self.size if size < LARGE else None
             if offset is not None:
                 self.size += (size + _ALIGN - 1) & -_ALIGN
             self.arrays.append((shape, dtype, offset, "F" if fortran else "C", kind))
@@ -121,27 +144,78 @@ class Layout:
         """Whether `item` is a dict of plain arrays of just this layout: quick, and sometimes wrongly False."""
         if type(item) is not dict or not self.is_flat or tuple(item) != self.keys:
             return False
-        value: Any
-        for value, (shape, dtype, _, order, kind) in zip(item.values(), self.arrays, strict=True):
-            if type(value) is not kind or value.dtype is not dtype or value.shape != shape:
+        # The same names, so as many values as arrays: zip need not check it.
+        for value, (shape, dtype, _, order, kind) in zip(item.values(), self.arrays):  # noqa: B905
+            if value.__class__ is not kind or value.dtype is not dtype or value.shape != shape:
                 return False
             if len(shape) > 1 and value.flags.fnc is not (order == "F"):
                 return False
         return True
 
-    def views(self, block: Any) -> list[NDArray[Any]]:
-        """The small arrays, as views on a block."""
-        return [ndarray(s, d, block, at, None, o) for s, d, at, o, _ in self.arrays if at is not None]
+    def views(self, buffer: Any, start: int = 0) -> list[NDArray[Any]]:
+        """The small arrays, as views on a block that begins at `start` of a buffer."""
+        return [ndarray(s, d, buffer, start + at, None, o) for s, d, at, o, _ in self.arrays if at is not None]
 
-    def built(self, block: Any, large: Iterator[Any], rest: Sequence[Any]) -> Any:
-        """The item, over a block, the buffers of its large arrays and its rest."""
+    def item(self, block: Any, inside: int, apart: list[Any]) -> Any:
+        """The item, over a block with `inside` bytes of pickle behind the arrays, and buffers apart."""
+        if self.simple:
+            return {name: ndarray(s, d, block, at, None, o) for name, s, d, at, o in self.simple}
+        large = iter(apart[: self.n_apart])
         arrays = [
             ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)
             for s, d, at, o, _ in self.arrays
         ]
-        if self.is_flat and all(kind is ndarray for *_, kind in self.arrays):
-            return dict(zip(self.keys, arrays, strict=True))
+        rest: Sequence[Any] = ()
+        if self.rested:
+            parts = apart[self.n_apart :]
+            if inside:
+                parts.insert(0, memoryview(block)[self.size : self.size + inside])
+            rest = unpickled(parts)
         return _built(self.key, iter(arrays), iter(rest))
+
+
+class Forms:
+    """The layouts that a sender has announced.
+
+    Parameters
+    ----------
+    announce : function
+        Called with (number, key) of each new layout.
+    """
+
+    _MOST = 64
+
+    def __init__(self, announce: Callable[[tuple[int, Any]], None]) -> None:
+        self._announce = announce
+        self._known: dict[tuple[Any, ...], Layout] = {}
+        self._last: Layout | None = None
+
+    def of(self, item: Any) -> tuple[Layout, Any, list[Any]]:
+        """Layout, plain arrays, and the pickle of the rest with its large buffers (empty if there is no rest)."""
+        last = self._last
+        if last is not None and last.matches(item):
+            return last, item.values(), _NO_REST
+        key, arrays, rest = taken_apart(item)
+        parts = _sendable(rest, item) if rest else _NO_REST
+        layout = self._last = self._known.get(key) or self._new(key)
+        return layout, arrays, parts
+
+    def _new(self, key: tuple[Any, ...]) -> Layout:
+        """Announce a layout; the oldest makes room for it."""
+        number = len(self._known)
+        if number == self._MOST:
+            number = self._known.pop(next(iter(self._known))).number
+        self._announce((number, key))
+        layout = self._known[key] = Layout(key, number)
+        return layout
+
+
+def _sendable(rest: list[Any], item: Any) -> list[Any]:
+    try:
+        return pickled(rest)
+    except Exception as error:
+        keys = f" with keys {', '.join(map(repr, item))[:200]}" if isinstance(item, dict) else ""
+        raise DataError(f"an item ({short(item)}{keys}) cannot be sent to the consumer: {error}") from error
 
 
 def _over(buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> NDArray[Any]:
@@ -176,7 +250,7 @@ def pickled(x: Any) -> list[Any]:
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()
-        if view.nbytes < LARGE:
+        if view.nbytes < LARGE or len(large) == MOST_APART // 2 - 1:
             return True
         large.append(view)
         return False

@@ -1,4 +1,4 @@
-"""The worker process.  Knows `channel`, `listener`, `produce` and `sending`; started by `process`.
+"""The worker process.  Knows `records`, `produce`, `sending` and `stacks`; started by `process`.
 
 It ignores Ctrl-C (the consumer gets it too, and says what to do), turns SIGTERM into `Stopped`, raised inside the
 user's code so that its ``finally`` blocks run, and ends when its consumer ends, however that happens.
@@ -22,11 +22,10 @@ import numpy as np
 
 from ..core.source import merged
 from ..seeding import WORKER, generator
-from .channel import Sender
-from .listener import Address
 from .produce import produce
-from .records import Stopped
+from .records import Invitation, Stopped
 from .sending import Inherited, Job, Pickled
+from .stacks import Stacks
 
 __all__ = ["TERMINATED", "Start", "in_worker", "main"]
 
@@ -43,12 +42,12 @@ _inside = False
 class Start(NamedTuple):
     """All that a worker is told."""
 
-    address: Address
+    invitation: Invitation
     limit: int
     consumer: int  #: its process id
     is_child: bool  #: whether the consumer is the parent
     from_main: bool  #: whether the consumer's main thread started the worker
-    listening: int | None  #: the consumer's listening descriptor, of which a forked worker has a copy
+    stacks: Stacks | None
     job: Inherited | Pickled
 
 
@@ -65,26 +64,29 @@ def main(start: Start) -> None:
     _keep_memory()
     _take_signals()
     _watch(start)
-    if start.listening is not None:
-        os.close(start.listening)
+    if start.stacks is not None:
+        start.stacks.register()
     try:
-        sender = Sender(start.address, start.limit, _deaf)
+        sink = start.invitation.connect(start.limit, _deaf)
         try:
             if start.from_main or not start.is_child:
                 _die_with_parent()
-            produce(lambda: _seeded(start.job.get()), sender, _deaf)
-            sender.wait_for_stop()
+            produce(start.job.get, sink, _seed, _deaf)
         finally:
-            sender.close()
+            sink.close()
     except Stopped as stopped:
         if stopped.args:  # by a signal
             sys.exit(TERMINATED)
 
 
-def _seeded(job: Job) -> Job:
-    """Seed what user code may draw from without asking: this part of this stream has numbers of its own."""
-    index, count = merged(job.shards)
-    rng = generator(job.key, WORKER, count * (count - 1) // 2 + index)  # each part of each number of parts its own
+def _seed(job: Job) -> None:
+    """Seed what user code may draw from without asking: the lanes of each worker have numbers of their own."""
+    index, count = merged(job.shards_of(job.numbers[0]))
+    address = [count * (count - 1) // 2 + index]  # each part of each number of parts its own
+    given = sum(lane.given + lane.skip for lane in job.lanes)
+    if given:  # who goes on does not begin again
+        address += [given % (1 << 32), given >> 32]
+    rng = generator(job.key, WORKER, *address)
     words = rng.integers(1 << 32, size=4, dtype=np.uint32)
     if hasattr(np.random, "set_bit_generator"):
         # Not `seed`: its lock may have been held by a thread of the consumer when this process was forked.
@@ -92,7 +94,6 @@ def _seeded(job: Job) -> Job:
     else:
         np.random.seed(words)
     random.seed(int(rng.integers(1 << 63)))
-    return job
 
 
 def _keep_memory() -> None:
@@ -155,7 +156,7 @@ def _watch(start: Start) -> None:
 
 
 def _orphaned(start: Start) -> None:
-    start.address.remove()
+    start.invitation.remove()
     os._exit(1)
 
 

@@ -221,6 +221,12 @@ class DerivedNode(Node):
         finally:
             self.below.close()
 
+    def bequeath(self) -> Any:
+        return self.below.bequeath()
+
+    def inherit(self, legacy: Any) -> None:
+        self.below.inherit(legacy)
+
 
 class MapNode(DerivedNode):
     """A live map."""

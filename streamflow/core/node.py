@@ -105,6 +105,13 @@ class Node(ABC):
     def close(self) -> None:
         """Close everything below; may be called again."""
 
+    def bequeath(self) -> Any:
+        """At the end of an epoch, before it is closed: what the node of the next epoch may go on with, if anything."""
+        return None
+
+    def inherit(self, legacy: Any) -> None:  # noqa: B027  (most have nothing to take)
+        """Right after it has been opened: take what the node of the epoch before has left."""
+
 
 class Leaf(Node):
     """A live source; it is replayed when a state is loaded, unless it can do better itself."""

@@ -65,23 +65,23 @@ class Passes:
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
-        if self.node is None:
-            self._open()
-        assert self.node is not None
-        return chain.from_iterable(self._epochs()) if self.cycle else self.node.items
+        node = self.node or self._open()
+        return chain.from_iterable(self._epochs()) if self.cycle else node.items
 
-    def _open(self) -> None:
-        self.node = self.spec._open_pass(self.root, self.epoch)
+    def _open(self) -> Node:
+        node = self.node = self.spec._open_pass(self.root, self.epoch)
+        return node
 
     def _epochs(self) -> Iterator[Iterator[Any]]:
         while self.node is not None:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
+            legacy = self.node.bequeath()
             self.node.close()
             self.node = None
             self.epoch += 1
-            self._open()
+            self._open().inherit(legacy)
 
     def given(self, failed: bool = False) -> int:
         return 0 if self.node is None else self.node.given(failed)
@@ -96,9 +96,7 @@ class Passes:
         self.close()
         self.epoch, self.node, self.ended = state["epoch"], None, False
         if state["node"] is not None:
-            self._open()
-            assert self.node is not None
-            self.node.restore(state["node"], state["given"], verify)
+            self._open().restore(state["node"], state["given"], verify)
 
     def close(self) -> None:
         if self.node is not None:

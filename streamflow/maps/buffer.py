@@ -11,6 +11,7 @@ import contextlib
 import weakref
 from collections.abc import Generator, Iterator
 from itertools import islice, repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..core import stream_map
 from ..core.describe import short
+from ..core.memory import empty, is_offered
 from ..exceptions import DataError, is_whole, require
 
 __all__ = ["buffer_stream"]
@@ -25,6 +27,7 @@ __all__ = ["buffer_stream"]
 RAGGED = ("error", "pad", "crop", "list")
 _LARGE = 16 << 20  #: bytes from which on memory is used again
 _KEPT = 2  #: blocks of free memory that a stream keeps
+_shape, _dtype = attrgetter("shape"), attrgetter("dtype")
 
 
 def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any = "error") -> None:
@@ -129,30 +132,33 @@ def _joined(values: list[Any], key: Any, axis: int | None, ragged: str, memory: 
 
 def _stacked(values: list[Any], ragged: str, memory: _Recycled) -> Any:
     first = values[0]
-    if list(map(type, values)).count(np.ndarray) == len(values) and first.nbytes * len(values) < _LARGE:
-        with contextlib.suppress(ValueError):  # of different shapes
-            return np.array(values)
+    if list(map(type, values)).count(np.ndarray) == len(values):
+        if first.nbytes * len(values) < _LARGE and not is_offered(first.nbytes * len(values)):
+            with contextlib.suppress(ValueError):  # of different shapes
+                return np.array(values)
+        elif first.ndim and len(set(map(_shape, values))) == 1:
+            return _placed(values, memory)
     if not isinstance(first, np.ndarray) or not first.ndim:
         if any(isinstance(value, (np.ndarray, list, tuple)) for value in values):
             values = [np.asarray(value) for value in values]
             if values[0].ndim:
                 return _stacked(values, ragged, memory)
         return np.array(values)
+    values = _fitted(values, None, ragged)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
-        return np.ma.stack(_fitted(values, None, ragged))
-    shape = first.shape
-    if any(np.shape(value) != shape for value in values):
-        values = _fitted(values, None, ragged)
-        shape = values[0].shape
-    size = first.nbytes * len(values)
-    if size >= _LARGE:
-        dtype = np.result_type(*values)
-        if not dtype.hasobject:
-            out = memory.take((len(values), *shape), dtype)
-            np.stack(values, out=out)
-            return out
+        return np.ma.stack(values)
+    return _placed(values, memory)
+
+
+def _placed(values: list[Any], memory: _Recycled) -> NDArray[Any]:
+    """Arrays of one shape, stacked into memory that is offered (where a worker sends it from) or used again."""
+    shape = (len(values), *values[0].shape)
+    dtypes = set(map(_dtype, values))
+    out = memory.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
     # concatenate is quicker than stack, and the rows are contiguous
-    return np.concatenate(values).reshape(len(values), *shape)
+    rows = None if out is None else out.reshape(-1, *shape[2:])
+    joined = np.concatenate(values, out=rows)
+    return joined.reshape(shape) if out is None else out
 
 
 def _concatenated(values: list[Any], axis: int, ragged: str) -> Any:
@@ -200,9 +206,14 @@ class _Recycled:
     def __init__(self) -> None:
         self._blocks: list[tuple[weakref.ref[NDArray[Any]], _Block]] = []
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array that nobody else sees; its content is undefined."""
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """An array that nobody else sees, its content undefined; None where NumPy's own is as good."""
+        offered = empty(shape, dtype)
+        if offered is not None:
+            return offered
         size = int(np.prod(shape)) * dtype.itemsize
+        if size < _LARGE or dtype.hasobject:
+            return None
         block = None
         for place, (held, free) in enumerate(self._blocks):
             if held() is None and free.size == size:

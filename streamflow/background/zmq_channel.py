@@ -1,4 +1,4 @@
-"""Both ends of a ZMQ channel.  Knows `records`, `wire` and `listener`; used by `worker` and `process`.
+"""A ZMQ channel: records as messages.  Knows `records`, `wire`, `failure` and `listener`.
 
 A message is one record.  Its first frame begins with a header (kind, bytes of the pickle behind the block, bytes that
 count), the block of small arrays and, if it is short, the pickle of the rest; large buffers follow as frames.
@@ -14,24 +14,24 @@ came in, which nobody else has, so it may be written to.
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
-from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
-from ..core.describe import short
-from ..exceptions import DataError
+from .failure import packed, unpacked
 from .listener import Address, Listener
-from .records import HELLO, ITEM, LAYOUT, Record, Stopped
-from .wire import HEADER, LARGE, Layout, pickled, raw, taken_apart, unpickled
+from .records import HELLO, ITEM, LAYOUT, Quiet, Record, Stopped
+from .wire import HEADER, LARGE, Forms, Layout, raw
 
-__all__ = ["Receiver", "Sender"]
+__all__ = ["ZmqDoor"]
 
 _HEADER = struct.Struct("<IIQ")  # kind, bytes of the pickle in this frame, bytes of the whole record
 _TAKEN = struct.Struct("<Q")
+_EPOCH = struct.Struct("<QQ")  # the epoch that is wanted next, and nothing
 _STOP, _WELCOME = b"stop", b"welcome"
 #: What a message costs beside its bytes, about.
 _OVERHEAD = 256
@@ -41,8 +41,6 @@ _PATIENCE = 50
 _LONG = 1000
 #: Seconds between two looks for a message from the consumer.
 _LOOK = 0.005
-#: Layouts that a channel remembers.
-_LAYOUTS = 64
 
 
 def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
@@ -53,8 +51,42 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     return made
 
 
-class Sender:
-    """The worker's end (a `records.Sink`).
+class ZmqDoor:
+    """Where a worker comes in.
+
+    Parameters
+    ----------
+    listener : Listener
+    forked : bool
+        Whether the worker gets a copy of our descriptors.
+    """
+
+    def __init__(self, listener: Listener, forked: bool) -> None:
+        self._listener = listener
+        self.invitation = _Invitation(listener.address, listener.socket.fileno() if forked else None)
+
+    def open(self, limit: int, alive: Callable[[], bool], patience: float | None) -> _Receiver:
+        return _Receiver(self._listener, limit, alive, patience)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class _Invitation(NamedTuple):
+    address: Address
+    listening: int | None  #: the consumer's listening descriptor, of which a forked worker has a copy
+
+    def connect(self, limit: int, on_stop: Callable[[], None]) -> _Sender:
+        if self.listening is not None:
+            os.close(self.listening)
+        return _Sender(self.address, limit, on_stop)
+
+    def remove(self) -> None:
+        self.address.remove()
+
+
+class _Sender:
+    """The worker's end.
 
     Parameters
     ----------
@@ -69,8 +101,7 @@ class Sender:
         self._limit, self._on_stop = limit, on_stop
         self._ahead = 0
         self._look_at = 0.0
-        self._layouts: dict[tuple[Any, ...], _Staged] = {}
-        self._last: _Staged | None = None
+        self._forms = Forms(lambda announced: self.put(LAYOUT, announced))
         self._context = zmq.Context()
         self._socket = _socket(self._context)
         self._socket.rcvtimeo = _LONG
@@ -79,51 +110,26 @@ class Sender:
         while self._news(wait=True) != _WELCOME:
             pass
 
-    def item(self, item: Any) -> None:
-        staged = self._last
-        arrays: Any
-        parts: list[Any] = []
-        if staged is not None and staged.layout.matches(item):
-            arrays = item.values()
-        else:
-            key, arrays, rest = taken_apart(item)
-            if rest:
-                parts = self._sendable(rest, item)
-            staged = self._last = self._layouts.get(key) or self._new(key)
+    def item(self, record: Record) -> None:
+        layout, arrays, parts = self._forms.of(record.pop())
+        staged = layout.staged = layout.staged or _Staged(layout)
         large: list[Any] = []
-        if staged.layout.whole:
-            for view, array in zip(staged.views, arrays, strict=True):
-                view[...] = array
-        else:
-            small = iter(staged.views)
-            for array, (_, _, offset, order, _) in zip(arrays, staged.layout.arrays, strict=True):
-                if offset is None:
-                    large.append(raw(array, order))
-                else:
-                    next(small)[...] = array
-        self._send(ITEM + staged.layout.number, staged.block, parts, large)
+        small = iter(staged.views)
+        for array, (_, _, offset, order, _) in zip(arrays, layout.arrays, strict=True):
+            if offset is None:
+                large.append(raw(array, order))
+            else:
+                next(small)[...] = array
+        self._send(ITEM + layout.number, staged.block, parts, large)
         while self._ahead >= self._limit:
             self._news(wait=True)
-
-    @staticmethod
-    def _sendable(rest: list[Any], item: Any) -> list[Any]:
-        try:
-            return pickled(rest)
-        except Exception as error:
-            keys = f" with keys {', '.join(map(repr, item))[:200]}" if isinstance(item, dict) else ""
-            raise DataError(f"an item ({short(item)}{keys}) cannot be sent to the consumer: {error}") from error
+        if perf_counter() >= self._look_at:
+            self._look_at = perf_counter() + _LOOK
+            while self._socket.poll(0):
+                self._news(wait=False)
 
     def put(self, kind: int, value: Any) -> None:
-        self._send(kind, bytearray(HEADER), pickled(value), [])
-
-    def _new(self, key: tuple[Any, ...]) -> _Staged:
-        """Announce a layout; the oldest makes room for it."""
-        number = len(self._layouts)
-        if number == _LAYOUTS:
-            number = self._layouts.pop(next(iter(self._layouts))).layout.number
-        self.put(LAYOUT, (number, key))
-        staged = self._layouts[key] = _Staged(Layout(key, number))
-        return staged
+        self._send(kind, bytearray(HEADER), packed(kind, value), [])
 
     def _send(self, kind: int, block: bytearray, parts: list[Any], large: list[Any]) -> None:
         inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
@@ -142,17 +148,11 @@ class Sender:
             send(first)
         self._ahead += size
 
-    def check(self) -> None:
-        if perf_counter() < self._look_at:
-            return
-        self._look_at = perf_counter() + _LOOK
-        while self._socket.poll(0):
-            self._news(wait=False)
-
-    def wait_for_stop(self) -> None:
-        """Stay until the consumer has read all there is."""
+    def wait(self) -> int:
         while True:
-            self._news(wait=True)
+            news = self._news(wait=True)
+            if len(news) == _EPOCH.size:
+                return int(_EPOCH.unpack(news)[0])
 
     def _news(self, *, wait: bool) -> bytes:
         """Read one message from the consumer, if there is one."""
@@ -168,21 +168,20 @@ class Sender:
         return news
 
     def close(self) -> None:
-        """Close the channel; what has not been read is lost."""
         self._context.destroy(linger=0)
 
 
 class _Staged:
     """A layout with a block that is filled again for each item (sending copies it)."""
 
-    __slots__ = ("block", "layout", "views")
+    __slots__ = ("block", "views")
 
     def __init__(self, layout: Layout) -> None:
-        self.layout, self.block = layout, bytearray(layout.size)
+        self.block = bytearray(layout.size)
         self.views = layout.views(self.block)
 
 
-class Receiver:
+class _Receiver:
     """The consumer's end.
 
     Parameters
@@ -193,10 +192,12 @@ class Receiver:
         The same as the sender's.
     alive : function
         Whether the worker still runs.
+    patience : float or None
+        Seconds without a message after which `Quiet` is raised.
     """
 
-    def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool]) -> None:
-        self._limit, self._alive, self._listener = limit, alive, listener
+    def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool], patience: float | None) -> None:
+        self._limit, self._alive, self._listener, self._patience = limit, alive, listener, patience
         self._taken = 0  # and not yet told
         self._layouts: dict[int, Layout] = {}
         self.connected = False
@@ -209,7 +210,6 @@ class Receiver:
             raise
 
     def take(self) -> Record | None:
-        """The next record, or None when the worker has died and all that it had sent is read."""
         while True:
             if not self.connected and not self._connect():
                 return None
@@ -226,9 +226,12 @@ class Receiver:
 
     def _connect(self) -> bool:
         """Wait for the worker and close the door behind it; False if it died before."""
+        until = self._until()
         while not self._listener.wait(self._socket, _PATIENCE):
             if not self._alive():
                 return False
+            if perf_counter() > until:
+                raise Quiet
         self.connected = True
         self._listener.close()
         self._socket.send(_WELCOME)
@@ -236,14 +239,19 @@ class Receiver:
 
     def _wait(self) -> zmq.Frame | None:
         """The next frame after some time without any; what was sent before a death counts."""
-        alive = True
+        alive, until = True, self._until()
         while alive:
             alive = self._alive()
+            if perf_counter() > until:
+                raise Quiet
             try:
                 return self._socket.recv(0, False)
             except zmq.Again:
                 pass
         return None
+
+    def _until(self) -> float:
+        return float("inf") if self._patience is None else perf_counter() + self._patience
 
     def _read(self, frame: zmq.Frame) -> Record | None:
         """The record that begins with this frame; None for one that concerns only us."""
@@ -253,27 +261,25 @@ class Receiver:
         if self._taken >= self._limit >> 2:
             self._tell(_TAKEN.pack(self._taken))
             self._taken = 0
-        more: deque[zmq.Frame] = deque()
+        more: list[Any] = []
         while frame.more:
             frame = self._socket.recv(0, False)
             more.append(frame)
         if kind >= ITEM:
-            layout = self._layouts[kind - ITEM]
-            if not layout.rested:
-                return [ITEM, layout.built(block, iter(more), ())]
-            large = [more.popleft() for array in layout.arrays if array[2] is None]
-            first = memoryview(block)[layout.size :] if inside else more.popleft()
-            return [ITEM, layout.built(block, iter(large), unpickled([first, *more]))]
-        first = memoryview(block)[HEADER:] if inside else more.popleft()
-        value = unpickled([first, *more])
+            return [ITEM, self._layouts[kind - ITEM].item(block, inside, more)]
+        if inside:
+            more.insert(0, memoryview(block)[HEADER:])
+        value = unpacked(kind, more)
         if kind == LAYOUT:
             number, key = value
             self._layouts[number] = Layout(key, number)
             return None
         return [kind, value]
 
+    def want(self, epoch: int) -> None:
+        self._tell(_EPOCH.pack(epoch, 0))
+
     def stop(self) -> None:
-        """Say that no more is wanted."""
         self._tell(_STOP)
 
     def _tell(self, news: bytes) -> None:
@@ -282,6 +288,5 @@ class Receiver:
             self._socket.send(news, zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Close the channel and what is left of its listener; may be called again."""
         self._listener.close()
         self._context.destroy(linger=0)
