@@ -1,22 +1,36 @@
-"""Run every benchmark, one after the other, and print one table (about four minutes)."""
+"""Run every benchmark, one after the other, and print one table (about fifteen minutes).
 
-import activation
-import batching
-import eviction
-import import_time
-import mux_cost
-import resume
-import transport
-from timing import Row, gc, print_header, print_table
+``python run_all.py [--quick] [NAME ...]``: only those named; with ``--quick`` those of the transport, which take ten
+minutes of these, make few rounds.
+"""
 
-SCRIPTS = (import_time, mux_cost, batching, resume, eviction, activation, transport)
+import gc
+import sys
+from importlib import import_module
+
+from timing import Row, print_header, print_table
+
+SCRIPTS = (
+    "import_time",
+    "mux_cost",
+    "batching",
+    "resume",
+    "eviction",
+    "activation",
+    "transport",
+    "transport_latency",
+    "transport_collating",
+    "transport_memory",
+    "transport_start",
+    "zmq_example",
+)
 
 
 def main() -> None:
     print_header()
     rows: list[Row] = []
-    for script in SCRIPTS:
-        rows += script.measure()
+    for script in [name for name in sys.argv[1:] if name != "--quick"] or SCRIPTS:
+        rows += import_module(script).measure()
         gc.collect()
     print_table(rows)
     missed = [row.what for row in rows if row.verdict() == "MISS"]

@@ -1,105 +1,84 @@
-"""What an item costs on its way out of another process: small ones (4 KiB) and large ones (4 MiB).
+"""What an item costs on its way out of a worker: 4 KiB, 256 KiB, 4 MiB and 64 MiB, beside other libraries.
 
-Floor: one copy of the item's bytes inside one process.  Each visit is a pass of its own, timed from its first item to
-its last, so that starting and closing a worker do not count.
-
-The processor time of both sides stands beside each time.  Where the two add up to the time itself, both processes have
-shared one core, and the run says nothing.
+Floor: the same bytes copied from one buffer to another inside one process.  The consumer touches every page of each
+array, so that memory which is only promised counts too.  A full run takes eight minutes; ``--quick``, here and in the
+other scripts about transport, makes few rounds.
 """
 
-import resource
-from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice
-from statistics import median
-from time import perf_counter, process_time
+from collections.abc import Iterator
 
 import numpy as np
-from timing import Row, interleave, main, pescador, ratio, show_time
+from timing import Row, main, show_time
+from transport_peers import CONTENDERS, MEBIBYTE, every_page, items, present
+from visit import measured
+from visits import Visits, compared, cost_rows, goal_row, interleaved, rounds, typical, visiting
 
-import streamflow
-
-KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
-
-
-def items(size: int) -> Iterator[dict[str, np.ndarray]]:
-    array, label = np.ones(size // 4, np.float32), np.asarray(1)
-    while True:
-        yield {"X": array, "y": label}
-
-
-class Pass:
-    """Items of a stream out of a worker: the seconds each takes, with processor times kept apart."""
-
-    def __init__(self, make: Callable[[], object], n_items: int):
-        self.make, self.n_items = make, n_items
-        self.consumer: list[float] = []
-        self.worker: list[float] = []
-
-    def __call__(self) -> float:
-        """Seconds per item."""
-        children = self.children()
-        stream = self.make().iterate()
-        deque(islice(stream, self.n_items // 20), maxlen=0)
-        start, start_cpu = perf_counter(), process_time()
-        deque(islice(stream, self.n_items), maxlen=0)
-        end, end_cpu = perf_counter(), process_time()
-        stream.close()
-        self.consumer.append((end_cpu - start_cpu) / self.n_items)
-        self.worker.append((self.children() - children) / self.n_items)
-        return (end - start) / self.n_items
-
-    @staticmethod
-    def children() -> float:
-        """Processor time of the workers that have ended."""
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    def note(self, seconds: list[float]) -> str:
-        """The times in words."""
-        return (
-            f"{show_time(median(seconds))} (consumer {show_time(median(self.consumer))}, "
-            f"worker {show_time(median(self.worker))})"
-        )
+KIBIBYTE = 1 << 10
+AHEAD = 64 * MEBIBYTE  # how far a worker of ours may be ahead
+FLOOR = "copied"
+SIZES = {"4 KiB": 4 * KIBIBYTE, "256 KiB": 256 * KIBIBYTE, "4 MiB": 4 * MEBIBYTE, "64 MiB": 64 * MEBIBYTE}
+#: By size: what streamflow is compared with, goal.
+GOALS = {
+    "4 KiB": (("pescador", 5), ("multiprocessing.Pipe", 2.8)),
+    "256 KiB": (),
+    "4 MiB": ((FLOOR, 1.6), ("pescador", 6), ("seqtools with shm_size", 1.3)),
+    "64 MiB": ((FLOOR, 1.8), ("pescador", 5), ("seqtools with shm_size", 1)),
+}
 
 
-def copying(size: int, n_items: int) -> Callable[[], float]:
-    """Copy the same bytes without leaving the process."""
+def copies(size: int) -> Iterator[None]:
     source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
-
-    def run() -> float:
-        start = perf_counter()
-        for _ in range(n_items):
-            target[...] = source
-        return (perf_counter() - start) / n_items
-
-    return run
+    while True:
+        np.copyto(target, source)
+        yield
 
 
-def rows(what: str, size: int, n_items: int, rounds: int) -> list[Row]:
-    contenders: dict[str, Callable[[], float]] = {
-        "copy": copying(size, n_items),
-        "streamflow": Pass(lambda: streamflow.ZMQStreamer(streamflow.Streamer(items, size)), n_items),
-    }
-    if pescador is not None:
-        contenders["pescador"] = Pass(lambda: pescador.ZMQStreamer(pescador.Streamer(items, size)), n_items)
-    times = interleave(contenders, rounds)
-    note = contenders["streamflow"].note(times["streamflow"])
-    found = [Row(f"{what} out of a worker / copied", ratio(times, "streamflow", "copy"), note=note)]
-    if pescador is not None:
-        note = contenders["pescador"].note(times["pescador"])
-        speedup = ratio(times, "pescador", "streamflow")
-        found.append(
-            Row(f"{what} out of a worker: faster than pescador", speedup, at_least=True, note=f"pescador {note}")
-        )
-    return found
+def first_value(item: dict) -> object:
+    return item["X"][0]
 
 
-def measure(rounds: int = 7) -> list[Row]:
-    return [
-        *rows("4 KiB", 4 * KIBIBYTE, 20_000, rounds),
-        *rows("4 MiB", 4 * MEBIBYTE, 150, rounds),
-    ]
+def ignored(item: None) -> None:
+    pass
+
+
+def throughput(name: str, size: int) -> dict:
+    """One visit.  All memory has been touched when it begins: three times what the worker may be ahead has passed."""
+    if name == FLOOR:
+        return measured(copies(size), ignored, 20)
+    touch = first_value if size == 4 * KIBIBYTE else every_page
+    return measured(CONTENDERS[name](items, size), touch, 3 * AHEAD // size + 16)
+
+
+def visits_of(size: int, names: tuple[str, ...], rivals: list[str]) -> Visits:
+    """All contenders; those that no goal names in every third round only."""
+    contenders = {name: visiting("transport", "throughput", name, size) for name in (FLOOR, *names)}
+    return interleaved(contenders, rounds(9), contenders.keys() - {FLOOR, "streamflow", *rivals})
+
+
+def goal_rows(what: str, visits: Visits) -> list[Row]:
+    ours = typical(visits["streamflow"], "wall")
+    note = f"{show_time(ours)}, after {typical(visits['streamflow'], 'warm_up'):.0f} items of warm-up"
+    rows = []
+    if what == "4 KiB":
+        row = Row(f"{what} out of a worker", ours / 1e-6, "us", goal=5, stretch=3, note=note)
+        rows.append(goal_row(row, visits, "streamflow", "streamflow"))
+    for rival, goal in GOALS[what]:
+        if rival == FLOOR:
+            row = Row(f"{what} out of a worker / copied", compared(visits, "streamflow", FLOOR), goal=goal, note=note)
+            rows.append(goal_row(row, visits, "streamflow", FLOOR))
+        elif rival in visits:
+            times = compared(visits, rival, "streamflow")
+            row = Row(f"{what} out of a worker: faster than {rival}", times, goal=goal, at_least=True)
+            rows.append(goal_row(row, visits, "streamflow", rival))
+    return rows
+
+
+def measure() -> list[Row]:
+    names, rows = present(), []
+    for what, size in SIZES.items():
+        visits = visits_of(size, names, [rival for rival, _ in GOALS[what]])
+        rows += [*goal_rows(what, visits), *cost_rows(what, visits, FLOOR)]
+    return rows
 
 
 if __name__ == "__main__":

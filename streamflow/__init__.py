@@ -1,7 +1,7 @@
 """streamflow: sample from trees of streams, and feed training loops.
 
 A `Streamer` describes a stream; muxes compose Streamers into sampling trees; maps turn items into batches; a
-`ZMQStreamer` runs a tree in another process.
+`ZMQStreamer` runs a tree in other processes, a `ThreadStreamer` in a thread.
 """
 
 from . import core, exceptions, maps, mux, seeding, testing, util, zmq_stream
@@ -18,6 +18,7 @@ from .exceptions import (
 )
 from .maps import buffer_stream, cache, keras_tuples, tuples
 from .mux import BaseMux, ChainMux, Mux, RoundRobinMux, ShuffledMux, StochasticMux, ZipMux
+from .thread_stream import ThreadStreamer
 from .zmq_stream import ZMQStreamer
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ __all__ = [
     "Streamer",
     "StreamerList",
     "StreamflowError",
+    "ThreadStreamer",
     "WorkerDied",
     "ZMQStreamer",
     "ZipMux",

@@ -17,7 +17,7 @@ from .core.binding import Own
 from .core.describe import Shape
 from .core.node import Node
 from .core.source import Shards
-from .exceptions import BackgroundError, is_number, is_whole, require
+from .exceptions import BackgroundError, ParameterError, is_number, is_whole, require
 from .seeding import Key
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ class ZMQStreamer(Streamer):
 
             warn_of_idle(self.n_workers, self.n_lanes)
         self._checked = False
+        self._check_lanes()
         inner = self.streamer._own
         if inner is not None and inner.binding is not None:
             # Made inside a source function, over a Streamer that it was given: it belongs where that one does.
@@ -210,6 +211,15 @@ class ZMQStreamer(Streamer):
 
     def _check_shards(self, shards: Shards) -> None:
         self.streamer._check_shards(shards)
+
+    def _check_lanes(self) -> None:
+        """Raise if the stream cannot be divided into so many parts."""
+        n_lanes, own = self.n_lanes or self.n_workers, self.streamer._own
+        if n_lanes > 1:
+            try:
+                self.streamer._check_shards((*(own.shards if own is not None else ()), (0, n_lanes)))
+            except ParameterError as error:
+                raise ParameterError(f"the stream cannot be divided into {n_lanes} lanes: {error}") from None
 
 
 def _check_start_method(start_method: Any) -> None:

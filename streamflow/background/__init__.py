@@ -19,6 +19,7 @@ From the ground up; each file knows only those above it::
     worker       the worker process: signals, seeds, the watch over the consumer
     process      the consumer's handle on a worker: start, take, stop
     inplace      the same for no worker at all
+    thread       the same for a worker that is a thread
     live         the live node: a background stream as a part of a tree like any other
 
 `produce` knows no channel, `live` no process; so another transport is another channel, and another kind of worker
@@ -32,6 +33,7 @@ from .process import Process, default_method, runs_in_place
 from .records import Door
 from .sending import Job, check_sources
 from .shm_channel import ShmDoor
+from .thread import Thread
 from .zmq_channel import ZmqDoor
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Listener",
     "Process",
     "ShmDoor",
+    "Thread",
     "ZmqDoor",
     "check_sources",
     "default_method",

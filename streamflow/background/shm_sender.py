@@ -67,10 +67,7 @@ class Sender:
 
     # ------------------------------------------------------------------ records
     def item(self, record: Record) -> None:
-        while self._back(False):
-            self._event()
-        while self._dead:
-            self._died(self._dead.popleft())
+        self._settle()
         layout, arrays, parts = self._forms.of(record[1])
         if parts or layout.n_apart:
             held = [arrays]
@@ -93,13 +90,13 @@ class Sender:
         while len(self._unread) > RECORDS - 4:
             self._wait()
         parts = packed(kind, value)
-        inside = len(parts[0]) if len(parts[0]) < LARGE else 0
+        inside = _inside(parts)
         table = [self._copied(part) for part in (parts[1:] if inside else parts)]
         self._publish_block(kind, self._block(HEADER, inside, table), HEADER, parts, table)
 
     def _put_apart(self, record: Record, layout: Layout, held: list[Any], parts: list[Any]) -> None:
         """Send an item that has more than a block of small arrays."""
-        inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
+        inside = _inside(parts)
         table: list[tuple[int, int]] = []
         lent: list[tuple[int, Loan]] = []
         small = []
@@ -136,7 +133,7 @@ class Sender:
     ) -> None:
         """Write what comes behind the small arrays of a block, and publish it."""
         offset, whole = block
-        inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
+        inside = _inside(parts)
         if inside:
             self._segment[offset + size : offset + size + inside] = parts[0]
         if table:
@@ -170,8 +167,7 @@ class Sender:
 
     def _lend(self, size: int) -> NDArray[np.uint8] | None:
         """Memory for an array that the tree is about to make; the allocator."""
-        while self._dead:
-            self._died(self._dead.popleft())
+        self._settle()
         try:
             offset = self._heap.take(Heap.rounded(size))
         except MemoryError:
@@ -204,6 +200,13 @@ class Sender:
             self._heap.free(Heap.rounded(loan.size)).append(loan.offset)
 
     # ------------------------------------------------------------------ events
+    def _settle(self) -> None:
+        """Take back what is free by now."""
+        while self._back(False):
+            self._event()
+        while self._dead:
+            self._died(self._dead.popleft())
+
     def _event(self) -> None:
         event = self._events[self._seen % EVENTS]
         self._seen += 1
@@ -235,6 +238,11 @@ class Sender:
 
     def close(self) -> None:
         set_allocator(None)
+
+
+def _inside(parts: list[Any]) -> int:
+    """Bytes of the pickle if it is short enough for the block, else 0."""
+    return len(parts[0]) if parts and len(parts[0]) < LARGE else 0
 
 
 class _Staged:

@@ -38,6 +38,8 @@ _KEYS = frozenset((str, int, bool, bytes, type(None)))
 #: An item that goes deeper (or holds itself) is left to pickle.
 _MAX_DEPTH = 16
 _NO_REST: list[Any] = []
+#: The key of what is pickled.
+_REST = ("r",)
 
 ndarray, memmap = np.ndarray, np.memmap
 Order = Literal["C", "F"]
@@ -66,9 +68,9 @@ def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[An
     try:
         key = _flatten(item, arrays, rest, _MAX_DEPTH)
     except _TooDeepError:
-        return ("r",), [], [item]
+        return _REST, [], [item]
     if len(arrays) > MOST_APART // 2 and sum(array.nbytes >= LARGE for array in arrays) > MOST_APART // 2:
-        return ("r",), [], [item]
+        return _REST, [], [item]
     return key, arrays, rest
 
 
@@ -79,7 +81,7 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
         return ("a", x.dtype, x.shape, bool(x.flags.fnc), kind)
     if (kind is not dict or not _KEYS.issuperset(map(type, x))) and kind is not list and kind is not tuple:
         rest.append(x)
-        return ("r",)
+        return _REST
     if not depth:
         raise _TooDeepError
     values = x.values() if kind is dict else x
@@ -177,6 +179,9 @@ class Layout:
 class Forms:
     """The layouts that a sender has announced.
 
+    Announcing one takes longer than to pickle an item.  So when there are many (arrays of all lengths, say), a form gets
+    a layout only if it comes again soon; items of other forms are pickled.
+
     Parameters
     ----------
     announce : function
@@ -187,8 +192,10 @@ class Forms:
 
     def __init__(self, announce: Callable[[tuple[int, Any]], None]) -> None:
         self._announce = announce
-        self._known: dict[tuple[Any, ...], Layout] = {}
+        self._known: dict[Any, Layout] = {}
+        self._rare: dict[Any, None] = {}  # forms that came once, the oldest first
         self._last: Layout | None = None
+        self._pickled: Layout | None = None  # of an item that is pickled as a whole
 
     def of(self, item: Any) -> tuple[Layout, Any, list[Any]]:
         """Layout, plain arrays, and the pickle of the rest with its large buffers (empty if there is no rest)."""
@@ -196,18 +203,32 @@ class Forms:
         if last is not None and last.matches(item):
             return last, item.values(), _NO_REST
         key, arrays, rest = taken_apart(item)
-        parts = _sendable(rest, item) if rest else _NO_REST
-        layout = self._last = self._known.get(key) or self._new(key)
-        return layout, arrays, parts
+        layout = self._known.get(key) or self._new(key)
+        if layout is None:
+            return self._whole(), [], _sendable([item], item)
+        self._last = layout
+        return layout, arrays, _sendable(rest, item) if rest else _NO_REST
 
-    def _new(self, key: tuple[Any, ...]) -> Layout:
-        """Announce a layout; the oldest makes room for it."""
+    def _new(self, key: Any) -> Layout | None:
+        """Announce a layout, in the place of the oldest if there are many; None if that is not worth it."""
         number = len(self._known)
         if number == self._MOST:
+            if key not in self._rare:
+                self._rare[key] = None
+                if len(self._rare) > self._MOST:
+                    del self._rare[next(iter(self._rare))]
+                return None
+            del self._rare[key]
             number = self._known.pop(next(iter(self._known))).number
         self._announce((number, key))
         layout = self._known[key] = Layout(key, number)
         return layout
+
+    def _whole(self) -> Layout:
+        if self._pickled is None:
+            self._announce((self._MOST, _REST))
+            self._pickled = Layout(_REST, self._MOST)
+        return self._pickled
 
 
 def _sendable(rest: list[Any], item: Any) -> list[Any]:

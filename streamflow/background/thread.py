@@ -1,0 +1,201 @@
+"""A worker that is a thread of this process: its items are handed over as they are.  Knows `produce`.
+
+Two queues written in C: records one way, and for each item that is taken one token back, which is the room for another.
+Neither has a lock that a signal handler or a finaliser could find held.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ..exceptions import BackgroundError, StateError
+from .produce import produce
+from .records import ERROR, ITEM, MARK, Failure, Record, Stopped
+from .sending import Job
+
+__all__ = ["Thread"]
+
+#: Seconds between two looks whether the thread that is waited for still lives (in a forked copy it does not).
+_LOOK = 1.0
+
+
+class Belt:
+    """What the thread puts its records on (a `records.Sink`).
+
+    Parameters
+    ----------
+    buffer : int
+        How many items may lie on it.
+    """
+
+    def __init__(self, buffer: int) -> None:
+        self.records: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self.room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.epochs: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.stopped = False
+        self.failure: BaseException | None = None  #: what closing the tree raised
+        for _ in range(buffer - 1):
+            self.room.put(None)
+
+    def item(self, record: Record) -> None:
+        self.records.put([ITEM, record.pop()])
+        self.room.get()
+        if self.stopped:
+            raise Stopped
+
+    def put(self, kind: int, value: Any) -> None:
+        if kind == MARK:
+            value = _frozen(value)
+        elif kind == ERROR:
+            value = Failure(_harmless(value.error), value.path)
+        self.records.put([kind, value])
+
+    def wait(self) -> int:
+        epoch = self.epochs.get()
+        if self.stopped:
+            raise Stopped
+        return epoch
+
+    def stop(self) -> None:
+        """Say that no more is wanted, wherever the thread is."""
+        self.stopped = True
+        self.room.put(None)
+        self.epochs.put(0)
+
+    def close(self) -> None:
+        """Say that nothing comes any more."""
+        self.records.put(None)
+
+
+def _frozen(mark: Any) -> Any:
+    """A mark as it is now: a source may go on to change what it gave as its state."""
+    if isinstance(mark, StateError):
+        return mark
+    try:
+        return pickle.loads(pickle.dumps(mark, 5))
+    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
+        return StateError(f"a source has no state that can be kept: {error!r}")
+
+
+def _harmless(error: BaseException) -> BaseException:
+    """What can be raised in the consumer without meaning something else there, such as the end of the program."""
+    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, SystemExit):
+        said = f"the tree called sys.exit({error.code!r})"
+    told = BackgroundError(f"in a thread {said}")
+    told.__cause__ = error
+    return told
+
+
+class Thread:
+    """A running thread (a `live.Handle`).
+
+    Parameters
+    ----------
+    job : Job
+    buffer : int
+        How many items it may be ahead.
+    """
+
+    def __init__(self, job: Job, buffer: int) -> None:
+        self._belt = belt = Belt(buffer)
+        # Daemonic, and so nobody waits for user code that does not end; `live` stops it before the interpreter does.
+        self._thread = threading.Thread(target=_run, args=(job, belt), daemon=True, name="streamflow-thread")
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise BackgroundError(f"a thread could not be started: {error}") from error
+        #: The next record, or None when the thread is gone.
+        self.take: Callable[[], Record | None] = _taking(belt, self._thread)
+
+    def death(self) -> str:
+        """How it ended, in words."""
+        return f"{self} is not in this process (was it forked while a stream was open?)"
+
+    def __str__(self) -> str:
+        return f"thread {self._thread.name} ({self._thread.native_id})"
+
+    def stack(self) -> str:
+        """Where it is."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+    def want(self, epoch: int) -> None:
+        """Ask it for another epoch, when it has ended one."""
+        self._belt.epochs.put(epoch)
+
+    def stop(self) -> None:
+        """Ask it to stop; returns at once."""
+        self._belt.stop()
+
+    def interrupt(self, timeout: float | None) -> None:
+        """Nothing can interrupt a thread."""
+
+    def join(self, timeout: float | None) -> None:
+        """Wait until it has closed the tree; leave it to that after `timeout` seconds.  May be called again.
+
+        Raises what closing the tree raised.
+        """
+        if self._thread is not threading.current_thread():  # a collection in the thread itself may drop the stream
+            self._thread.join(timeout)
+        self.take = _nothing
+        _clear(self._belt.records)
+        failure, self._belt.failure = self._belt.failure, None
+        if failure is not None:
+            raise failure
+
+
+def _run(job: Job, belt: Belt) -> None:
+    """The thread, from its first line to its last."""
+    try:
+        produce(lambda: job, belt, _ignored, _nothing)
+    except Stopped:
+        pass
+    except BaseException as error:  # noqa: BLE001  (of the tree's `finally`; it is raised where the stream is closed)
+        belt.failure = _harmless(error)
+    finally:
+        belt.close()
+
+
+def _taking(belt: Belt, thread: threading.Thread) -> Callable[[], Record | None]:
+    """The function that takes the next record."""
+    get, make_room = belt.records.get, belt.room.put
+
+    def take() -> Record | None:
+        while True:
+            try:
+                record = get(True, _LOOK)
+            except queue.Empty:
+                if thread.is_alive():
+                    continue
+                return None
+            if record is not None and record[0] == ITEM:
+                make_room(None)
+            return record
+
+    return take
+
+
+def _clear(records: queue.SimpleQueue[Record | None]) -> None:
+    """Let go of what nobody will take."""
+    while not records.empty():
+        try:
+            records.get_nowait()
+        except queue.Empty:  # another thread that closes was quicker
+            return
+
+
+def _ignored(job: Job) -> None:
+    """Threads share global random states with everybody: there is nothing to seed."""
+
+
+def _nothing() -> None:
+    return None
