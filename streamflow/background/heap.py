@@ -35,7 +35,8 @@ class Heap:
 
     def __init__(self, start: int, end: int, mark: int) -> None:
         self._top, self._end, self._mark = start, end, mark
-        self._free: dict[int, list[int]] = {}
+        self._free: dict[int, list[int]] = {}  # by size class
+        self._extents: list[tuple[int, int]] = []  # offset and length of what merging has made
 
     @staticmethod
     def rounded(size: int) -> int:
@@ -56,7 +57,10 @@ class Heap:
         if same:
             return same.pop()
         if self._top + size > self._mark:
-            found = self._merged(size)
+            found = self._cut(size)
+            if found is None:
+                self._merge()
+                found = self._cut(size)
             if found is not None:
                 return found
         if self._top + size > self._end:
@@ -64,23 +68,28 @@ class Heap:
         self._top += size
         return self._top - size
 
-    def _merged(self, size: int) -> int | None:
-        """Merge what is free, and cut a block from the first extent that is large enough."""
+    def _cut(self, size: int) -> int | None:
+        """Cut a block from the first extent that is large enough."""
+        for place, (offset, length) in enumerate(self._extents):
+            if length >= size:
+                if length == size:
+                    del self._extents[place]
+                else:
+                    self._extents[place] = (offset + size, length - size)
+                return offset
+        return None
+
+    def _merge(self) -> None:
+        """Make extents of all that is free."""
+        free = [(offset, length) for length, offsets in self._free.items() for offset in offsets]
+        for same in self._free.values():
+            same.clear()
         extents: list[tuple[int, int]] = []
-        for offset, length in sorted((o, length) for length, offsets in self._free.items() for o in offsets):
+        for offset, length in sorted(free + self._extents):
             if extents and sum(extents[-1]) == offset:
                 extents[-1] = (extents[-1][0], extents[-1][1] + length)
             else:
                 extents.append((offset, length))
         if extents and sum(extents[-1]) == self._top:
             self._top = extents.pop()[0]
-        for same in self._free.values():
-            same.clear()
-        found = None
-        for first, length in extents:
-            rest = (first, length)
-            if found is None and length >= size:
-                found, rest = first, (first + size, length - size)
-            if rest[1]:
-                self.free(rest[1]).append(rest[0])
-        return found
+        self._extents = extents

@@ -90,7 +90,7 @@ class Receiver:
                 apart = self._apart(offset + table_at(layout.size, inside), n_apart) if n_apart else []
                 block = bytearray(self._memory[offset : offset + layout.size + inside])
                 self._read += 1
-                self._unsaid += layout.size
+                self._unsaid += layout.size + inside + RECORD.size
                 if self._unsaid > self._hush or n_apart:
                     self._say()
                 return [ITEM, layout.item(block, inside, apart)]

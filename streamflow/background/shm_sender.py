@@ -195,7 +195,8 @@ class Sender:
         return loan.offset, loan.size
 
     def _died(self, loan: Loan) -> None:
-        self._lent.pop(loan.name, None)
+        if self._lent.get(loan.name) is loan:  # another array may have got its identity by now
+            del self._lent[loan.name]
         if not loan.sent:
             self._heap.free(Heap.rounded(loan.size)).append(loan.offset)
 

@@ -35,6 +35,8 @@ _ALIGN = 16
 _KINDS = frozenset("biufcmMSUV")
 #: Types of keys of which equal ones of one type cannot be told apart (0.0 and -0.0 can).
 _KEYS = frozenset((str, int, bool, bytes, type(None)))
+#: A container of more is left to pickle.
+_MANY = 256
 #: An item that goes deeper (or holds itself) is left to pickle.
 _MAX_DEPTH = 16
 _NO_REST: list[Any] = []
@@ -61,7 +63,7 @@ def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[An
 
     >>> key, arrays, rest = taken_apart({"x": np.zeros(2), "y": (1, "a")})
     >>> arrays, rest
-    ([array([0., 0.])], [1, 'a'])
+    ([array([0., 0.])], [(1, 'a')])
     """
     arrays: list[NDArray[Any]] = []
     rest: list[Any] = []
@@ -82,10 +84,17 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
     if (kind is not dict or not _KEYS.issuperset(map(type, x))) and kind is not list and kind is not tuple:
         rest.append(x)
         return _REST
+    if len(x) > _MANY:
+        rest.append(x)
+        return _REST
     if not depth:
         raise _TooDeepError
     values = x.values() if kind is dict else x
+    before = len(rest)
     inside = tuple([_flatten(value, arrays, rest, depth - 1) for value in values])
+    if inside and inside.count(_REST) == len(inside):  # without an array: pickled as a whole
+        rest[before:] = [x]
+        return _REST
     if kind is dict:  # 1, True and 1.0 are one key to a dict: their types tell them apart
         return ("d", tuple(x), tuple(map(type, x)), inside)
     return (kind, inside)
@@ -205,7 +214,8 @@ class Forms:
         key, arrays, rest = taken_apart(item)
         layout = self._known.get(key) or self._new(key)
         if layout is None:
-            return self._whole(), [], _sendable([item], item)
+            writeable = [array if array.flags.writeable else array.copy("A") for array in arrays]
+            return self._whole(), [], _sendable([_built(key, iter(writeable), iter(rest))], item)
         self._last = layout
         return layout, arrays, _sendable(rest, item) if rest else _NO_REST
 
@@ -286,5 +296,10 @@ def pickled(x: Any) -> list[Any]:
 
 
 def unpickled(parts: Sequence[Any]) -> Any:
-    """What `pickled` was given; the buffers are not copied."""
-    return pickle.loads(parts[0], buffers=parts[1:])
+    """What `pickled` was given; buffers are copied only where they do not lie as arrays have to."""
+    return pickle.loads(parts[0], buffers=map(_aligned, parts[1:]))
+
+
+def _aligned(buffer: Any) -> Any:
+    array = np.frombuffer(buffer, np.uint8)
+    return buffer if array.ctypes.data % _ALIGN == 0 else array.copy()
