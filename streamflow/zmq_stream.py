@@ -1,7 +1,4 @@
-"""ZMQStreamer: run a tree in other processes.
-
-Knows `background` and all below it; loads it (and `multiprocessing` and ZMQ with it) when it is first used.
-"""
+"""ZMQStreamer: run a tree in other processes."""
 
 from __future__ import annotations
 
@@ -12,16 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import Streamer
-from .core.binding import Own
+from .background_stream import BackgroundStreamer
 from .core.describe import Shape
-from .core.node import Node
-from .core.source import Shards
 from .exceptions import BackgroundError, ParameterError, is_number, is_whole, require
-from .seeding import Key
 
 if TYPE_CHECKING:
-    from .background import Door, Job, Process
+    from .background import Crew, Door, InPlace, Job, Process
 
 __all__ = ["ZMQStreamer"]
 
@@ -29,7 +22,7 @@ _TRANSPORTS = ("auto", "shm", "ipc", "tcp")
 _warned = False
 
 
-class ZMQStreamer(Streamer):
+class ZMQStreamer(BackgroundStreamer):
     """Make the items of a stream in other processes, while this one does something else with them.
 
     What arrives equals what the stream would give here, with the same types; arrays may be written to.  An error over
@@ -92,6 +85,7 @@ class ZMQStreamer(Streamer):
 
     Examples
     --------
+    >>> from streamflow import Streamer
     >>> squares = ZMQStreamer(Streamer([{"x": np.arange(3) ** i} for i in range(3)]))
     >>> for item in squares:
     ...     print(item["x"])
@@ -117,7 +111,7 @@ class ZMQStreamer(Streamer):
         on_worker_death: str = "raise",
         item_timeout: float | None = None,
     ) -> None:
-        super().__init__(())
+        super().__init__(streamer)
         for name, port in (("min_port", min_port), ("max_port", max_port)):
             require(_whole(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
         require(min_port <= max_port, "min_port", f"at most `max_port` ({max_port})", min_port)
@@ -134,7 +128,6 @@ class ZMQStreamer(Streamer):
         require(possible, "transport", "one that this system has", transport, "take 'auto'")
         _check_start_method(start_method)
         require(on_worker_death in ("raise", "restart"), "on_worker_death", "'raise' or 'restart'", on_worker_death)
-        self.streamer = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
         self.min_port, self.max_port, self.max_tries = int(min_port), int(max_port), int(max_tries)
         self.copy, self.timeout, self.buffer_bytes = bool(copy), timeout, int(buffer_bytes)
         self.n_workers, self.n_lanes = int(n_workers), None if n_lanes is None else int(n_lanes)
@@ -144,42 +137,29 @@ class ZMQStreamer(Streamer):
             from .background import warn_of_idle
 
             warn_of_idle(self.n_workers, self.n_lanes)
-        self._checked = False
         self._check_lanes()
-        inner = self.streamer._own
-        if inner is not None and inner.binding is not None:
-            # Made inside a source function, over a Streamer that it was given: it belongs where that one does.
-            self._own = Own(None, (), inner.binding)
-            self.streamer = self.streamer._twin(Own(inner.root, inner.shards))
 
-    def __repr__(self) -> str:
-        return f"ZMQStreamer({self.streamer!r})"
+    def _crew(self) -> Crew:
+        from .background import Crew, InPlace, runs_in_place
 
-    # ------------------------------------------------------------------ hooks
-    def _node(self, key: Key, shards: Shards) -> Node:
-        from .background import BackgroundNode, Crew, InPlace, Job, check_sources, runs_in_place
+        def in_place(job: Job, n_workers: int) -> InPlace:
+            return InPlace(job)
 
-        if not self._checked:
-            check_sources(self.streamer)
-            self._checked = True
-        crew = Crew(
-            self._start_worker,
-            self.n_workers,
-            self.n_lanes,
-            self.on_worker_death == "restart",
-            self.timeout,
-            self.item_timeout,
-        )
         if runs_in_place():
             _warn_once()
-            crew = crew._replace(start=lambda job, n_workers: InPlace(job))
-        job = Job(self.streamer, key, shards, n_lanes=1, numbers=(), lanes=(), verify=False)
-        return BackgroundNode(self._words(), job, crew)
+        return Crew(
+            start=in_place if runs_in_place() else self._start_worker,
+            n_workers=self.n_workers,
+            n_lanes=self.n_lanes,
+            restart=self.on_worker_death == "restart",
+            timeout=self.timeout,
+            item_timeout=self.item_timeout,
+        )
 
     def _start_worker(self, job: Job, n_workers: int) -> Process:
-        from .background import Process, default_method
+        from .background import Process, default_method, draw_entropy
 
-        _ = job.key.root.entropy  # drawn here if anywhere: a worker is sent it
+        draw_entropy(job)
         method = self.start_method or default_method()
         limit = max(1, self.buffer_bytes // n_workers)
         return Process(job, self._door(method), method, limit, self.item_timeout)
@@ -198,19 +178,12 @@ class ZMQStreamer(Streamer):
                 if transport == "shm":
                     raise BackgroundError(f"no memory can be shared with a worker: {error}") from error
         socket = default_socket() if transport in ("auto", "shm") else transport
-        listener = Listener(socket, (self.min_port, self.max_port), self.max_tries)
-        return ZmqDoor(listener, method == "fork")
+        return ZmqDoor(Listener(socket, (self.min_port, self.max_port), self.max_tries))
 
     def _shape(self) -> Shape:
         inner = self.streamer._shape()
         # Seeding the worker's global states is a use of randomness.
         return self._marked(inner.then(f"{self._words()}({inner.text})", random=True))
-
-    def _words(self) -> str:
-        return type(self).__name__
-
-    def _check_shards(self, shards: Shards) -> None:
-        self.streamer._check_shards(shards)
 
     def _check_lanes(self) -> None:
         """Raise if the stream cannot be divided into so many parts."""

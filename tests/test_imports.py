@@ -25,6 +25,7 @@ NAMES = [
     "Streamer",
     "StreamerList",
     "StreamflowError",
+    "ThreadStreamer",
     "WorkerDied",
     "ZMQStreamer",
     "ZipMux",

@@ -19,7 +19,8 @@ LAYERS = (
     {"mux", "maps", "samplers"},
     {"sources"},
     {"background"},
-    {"zmq_stream"},
+    {"background_stream"},
+    {"zmq_stream", "thread_stream"},
     {"adapters", "inspection", "datasets"},
     {"testing"},
     {"streamflow"},  # the package itself, which re-exports what is below it

@@ -23,7 +23,7 @@ From the ground up; each file knows only those above it::
     live         the live node: a background stream as a part of a tree like any other
 
 `produce` knows no channel, `live` no process; so another transport is another channel, and another kind of worker
-another handle.  All of it may import `core`; nothing here knows `zmq_stream`.
+another handle.  All of it may import `core`; nothing here knows the streamers themselves.
 """
 
 from .inplace import InPlace
@@ -31,7 +31,7 @@ from .listener import Listener, default_socket
 from .live import BackgroundNode, Crew, Handle, warn_of_idle
 from .process import Process, default_method, runs_in_place
 from .records import Door
-from .sending import Job, check_sources
+from .sending import Job, check_sources, draw_entropy
 from .shm_channel import ShmDoor
 from .thread import Thread
 from .zmq_channel import ZmqDoor
@@ -51,6 +51,7 @@ __all__ = [
     "check_sources",
     "default_method",
     "default_socket",
+    "draw_entropy",
     "runs_in_place",
     "warn_of_idle",
 ]

@@ -19,16 +19,19 @@ import socket
 import sys
 import tempfile
 from typing import NamedTuple
+from weakref import WeakSet
 
 import zmq
 from zmq.utils import z85
 
 from ..exceptions import BackgroundError
 
-__all__ = ["Address", "Listener", "default_socket"]
+__all__ = ["Address", "Listener", "close_inherited", "default_socket"]
 
 #: What the name of a Unix socket may have, with a margin below the 104 bytes of the strictest system.
 _MAX_PATH = 100
+#: Those of this process that listen.
+_listening: WeakSet[Listener] = WeakSet()
 _ZAP = "inproc://zeromq.zap.01"
 
 
@@ -75,6 +78,7 @@ class Listener:
 
     def __init__(self, transport: str, ports: tuple[int, int], tries: int) -> None:
         self._zap: zmq.Socket[bytes] | None = None
+        self._fd: int | None = None
         self._secret = b""
         if transport == "ipc":
             folder = _private_folder()
@@ -95,6 +99,8 @@ class Listener:
             if transport == "ipc":
                 self.socket.bind(name)
             self.socket.listen(8)
+            self._fd = self.socket.fileno()
+            _listening.add(self)
         except OSError as error:
             self.close()
             raise BackgroundError(f"no worker can connect: listening at {name} failed: {error}") from error
@@ -112,6 +118,10 @@ class Listener:
         consumer.setsockopt(zmq.USE_FD, self.socket.fileno())
         consumer.bind(self.address.url)
         self.socket.detach()  # it is ZMQ's now
+
+    def given_up(self) -> None:
+        """Nobody listens any more, ZMQ neither."""
+        self._fd = None
 
     def wait(self, consumer: zmq.Socket[bytes], milliseconds: int) -> bool:
         """Wait for a first message; meanwhile let in who has the worker's key, and turn away who has not."""
@@ -133,11 +143,21 @@ class Listener:
 
     def close(self) -> None:
         """Let nobody in any more, and remove what is left; may be called again."""
+        if self.socket.fileno() >= 0:
+            self.given_up()
         self.socket.close()
         self.address.remove()
         if self._zap is not None:
             self._zap.close(0)
             self._zap = None
+
+
+def close_inherited() -> None:
+    """In a forked worker: close the copies of all sockets on which the consumer listens, for this worker or others."""
+    for listener in list(_listening):
+        if listener._fd is not None:
+            os.close(listener._fd)
+            listener._fd = None
 
 
 def _private_folder() -> str:

@@ -98,13 +98,13 @@ class Place:
         self.lanes = lanes
         self.handle: Handle | None = None
         self.no_state: StateError | None = None  #: why there are no marks
-        self.deaths, self.at_death = 0, -1  #: in a row, and how many items had come by then
+        self.deaths, self.at_death = 0, -1  #: in a row, and what had come by then
         for lane in lanes:
             lane.place = self
 
-    def given(self) -> int:
-        """How many items have come."""
-        return sum(lane.given + lane.since for lane in self.lanes)
+    def come(self) -> int:
+        """How many items and ends have come."""
+        return sum(lane.given + lane.since + lane.ended for lane in self.lanes)
 
 
 class BackgroundNode(Node):
@@ -238,9 +238,9 @@ class BackgroundNode(Node):
             raise WorkerDied(death)
         if place.no_state is not None:
             raise WorkerDied(f"{death}; it cannot be replaced: {place.no_state}")
-        given = place.given()
-        place.deaths = place.deaths + 1 if given == place.at_death else 1
-        place.at_death = given
+        come = place.come()
+        place.deaths = place.deaths + 1 if come == place.at_death else 1
+        place.at_death = come
         if place.deaths == GIVE_UP:
             raise WorkerDied(f"{death}; the last {GIVE_UP} that tried died at the same place ({self._at_item(lane)})")
         _log.warning("%s; another takes its place", death)

@@ -24,7 +24,7 @@ from .signals import later
 
 __all__ = ["Work", "produce"]
 
-#: Seconds until the first mark.
+#: Seconds between two marks at least.
 FIRST_MARK = 0.02
 #: Marks may take one part in so many of the time.
 SHARE = 50
@@ -51,13 +51,14 @@ class Work:
         record: Record = [ITEM]
         # `append` is a function of C: no frame holds an item while the next is made.
         turns = deque((number, node, map(record.append, node.items)) for number, node in self._nodes.items())
-        due = perf_counter() + FIRST_MARK
+        unmarked, due = len(turns), perf_counter() + FIRST_MARK
         while turns:
             number, self._asked, drawn = turns[0]
             alone = len(turns) == 1
             for _ in drawn:
                 yield record
-                if perf_counter() >= due:
+                unmarked -= 1
+                if not unmarked or perf_counter() >= due:  # when all have begun, and now and then
                     mark, due = self._mark()
                     yield mark
                 if not alone:

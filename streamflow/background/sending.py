@@ -17,7 +17,7 @@ from ..core.source import OneShot, Shards
 from ..exceptions import BackgroundError, ParameterError, StreamflowError
 from ..seeding import Key
 
-__all__ = ["Inherited", "Job", "LaneJob", "Pickled", "check_sources", "find_streamers"]
+__all__ = ["Inherited", "Job", "LaneJob", "Pickled", "check_sources", "draw_entropy"]
 
 _BIG = 64 << 20
 
@@ -97,7 +97,15 @@ class Pickled:
         return job
 
 
-def find_streamers(tree: Streamer) -> Iterator[tuple[str, Streamer]]:
+def draw_entropy(job: Job) -> None:
+    """Draw here what a worker is sent and never draws itself: the entropy of the tree, and of what it is bound to."""
+    _ = job.key.root.entropy
+    for _path, one in _find_streamers(job.tree):
+        if one._own is not None and one._own.binding is not None:
+            _ = one._own.binding.key.root.entropy
+
+
+def _find_streamers(tree: Streamer) -> Iterator[tuple[str, Streamer]]:
     """All Streamers of a tree, each once, with their path; the members of a lazy list are not built."""
     seen: set[int] = set()
     waiting: list[tuple[str, Any]] = [(tree._words(), tree)]
@@ -122,7 +130,7 @@ def _inside(streamer: Streamer) -> Iterator[Any]:
 
 def check_sources(tree: Streamer) -> None:
     """Refuse one-shot iterators: what a worker takes from its copy, the consumer's still has."""
-    for path, one in find_streamers(tree):
+    for path, one in _find_streamers(tree):
         for source in (one.source, getattr(one, "_lazy", None)):
             if isinstance(source, OneShot):
                 raise ParameterError(
@@ -132,7 +140,7 @@ def check_sources(tree: Streamer) -> None:
 
 
 def _warn_of_big_arguments(tree: Streamer) -> None:
-    for path, one in find_streamers(tree):
+    for path, one in _find_streamers(tree):
         for value in (one.source, *one.args, *one.kwargs.values()):
             size = getattr(value, "nbytes", 0) or (len(value) if isinstance(value, (bytes, bytearray, str)) else 0)
             if size > _BIG:

@@ -23,6 +23,8 @@ __all__ = ["Thread"]
 
 #: Seconds between two looks whether the thread that is waited for still lives (in a forked copy it does not).
 _LOOK = 1.0
+#: Seconds that closing waits when it is Ctrl-C that closes.
+_HURRY = 0.1
 
 
 class Belt:
@@ -144,10 +146,12 @@ class Thread:
 
         Raises what closing the tree raised.
         """
+        if isinstance(sys.exception(), KeyboardInterrupt):
+            timeout = _HURRY if timeout is None else min(timeout, _HURRY)
         if self._thread is not threading.current_thread():  # a collection in the thread itself may drop the stream
             self._thread.join(timeout)
         self.take = _nothing
-        _clear(self._belt.records)
+        self._belt.close()  # another thread may wait there (of a tree around this one, when the interpreter ends)
         failure, self._belt.failure = self._belt.failure, None
         if failure is not None:
             raise failure
@@ -161,8 +165,6 @@ def _run(job: Job, belt: Belt) -> None:
         pass
     except BaseException as error:  # noqa: BLE001  (of the tree's `finally`; it is raised where the stream is closed)
         belt.failure = _harmless(error)
-    finally:
-        belt.close()
 
 
 def _taking(belt: Belt, thread: threading.Thread) -> Callable[[], Record | None]:
@@ -182,15 +184,6 @@ def _taking(belt: Belt, thread: threading.Thread) -> Callable[[], Record | None]
             return record
 
     return take
-
-
-def _clear(records: queue.SimpleQueue[Record | None]) -> None:
-    """Let go of what nobody will take."""
-    while not records.empty():
-        try:
-            records.get_nowait()
-        except queue.Empty:  # another thread that closes was quicker
-            return
 
 
 def _ignored(job: Job) -> None:

@@ -188,8 +188,8 @@ class Layout:
 class Forms:
     """The layouts that a sender has announced.
 
-    Announcing one takes longer than to pickle an item.  So when there are many (arrays of all lengths, say), a form gets
-    a layout only if it comes again soon; items of other forms are pickled.
+    Announcing one takes longer than to pickle an item.  So when there are many (arrays of all lengths, say), a form
+    gets a layout only if it comes again soon; items of other forms are pickled.
 
     Parameters
     ----------
@@ -214,8 +214,8 @@ class Forms:
         key, arrays, rest = taken_apart(item)
         layout = self._known.get(key) or self._new(key)
         if layout is None:
-            writeable = [array if array.flags.writeable else array.copy("A") for array in arrays]
-            return self._whole(), [], _sendable([_built(key, iter(writeable), iter(rest))], item)
+            sent = _built(key, map(_plainer, arrays), iter(rest))
+            return self._whole(), [], _sendable([sent], item)
         self._last = layout
         return layout, arrays, _sendable(rest, item) if rest else _NO_REST
 
@@ -239,6 +239,11 @@ class Forms:
             self._announce((self._MOST, _REST))
             self._pickled = Layout(_REST, self._MOST)
         return self._pickled
+
+
+def _plainer(array: NDArray[Any]) -> NDArray[Any]:
+    """An array that pickle brings over as it is: writeable, and in its byte order."""
+    return array if array.flags.writeable and array.flags.forc else array.copy("A")
 
 
 def _sendable(rest: list[Any], item: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The worker process.  Knows `records`, `produce`, `sending` and `stacks`; started by `process`.
+"""The worker process.  Knows `listener`, `produce`, `sending` and `stacks`; started by `process`.
 
 It ignores Ctrl-C (the consumer gets it too, and says what to do), turns SIGTERM into `Stopped`, raised inside the
 user's code so that its ``finally`` blocks run, and ends when its consumer ends, however that happens.
@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.source import merged
 from ..seeding import WORKER, generator
+from .listener import close_inherited
 from .produce import produce
 from .records import Invitation, Stopped
 from .sending import Inherited, Job, Pickled
@@ -61,6 +62,10 @@ def main(start: Start) -> None:
     global _inside  # noqa: PLW0603
     _inside = True
     gc.freeze()  # what a fork has copied is the consumer's to close
+    if isinstance(start.job, Inherited):
+        close_inherited()
+    if not start.is_child:
+        _let_server_end()
     _keep_memory()
     _take_signals()
     _watch(start)
@@ -77,6 +82,17 @@ def main(start: Start) -> None:
     except Stopped as stopped:
         if stopped.args:  # by a signal
             sys.exit(TERMINATED)
+
+
+def _let_server_end() -> None:
+    """Close our end of the pipe that keeps the fork server alive: it is to end with the consumer, and we with it."""
+    from multiprocessing import forkserver
+
+    server: Any = getattr(forkserver, "_forkserver", None)
+    alive = getattr(server, "_forkserver_alive_fd", None)
+    if alive is not None:
+        server._forkserver_alive_fd = None
+        os.close(alive)
 
 
 def _seed(job: Job) -> None:

@@ -14,7 +14,6 @@ came in, which nobody else has, so it may be written to.
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Callable
 from time import perf_counter
@@ -32,7 +31,7 @@ __all__ = ["ZmqDoor"]
 _HEADER = struct.Struct("<IIQ")  # kind, bytes of the pickle in this frame, bytes of the whole record
 _TAKEN = struct.Struct("<Q")
 _EPOCH = struct.Struct("<QQ")  # the epoch that is wanted next, and nothing
-_STOP, _WELCOME = b"stop", b"welcome"
+_STOP = b"stop"
 #: What a message costs beside its bytes, about.
 _OVERHEAD = 256
 #: Milliseconds after which a consumer that waits looks whether its worker is alive.
@@ -57,13 +56,11 @@ class ZmqDoor:
     Parameters
     ----------
     listener : Listener
-    forked : bool
-        Whether the worker gets a copy of our descriptors.
     """
 
-    def __init__(self, listener: Listener, forked: bool) -> None:
+    def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self.invitation = _Invitation(listener.address, listener.socket.fileno() if forked else None)
+        self.invitation = _Invitation(listener.address)
 
     def open(self, limit: int, alive: Callable[[], bool], patience: float | None) -> _Receiver:
         return _Receiver(self._listener, limit, alive, patience)
@@ -74,11 +71,8 @@ class ZmqDoor:
 
 class _Invitation(NamedTuple):
     address: Address
-    listening: int | None  #: the consumer's listening descriptor, of which a forked worker has a copy
 
     def connect(self, limit: int, on_stop: Callable[[], None]) -> _Sender:
-        if self.listening is not None:
-            os.close(self.listening)
         return _Sender(self.address, limit, on_stop)
 
     def remove(self) -> None:
@@ -100,6 +94,9 @@ class _Sender:
     def __init__(self, address: Address, limit: int, on_stop: Callable[[], None]) -> None:
         self._limit, self._on_stop = limit, on_stop
         self._ahead = 0
+        # What ZMQ has not yet written when a worker dies is lost.  So that one worker after the other gets further,
+        # each waits until its first item has been taken.
+        self._delivers = False
         self._look_at = 0.0
         self._forms = Forms(lambda announced: self.put(LAYOUT, announced))
         self._context = zmq.Context()
@@ -107,8 +104,6 @@ class _Sender:
         self._socket.rcvtimeo = _LONG
         address.connect(self._socket)
         self.put(HELLO, None)
-        while self._news(wait=True) != _WELCOME:
-            pass
 
     def item(self, record: Record) -> None:
         layout, arrays, parts = self._forms.of(record.pop())
@@ -121,12 +116,17 @@ class _Sender:
             else:
                 next(small)[...] = array
         self._send(ITEM + layout.number, staged.block, parts, large)
-        while self._ahead >= self._limit:
-            self._news(wait=True)
+        if self._ahead >= self._limit or not self._delivers:
+            self._wait_for_room()
         if perf_counter() >= self._look_at:
             self._look_at = perf_counter() + _LOOK
             while self._socket.poll(0):
                 self._news(wait=False)
+
+    def _wait_for_room(self) -> None:
+        while self._ahead >= (self._limit if self._delivers else 1):
+            self._news(wait=True)
+        self._delivers = True
 
     def put(self, kind: int, value: Any) -> None:
         self._send(kind, bytearray(HEADER), packed(kind, value), [])
@@ -199,6 +199,7 @@ class _Receiver:
     def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool], patience: float | None) -> None:
         self._limit, self._alive, self._listener, self._patience = limit, alive, listener, patience
         self._taken = 0  # and not yet told
+        self._delivered = False  # whether an item has come, and the worker knows it
         self._layouts: dict[int, Layout] = {}
         self.connected = False
         self._context = zmq.Context()
@@ -234,7 +235,6 @@ class _Receiver:
                 raise Quiet
         self.connected = True
         self._listener.close()
-        self._socket.send(_WELCOME)
         return True
 
     def _wait(self) -> zmq.Frame | None:
@@ -258,9 +258,10 @@ class _Receiver:
         block = bytearray(frame.buffer)
         kind, inside, size = _HEADER.unpack_from(block)
         self._taken += size
-        if self._taken >= self._limit >> 2:
+        if self._taken >= self._limit >> 2 or (kind >= ITEM and not self._delivered):
             self._tell(_TAKEN.pack(self._taken))
             self._taken = 0
+            self._delivered = self._delivered or kind >= ITEM
         more: list[Any] = []
         while frame.more:
             frame = self._socket.recv(0, False)
@@ -290,3 +291,4 @@ class _Receiver:
     def close(self) -> None:
         self._listener.close()
         self._context.destroy(linger=0)
+        self._listener.given_up()

@@ -1,5 +1,6 @@
-"""No test here may leave a process, a folder or an open warning behind."""
+"""No test here may leave a process, a folder, shared memory or an open warning behind; and the channels to cross."""
 
+import gc
 import multiprocessing.util
 import os
 import shutil
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 import streamflow
+
+#: What a test that says nothing is run over.  TCP is the same code as Unix sockets, but for how a worker gets in.
+CHANNELS = ["shm", "ipc"]
 
 
 def processes() -> dict[int, str]:
@@ -27,6 +31,20 @@ def processes() -> dict[int, str]:
         if parent == os.getpid() and not ("resource_tracker" in command or "forkserver" in command):
             found[int(text.split()[0])] = command[:100]
     return found
+
+
+def segments() -> list[str]:
+    """Shared memory of ours: open descriptors, and maps."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:  # that of this look
+            continue
+        if "memfd:streamflow" in target:
+            found.append(f"descriptor {link.name}")
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return found + [line for line in maps if "memfd:streamflow" in line]
 
 
 def within(seconds: float, ok) -> bool:
@@ -53,11 +71,48 @@ def nothing_left(monkeypatch, tmp_path_factory):
     left = list(Path(sockets).glob("streamflow-*"))
     shutil.rmtree(sockets)
     assert left == []
+    if segments():  # what a test has put into a ring is still to be collected
+        gc.collect()
+    assert segments() == []
+
+
+@pytest.fixture(name="channel", params=CHANNELS)
+def channel_fixture(request, monkeypatch):
+    """The channel of a `ZMQStreamer` that is not told which.
+
+    A file says ``pytestmark = pytest.mark.usefixtures("channel")``, and its tests run over each of `CHANNELS`; a test
+    that is about one of them, or wants more, has ``@pytest.mark.parametrize("channel", [...], indirect=True)``.
+    """
+    monkeypatch.setitem(streamflow.ZMQStreamer.__init__.__kwdefaults__, "transport", request.param)
+    return request.param
 
 
 @pytest.fixture(name="processes")
 def processes_fixture():
     return processes
+
+
+@pytest.fixture(name="segments")
+def segments_fixture():
+    return segments
+
+
+@pytest.fixture(name="touched")
+def touched_fixture(monkeypatch):
+    """How many bytes of pages the segments have that are made in this test, even when all else has let go of them."""
+    copies = []
+    make = os.memfd_create
+
+    def watched(*args):
+        descriptor = make(*args)
+        copies.append(os.dup(descriptor))
+        return descriptor
+
+    monkeypatch.setattr(os, "memfd_create", watched)
+    yield lambda: sum(os.fstat(copy).st_blocks * 512 for copy in copies)
+    assert copies != []
+    for copy in copies:
+        os.close(copy)
 
 
 @pytest.fixture(name="within")

@@ -8,6 +8,8 @@ import pytest
 
 import streamflow as sf
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 
 def counting(made, size, n=1 << 30):
     for i in range(n):

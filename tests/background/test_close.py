@@ -13,6 +13,8 @@ import pytest
 
 import streamflow as sf
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 
 def noting(path, pause=0.0, value=None):
     """Endless; notes in a file that its `finally` has run."""
@@ -245,12 +247,13 @@ def test_a_forked_copy_of_a_live_pass_has_no_worker(note):
     assert note.read_text() == "closed"
 
 
-def test_ctrl_c_while_a_worker_is_started_leaves_none(processes, monkeypatch):
+def test_ctrl_c_while_a_worker_is_started_leaves_none(channel, processes, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("streamflow.background.process.Receiver", interrupted)
+        receiver = "shm_channel.Receiver" if channel == "shm" else "zmq_channel._Receiver"
+        patched.setattr(f"streamflow.background.{receiver}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(sf.ZMQStreamer(sf.Streamer(range(5))).open())
     assert processes() == {}

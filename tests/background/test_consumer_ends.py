@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 SCRIPT = """
 import os, sys, time, threading
 import numpy as np
@@ -24,12 +26,12 @@ def tree(value):
             time.sleep(0.3)
             sum(range(1 << 40))  # one call that never lets go of the interpreter
 
-def main(value, method, ending):
+def main(value, method, ending, transport):
     if value == "slow to start":
         from streamflow.background import process
         after = process.main
         process.main = lambda start: (print(os.getpid(), flush=True), time.sleep(1), after(start))
-    stream = sf.ZMQStreamer(sf.Streamer(tree, value), start_method=method, timeout=1).open()
+    stream = sf.ZMQStreamer(sf.Streamer(tree, value), start_method=method, transport=transport, timeout=1).open()
     if ending == "thread":
         thread = threading.Thread(target=next, args=(stream,))
         thread.start()
@@ -67,7 +69,7 @@ def alive(pid):
 
 
 @pytest.fixture(name="consumer")
-def consumer_fixture(tmp_path, script):
+def consumer_fixture(tmp_path, script, channel):
     """Start a consumer in the background; gives its process and its worker's number."""
     path = tmp_path / "consumer.py"
     path.write_text(SCRIPT)
@@ -75,7 +77,7 @@ def consumer_fixture(tmp_path, script):
     workers = []
 
     def start(value, method, ending):
-        process = script(path, value, method, ending)
+        process = script(path, value, method, ending, channel)
         workers.append(int(process.stdout.readline()))
         return process, workers[-1]
 
@@ -116,6 +118,7 @@ def test_while_the_worker_opens_the_tree(consumer, within):
     assert within(10, lambda: not alive(worker))
 
 
+@pytest.mark.parametrize("channel", ["ipc"], indirect=True)
 def test_before_the_worker_is_connected(consumer, within, sockets):
     """Then the worker removes the folder of the socket."""
     process, worker = consumer("slow to start", "fork", "signal")

@@ -10,6 +10,8 @@ import pytest
 
 import streamflow as sf
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 
 def failing(error, n=2):
     for i in range(n):
@@ -131,9 +133,9 @@ def killing(how, n=3):
     ],
     ids=["SIGKILL", "SIGTERM", "SIGHUP", "exit 7", "exit 0"],
 )
-@pytest.mark.parametrize("transport", ["ipc", "tcp"])
-def test_a_worker_that_dies_is_told(how, told, transport):
-    n, caught = drained(sf.Streamer(killing, how), transport=transport)
+@pytest.mark.parametrize("channel", ["shm", "ipc", "tcp"], indirect=True)
+def test_a_worker_that_dies_is_told(how, told):
+    n, caught = drained(sf.Streamer(killing, how))
     assert n == 3
     assert type(caught) is sf.WorkerDied
     assert told in str(caught)

@@ -10,6 +10,8 @@ import pytest
 
 import streamflow as sf
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 
 class Point:
     """A class of a user's, with an array inside."""
@@ -146,8 +148,9 @@ def test_an_item_arrives_as_it_left(name):
         as_sent(sent, item)
 
 
-def test_all_in_one_stream_by_tcp():
-    got = list(sf.ZMQStreamer(list(ITEMS.values()) * 2, transport="tcp"))
+@pytest.mark.parametrize("channel", ["shm", "ipc", "tcp"], indirect=True)
+def test_all_in_one_stream():
+    got = list(sf.ZMQStreamer(list(ITEMS.values()) * 2))
     assert len(got) == 2 * len(ITEMS)
     for sent, item in zip([*ITEMS.values()] * 2, got, strict=True):
         as_sent(sent, item)
@@ -200,7 +203,34 @@ def test_more_forms_than_are_remembered():
     with sf.ZMQStreamer(ragged).open() as stream:
         for a in sf.Streamer(ragged):
             as_sent(a, next(stream))
-        assert len(stream._passes.node._handle._receiver._layouts) <= 64
+        [place] = stream._passes.node._places
+        assert 64 <= len(place.handle._inbox._layouts) <= 65
+
+
+def test_items_of_forms_that_get_no_layout_are_like_others():
+    """Forms beyond those that are remembered, each for the first time, and for the second."""
+
+    def items():
+        for i in range(64):
+            yield np.zeros(i, "M8[ms]")
+        for _ in range(3):
+            yield from ITEMS.values()
+
+    for a, b in zip(sf.Streamer(items), sf.ZMQStreamer(items), strict=True):
+        as_sent(a, b)
+
+
+def test_keys_that_are_equal_and_not_the_same():
+    pairs = [
+        ((1, "a"), (True, "a")),
+        (0.0, -0.0),
+        (decimal.Decimal("1.0"), decimal.Decimal("1.00")),
+        (1, True),
+        ("1", 1),
+    ]
+    sent = [{key: array(3)} for pair in pairs for key in pair] * 2
+    got = list(sf.ZMQStreamer(sent))
+    assert [repr(list(item)) for item in got] == [repr(list(item)) for item in sent]
 
 
 def test_forms_that_differ_only_in_what_is_easily_missed():

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow.background import Listener, listener, process, worker
+from streamflow.background import Listener, default_socket, listener, process, worker
 
 UNSPECIFIC = ("00000000", "0" * 32)
 
@@ -47,7 +47,8 @@ def pids():
         time.sleep(0.001)
 
 
-def test_no_port_is_open_without_tcp():
+@pytest.mark.parametrize("channel", ["shm", "ipc"], indirect=True)
+def test_no_port_is_open_without_tcp(channel):
     before = listening(os.getpid())
     with sf.ZMQStreamer(pids).open() as stream:
         assert listening(os.getpid(), next(stream)) == before
@@ -55,10 +56,23 @@ def test_no_port_is_open_without_tcp():
         assert len(listening(os.getpid(), next(stream))) == len(before) + 1
 
 
-def test_the_folder_is_gone_once_the_worker_is_connected(sockets):
-    with sf.ZMQStreamer(pids).open() as stream:
+def test_the_folder_is_gone_once_the_worker_is_connected(sockets, monkeypatch):
+    made = []
+    make = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **settings: made.append(make(**settings)) or made[-1])
+    with sf.ZMQStreamer(pids, transport="ipc").open() as stream:
         next(stream)
+        assert [Path(folder).parent for folder in made] == [Path(sockets)]
         assert not list(Path(sockets).glob("streamflow-*"))
+
+
+def test_shared_memory_needs_no_socket_and_no_folder(monkeypatch):
+    monkeypatch.setattr(listener, "Listener", None)
+    monkeypatch.setattr("streamflow.background.Listener", None)
+    monkeypatch.setattr(tempfile, "mkdtemp", None)
+    with sf.ZMQStreamer(pids, transport="shm").open() as stream:
+        before = inodes(os.getpid())
+        assert inodes(next(stream)) <= before
 
 
 def test_the_folder_is_private_and_the_name_short(sockets):
@@ -82,7 +96,7 @@ def test_a_long_tmpdir(monkeypatch, tmp_path):
         assert len(waiting.address.url) < 100
     finally:
         waiting.close()
-    assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
+    assert list(sf.ZMQStreamer([1, 2], transport="ipc")) == [1, 2]
 
 
 def test_no_place_for_a_socket(monkeypatch):
@@ -91,7 +105,7 @@ def test_no_place_for_a_socket(monkeypatch):
 
     monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
     with pytest.raises(sf.BackgroundError, match="no place for a socket.*Permission denied.*TMPDIR"):
-        list(sf.ZMQStreamer([1]))
+        list(sf.ZMQStreamer([1], transport="ipc"))
 
 
 # ---- tcp
@@ -118,9 +132,9 @@ def test_missing_curve_is_told(monkeypatch):
     monkeypatch.setattr(zmq, "has", lambda what: what != "curve")
     with pytest.raises(sf.BackgroundError, match="CURVE"):
         list(sf.ZMQStreamer([1], transport="tcp"))
-    assert listener.resolved("auto") == "ipc"
+    assert default_socket() == "ipc"
     monkeypatch.setattr(zmq, "has", lambda what: what != "ipc")
-    assert listener.resolved("auto") == "tcp"
+    assert default_socket() == "tcp"
 
 
 def strangers(url, server_key):
@@ -146,9 +160,10 @@ def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
     opened = []
     start = process.Process.__init__
 
-    def with_company(self, job, waiting, method, limit):
-        start(self, job, waiting, method, limit)
-        opened.append(strangers(waiting.address.url, waiting.address.keys[2]))
+    def with_company(self, job, door, *rest):
+        start(self, job, door, *rest)
+        address = door.invitation.address
+        opened.append(strangers(address.url, address.keys[2]))
 
     monkeypatch.setattr(process.Process, "__init__", with_company)
     delay = 0.7 if when == "before the worker" else 0.0

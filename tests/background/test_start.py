@@ -11,8 +11,10 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow import zmq_stream
+from streamflow import background, zmq_stream
 from streamflow.background import sending
+
+pytestmark = pytest.mark.usefixtures("channel")
 
 METHODS = ["fork", "forkserver", "spawn"]
 
@@ -255,7 +257,8 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
         ({"timeout": float("nan")}, "timeout"),
         ({"buffer_bytes": 0}, "buffer_bytes"),
         ({"buffer_bytes": 1e6}, "buffer_bytes"),
-        ({"transport": "shm"}, "transport"),
+        ({"transport": "pipe"}, "transport"),
+        ({"transport": None}, "transport"),
         ({"start_method": "thread"}, "start_method"),
         ({"copy": "yes"}, "copy"),
     ],
@@ -263,6 +266,31 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
 def test_parameters_are_checked_at_once(settings, told):
     with pytest.raises(sf.ParameterError, match=f"`{told}` must be"):
         sf.ZMQStreamer([1], **settings)
+
+
+@pytest.mark.parametrize("channel", ["auto"], indirect=True)
+@pytest.mark.parametrize("lacking", ["nothing", "the call", "a descriptor", "the size"])
+def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, lacking):
+    def refused(*args):
+        raise OSError(24, "Too many open files")
+
+    doors = []
+    for name in ("ShmDoor", "ZmqDoor"):
+        door = getattr(background, name)
+        monkeypatch.setattr(background, name, lambda *args, door=door: (door(*args), doors.append(door))[0])
+    with monkeypatch.context() as patch:
+        if lacking == "the call":
+            patch.delattr(os, "memfd_create")
+        elif lacking == "a descriptor":
+            patch.setattr(os, "memfd_create", refused)
+        elif lacking == "the size":
+            patch.setattr(os, "ftruncate", refused)
+        assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
+        assert [door.__name__ for door in doors] == ["ShmDoor" if lacking == "nothing" else "ZmqDoor"]
+        if lacking != "nothing":  # who asks for it is told
+            with pytest.raises(sf.StreamflowError, match="no memory can be shared.*Too many|`transport` must be"):
+                list(sf.ZMQStreamer([1, 2], transport="shm"))
+        assert segments() == []
 
 
 def test_pescadors_forms():

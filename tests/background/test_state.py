@@ -11,6 +11,8 @@ import pytest
 import streamflow as sf
 from streamflow.background import produce
 
+pytestmark = pytest.mark.usefixtures("channel")
+
 
 def noisy(k, rng, n=30, pause=0.0):
     for i in range(n):
@@ -107,8 +109,8 @@ def test_cuts_among_many_marks(monkeypatch):
     with sf.ZMQStreamer(tree()).open() as stream:
         for i in range(40):
             next(stream)
-            [[given, mark, since, ended]] = stream.state_dict()["node"]["lanes"]
-            assert (given + since, ended) == (i + 1, False)
+            [[number, given, mark, since, ended]] = stream.state_dict()["node"]["lanes"]
+            assert (number, given + since, ended) == (0, i + 1, False)
             assert since == 1  # the mark behind the last item has not been read yet
             assert (mark is None) == (i == 0)
 
@@ -118,7 +120,7 @@ def test_marks_come_by_themselves_and_are_rare():
         givens = set()
         for _ in range(60):
             next(stream)
-            givens.add(stream.state_dict()["node"]["lanes"][0][0])
+            givens.add(stream.state_dict()["node"]["lanes"][0][1])
     assert 1 < len(givens) < 30
 
 
@@ -241,11 +243,13 @@ def test_what_is_wrong_with_a_state_is_told_at_loading():
         stream.load_state_dict(state)
     with sf.ZMQStreamer([1, 2]).open() as stream:
         state = stream.state_dict()
-        state["node"], state["given"] = {"turn": 0, "lanes": [[0, None, 3, False]]}, 3
+        state["node"], state["given"] = {"turn": 0, "of": 1, "lanes": [[0, 0, None, 3, False]]}, 3
     with sf.ZMQStreamer([1, 2]).open() as stream, pytest.raises(sf.StateError, match="fewer"):
         stream.load_state_dict(state)
     state["node"]["lanes"] *= 2
-    with sf.ZMQStreamer([1, 2]).open() as stream, pytest.raises(sf.StateError, match="2 lanes"):
+    with sf.ZMQStreamer([1, 2]).open() as stream, pytest.raises(sf.StateError, match="another part"):
+        stream.load_state_dict(state)
+    with sf.ZMQStreamer([1, 2], n_lanes=1).open() as stream, pytest.raises(sf.StateError, match="2 lanes"):
         stream.load_state_dict(state)
 
 

@@ -1,11 +1,13 @@
 """Items <-> layouts, arrays and pickles, without a process; and hypothesis to think of items that we did not."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from streamflow.background.wire import HEADER, LARGE, Layout, pickled, raw, taken_apart, unpickled
+from streamflow.background import wire
+from streamflow.background.wire import HEADER, LARGE, MOST_APART, Forms, Layout, pickled, raw, taken_apart, unpickled
 
 arrays = st.one_of(
     hnp.arrays(
@@ -27,19 +29,26 @@ items = st.recursive(
 
 
 def carried(item):
-    """An item through a block and a pickle."""
+    """An item through a block, that begins in the middle of something, and buffers."""
     key, found, rest = taken_apart(item)
     layout = Layout(unpickled([bytes(part) for part in pickled(key)]), 0)
-    block = bytearray(layout.size)
-    views = iter(layout.views(block))
-    large = []
+    assert layout.rested == bool(rest)
+    before = b"before__" * 8
+    memory = bytearray(before) + bytearray(layout.size)
+    views = iter(layout.views(memory, len(before)))
+    apart = []
     for array, (_, _, offset, order, _) in zip(found, layout.arrays, strict=True):
         if offset is None:
-            large.append(bytearray(raw(array, order).tobytes()))
+            apart.append(bytearray(raw(array, order).tobytes()))
         else:
             assert offset >= HEADER
             next(views)[...] = array
-    return layout.built(block, iter(large), unpickled(pickled(rest)) if rest else ())
+    assert len(apart) == layout.n_apart
+    assert memory[: len(before) + HEADER] == before + bytes(HEADER)  # what belongs to others
+    parts = [bytearray(part) for part in pickled(rest)] if rest else []
+    inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
+    block = memory[len(before) :] + (parts.pop(0) if inside else b"")
+    return layout.item(block, inside, apart + parts)
 
 
 def alike(a, b):
@@ -72,26 +81,63 @@ def test_any_view_comes_back(array, data):
     assert type(came) is type(view) or not isinstance(view, np.ndarray)
 
 
-def test_arrays_of_a_block_do_not_overlap_and_a_block_stays_small():
-    item = {f"k{i}": np.full(5000, i, np.int16) for i in range(40)} | {"large": np.zeros(LARGE, np.int8)}
+def test_arrays_of_a_block_do_not_overlap_and_large_ones_are_apart():
+    item = {f"k{i}": np.full(5000, i, np.int16) for i in range(40)}
+    item |= {"just small": np.zeros(LARGE - 1, np.int8), "large": np.zeros(LARGE, np.int8)}
     layout = Layout(taken_apart(item)[0], 0)
-    assert layout.size < 256 << 10
-    assert layout.arrays[-1][2] is None
+    assert [array[2] is None for array in layout.arrays] == [False] * 41 + [True]
+    assert layout.n_apart == 1
+    small = sum(array.nbytes for array in item.values()) - LARGE
+    assert small <= layout.size <= small + 42 * 16
     came = carried(item)
     assert all((came[f"k{i}"] == i).all() for i in range(40))
 
 
+@pytest.mark.parametrize("n", [MOST_APART // 2, MOST_APART // 2 + 1, 700])
+def test_an_item_has_only_so_many_buffers(n):
+    """Of arrays and of objects with large buffers together."""
+    item = {i: np.full(LARGE, i % 256, np.uint8) for i in range(n)}
+    item["rest"] = [np.ma.masked_array(np.full(LARGE, i % 7, np.uint8)) for i in range(n)]
+    key, _, rest = taken_apart(item)
+    assert Layout(key, 0).n_apart + len(pickled(rest)) <= MOST_APART
+    came = carried(item)
+    assert list(came) == list(item)
+    assert all((came[i] == i % 256).all() for i in range(n))
+    assert all((array == i % 7).all() for i, array in enumerate(came["rest"]))
+
+
 def test_a_flat_dict_of_arrays_is_never_pickled(monkeypatch):
     """Not even a description of it, once its layout is known."""
-    from streamflow.background import channel
+    announced = []
+    forms = Forms(announced.append)
+    item = {"x": np.zeros((3, 2)), "y": np.asarray(1), "z": np.zeros(LARGE)}
+    first, _, parts = forms.of(item)
+    assert announced == [(0, taken_apart(item)[0])]
+    assert parts == []
+    monkeypatch.setattr(wire, "pickled", None)
+    monkeypatch.setattr(wire, "taken_apart", None)
+    again = {"x": np.ones((3, 2)), "y": np.asarray(2), "z": np.ones(LARGE)}
+    layout, arrays, parts = forms.of(again)
+    assert layout is first
+    assert [array is sent for array, sent in zip(arrays, again.values(), strict=True)] == [True] * 3
+    assert parts == []
+    assert len(announced) == 1
 
-    sender = object.__new__(channel.Sender)
-    sender._layouts, sender._last, sender._limit, sender._ahead = {}, None, 1 << 60, 0
-    sent = []
-    monkeypatch.setattr(sender, "_send", lambda kind, block, parts, large: sent.append((kind, parts)), raising=False)
-    item = {"x": np.zeros((3, 2)), "y": np.asarray(1)}
-    sender.item(item)
-    monkeypatch.setattr(channel, "pickled", None)
-    monkeypatch.setattr(channel, "taken_apart", None)
-    sender.item({"x": np.ones((3, 2)), "y": np.asarray(2)})
-    assert [parts for kind, parts in sent if kind >= channel.ITEM] == [[], []]
+
+def test_a_form_beyond_the_first_is_announced_when_it_comes_again():
+    announced = []
+    forms = Forms(announced.append)
+    items = [np.zeros(i) for i in range(200)]
+    for item in items[:64]:
+        assert forms.of(item)[1][0] is item
+    for item in items[64:]:  # each a new one: pickled as they are
+        layout, arrays, parts = forms.of(item)
+        assert (layout.key, layout.n_apart, arrays) == (("r",), 0, [])
+        assert np.array_equal(unpickled(parts)[0], item)
+    assert [number for number, _ in announced] == [*range(65)]
+    assert forms.of(items[199])[1][0] is items[199]  # takes the place of the oldest
+    assert announced[65:] == [(0, taken_apart(items[199])[0])]
+    assert forms.of(items[1])[0].number == 1
+    assert forms.of(items[0])[0].key == ("r",)
+    assert forms.of(items[64])[0].key == ("r",)  # it came too long ago
+    assert len(announced) == 66

@@ -1,0 +1,103 @@
+"""Several workers, running: nobody but the two ends of each channel can find a socket of theirs."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import streamflow as sf
+
+
+def sockets_of(pid):
+    """The inodes of a process's sockets."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = str(descriptor.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            found.add(target[8:-1])
+    return found
+
+
+def listening(pids, inherited=frozenset()):
+    """(table, address) of every socket on which one of these processes listens, and of bound datagram sockets."""
+    ours = set().union(*map(sockets_of, pids)) - inherited
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6", "unix"):
+        path = Path("/proc/net") / table
+        if not path.exists():
+            continue
+        for row in (line.split() for line in path.read_text().splitlines()[1:]):
+            if table == "unix":
+                if row[6] in ours and int(row[3], 16) & 0x10000:  # __SO_ACCEPTCON
+                    found.append((table, row[7] if len(row) > 7 else ""))
+            elif row[9] in ours and (row[3] == "0A" or table.startswith("udp")):
+                found.append((table, row[1].split(":")[0]))
+    return found
+
+
+def endless():
+    """A source that no module holds, so that it may be sent."""
+
+    def pids():
+        while True:
+            yield os.getpid()
+            time.sleep(0.001)
+
+    return pids
+
+
+@pytest.mark.parametrize(
+    ("transport", "method"),
+    [
+        *((transport, "fork") for transport in ("auto", "shm", "ipc", "tcp")),
+        *((transport, method) for transport in ("shm", "ipc") for method in ("spawn", "forkserver")),
+    ],
+)
+def test_who_listens(transport, method):
+    """ZMQ cannot close a listening socket of the consumer; it has no name in the file system any more."""
+    me = os.getpid()
+    list(sf.ZMQStreamer([1], start_method=method))  # Python's own helpers are there from now on
+    before = sockets_of(me)
+    with sf.ZMQStreamer(endless(), n_workers=2, transport=transport, start_method=method).open() as stream:
+        pids = {next(stream) for _ in range(6)}
+        assert len(pids) == 2
+        theirs, mine = listening(pids, before), listening([me], before)
+        there = [Path(name).exists() for table, name in mine if table == "unix"]
+    assert theirs == []
+    assert mine == [("tcp", "0100007F")] * 2 or transport != "tcp"
+    assert mine == [] or transport not in ("auto", "shm")
+    assert there == [False] * len(mine) or transport != "ipc"
+
+
+def test_the_look_itself_sees_every_kind():
+    import socket
+
+    made = [
+        socket.socket(socket.AF_INET),
+        socket.socket(socket.AF_UNIX),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    ]
+    try:
+        before = len(listening([os.getpid()]))
+        made[0].bind(("127.0.0.1", 0))
+        made[1].bind(f"/tmp/sf-{os.getpid()}")
+        made[0].listen()
+        made[1].listen()
+        made[2].bind(("127.0.0.1", 0))
+        assert len(listening([os.getpid()])) == before + 3
+    finally:
+        for one in made:
+            one.close()
+        Path(f"/tmp/sf-{os.getpid()}").unlink()
+
+
+def test_no_socket_at_all_is_made_for_shared_memory():
+    before = sockets_of(os.getpid())
+    with sf.ZMQStreamer(endless(), n_workers=2, transport="shm").open() as stream:
+        pids = {next(stream) for _ in range(4)}
+        assert sockets_of(os.getpid()) == before
+        assert all(sockets_of(pid) <= before for pid in pids)

@@ -1,0 +1,45 @@
+"""Workers that are killed at random moments are replaced, and nobody can tell from the stream.
+
+``STREAMFLOW_KILLS`` is the number of kills; the seed is its own for each number.
+"""
+
+import gc
+import os
+import random
+from pathlib import Path
+
+from .disturbing import Disturber, disturbed_pass
+from .leaves import FINITE, LARGE, right, workers
+
+KILLS = int(os.environ.get("STREAMFLOW_KILLS", "110"))
+
+
+def maps():
+    return sum("memfd:streamflow" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_hundred_kills_do_not_show():
+    for n_lanes in (1, 2, 3, 5):  # worked out before the clock of the attacks runs
+        for make in LARGE.values():
+            right(make, n_lanes, 120)
+        for make in FINITE.values():
+            right(make, n_lanes)
+    dice = random.Random(KILLS)
+    disturber = Disturber(random.Random(1), 0.03)
+    disturbed_pass(dice, disturber)
+    gc.collect()
+    before = descriptors()
+    passes = 1
+    while disturber.kills < KILLS:
+        disturbed_pass(dice, disturber)
+        assert workers() == []
+        passes += 1
+    gc.collect()
+    assert maps() == 0
+    assert descriptors() == before
+    assert passes > KILLS / 50
+    assert disturber.stops > 0

@@ -1,0 +1,199 @@
+"""The channel over sockets, beside the contract that all share: views of messages, credit, framing, forms."""
+
+import gc
+import time
+from multiprocessing import Value
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamflow as sf
+from streamflow.background import Listener, ZmqDoor
+from streamflow.background.records import END, HELLO, ITEM, MARK, Quiet, Stopped
+
+from .views import MIB, filled, full, is_lent
+
+pytestmark = pytest.mark.parametrize("channel", ["ipc", "tcp"], indirect=True)
+
+
+@pytest.fixture(autouse=True, name="only_here")
+def only_here_fixture(channel):
+    """All of this is about sockets."""
+
+
+class Ends:
+    """Both ends in one thread; the worker's is opened by a thread, since each waits for the other."""
+
+    def __init__(self, channel, limit, patience=10.0):
+        from threading import Thread
+
+        self.stopped, self.living = [], True
+        door = ZmqDoor(Listener(channel, (49152, 65535), 100))
+        self.receiver = door.open(limit, lambda: self.living, patience)
+        made = []
+
+        def begin():
+            made.append(door.invitation.connect(limit, lambda: self.stopped.append(1)))
+            made[0].item([ITEM, "first"])  # may wait until it has been taken
+
+        thread = Thread(target=begin)
+        thread.start()
+        assert not self.receiver.connected
+        assert self.receiver.take() == [HELLO, None]
+        assert self.receiver.connected
+        assert self.take() == "first"
+        thread.join()
+        self.sender = made.pop()
+
+    def send(self, item):
+        record = [ITEM, item]
+        self.sender.item(record)
+        assert record == [ITEM]
+
+    def take(self):
+        kind, item = self.receiver.take()
+        assert kind == ITEM
+        return item
+
+    def close(self):
+        self.sender.close()
+        self.receiver.close()
+        self.receiver.close()
+
+
+@pytest.fixture(name="ends")
+def ends_fixture(channel):
+    opened = []
+
+    def make(limit=MIB, **settings):
+        opened.append(Ends(channel, limit, **settings))
+        return opened[-1]
+
+    yield make
+    while opened:
+        opened.pop().close()
+
+
+def test_records_come_in_order(ends):
+    both = ends()
+    both.sender.put(MARK, {"a": [1, 2]})
+    both.send({"x": full(1, 10), "y": full(2)})
+    both.sender.put(MARK, "x" * 200_000)
+    both.send({"x": full(3, 10), "y": full(4)})
+    both.sender.put(END, 3)
+    assert both.receiver.take() == [MARK, {"a": [1, 2]}]
+    assert (both.take()["y"] == 2).all()
+    assert both.receiver.take() == [MARK, "x" * 200_000]
+    item = both.take()
+    assert (item["x"] == 3).all()
+    assert (item["y"] == 4).all()
+    assert both.receiver.take() == [END, 3]
+
+
+def test_the_worker_is_asked_for_epochs_and_told_to_stop(ends):
+    both = ends()
+    both.receiver.want(1 << 40)
+    assert both.sender.wait() == 1 << 40
+    both.receiver.want(7)
+    both.receiver.stop()
+    assert both.sender.wait() == 7
+    assert both.stopped == []
+    with pytest.raises(Stopped):
+        both.sender.wait()
+    assert both.stopped == [1]
+
+
+def test_who_says_nothing_for_too_long_is_told_from_who_has_died(ends):
+    both = ends(patience=0.2)
+    with pytest.raises(Quiet):
+        both.receiver.take()
+    both.send(1)
+    both.living = False
+    assert both.take() == 1  # what was sent before a death counts
+    assert both.receiver.take() is None
+
+
+def test_a_large_array_is_a_view_of_its_message(ends):
+    """Not copied in the consumer, writeable, and the memory of each message is its own."""
+    both = ends(limit=64 * MIB)
+    held = []
+    for i in range(20):
+        both.send({"x": full(i, MIB), "small": full(i, 10)})
+        item = both.take()
+        assert item["x"].base is not None
+        assert not is_lent(item["x"])
+        assert item["x"].flags.writeable
+        held.append(item)
+    for i, item in enumerate(held):
+        item["x"] += i
+    assert all((item["x"] == 2 * i).all() and (item["small"] == i).all() for i, item in enumerate(held))
+    assert held.pop()["x"].nbytes == MIB
+
+
+def test_memory_goes_with_the_last_view():
+    """100 MiB pass through; one slice of each item in ten is kept, which keeps its message."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    with sf.ZMQStreamer(sf.Streamer(filled, MIB), buffer_bytes=MIB).open() as stream:
+        for _ in range(20):
+            next(stream)
+        before, kept = resident(), []
+        for i in range(20, 120):
+            item = next(stream)
+            if i % 10 == 0:
+                kept.append((i, item[5:9]))
+        del item
+        assert resident() - before < 50 * MIB
+    gc.collect()
+    assert all((array == i).all() for i, array in kept)
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 200_000])
+def test_credit_goes_back_long_before_all_is_taken(size):
+    """Else the worker would wait until the consumer waits for it: stop and go."""
+    made = Value("l", 0, lock=False)
+
+    def items():
+        for i in range(1 << 30):
+            made.value = i
+            yield "x" * size
+
+    with sf.ZMQStreamer(items, buffer_bytes=2 * MIB).open() as stream:
+        next(stream)
+        last = -1
+        while last != made.value:  # until the worker waits
+            last = made.value
+            time.sleep(0.2)
+        for _ in range(last * 3 // 4):
+            next(stream)
+        until = time.monotonic() + 20
+        while made.value < last * 5 // 4 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert made.value >= last * 5 // 4
+
+
+def test_no_shared_memory_is_made(monkeypatch):
+    import os
+
+    monkeypatch.setattr(os, "memfd_create", None)
+    assert len(list(sf.ZMQStreamer(sf.Streamer(filled, 50_000, 3)))) == 3
+
+
+def test_buffers_that_lie_badly_are_put_right(ends):
+    """ZMQ gives the frames of a message where it likes; arrays lie as their type has to."""
+    both = ends(limit=64 * MIB)
+    for i in range(40):
+        one = {
+            "text": "x" * i,
+            "x": np.full(3000 + i, i, np.longdouble),
+            "o": np.ma.masked_array(np.full(5000, i, "c16")),
+        }
+        both.send(one)
+        item = both.take()
+        for array in (item["x"], item["o"].data):
+            assert array.flags.aligned
+            assert array.flags.writeable
+            assert (array == i).all()

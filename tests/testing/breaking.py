@@ -1,0 +1,57 @@
+"""Background streams that break a promise, and how they are held to it."""
+
+import functools
+
+import pytest
+
+from streamflow import ThreadStreamer
+from streamflow.background import live
+from streamflow.testing.background import _hold
+from streamflow.testing.case import Case
+from streamflow.testing.crossing import CROSSING
+from streamflow.testing.lasting import LANES, LASTING
+from streamflow.testing.stopping import STOPPING
+
+PROMISES = {**CROSSING, **STOPPING, **LASTING, **LANES}
+
+
+def rejects(tmp_path, told, make, why, timeout=20, ahead=32):
+    """Hold it to the one promise; all that come before it in a check may be broken too."""
+    promise = min((name for name in PROMISES if told in name), key=len)
+    with pytest.raises(AssertionError, match=why) as raised:
+        _hold(Case(make, tmp_path, timeout, ahead), promise, PROMISES[promise])
+    assert str(raised.value).startswith(promise)
+
+
+def bent(bend, base=ThreadStreamer):
+    """A background stream whose items go through a function of iterators."""
+
+    class Bent(base):
+        def _node(self, key, shards):
+            node = super()._node(key, shards)
+            node.items = bend(node.items)
+            return node
+
+    return Bent
+
+
+def each(change, base=ThreadStreamer):
+    return bent(functools.partial(map, change), base)
+
+
+def in_node(**methods):
+    """A background stream whose node has other methods: each is given the node's class, the node and the arguments."""
+
+    class Node(live.BackgroundNode):
+        pass
+
+    for name, method in methods.items():
+        setattr(Node, name, method)
+
+    class Bent(ThreadStreamer):
+        def _node(self, key, shards):
+            node = super()._node(key, shards)
+            node.__class__ = Node
+            return node
+
+    return Bent
