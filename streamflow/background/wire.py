@@ -130,12 +130,10 @@ class Layout:
             and all(kind is str for kind in key[2])
         )
         self.keys: tuple[str, ...] = key[1] if self.is_flat else ()
-        #: Name, shape, dtype, offset and order of each array, if that is all there is and it is all in the block.
-        self.simple: tuple[tuple[str, tuple[int, ...], np.dtype[Any], int, Order], ...] = ()
-        if self.is_flat and not self.n_apart and all(array[4] is ndarray for array in self.arrays):
-            self.simple = tuple(
-                (name, s, d, at or 0, o) for name, (s, d, at, o, _) in zip(self.keys, self.arrays, strict=True)
-            )
+        #: Name, shape, dtype, offset and order of each array, where nothing else is to be known.
+        self.simple: tuple[tuple[str, tuple[int, ...], np.dtype[Any], int | None, Order], ...] = ()
+        if self.is_flat and all(array[4] is ndarray for array in self.arrays):
+            self.simple = tuple((name, *array[:4]) for name, array in zip(self.keys, self.arrays, strict=True))
 
     def _scan(self, key: tuple[Any, ...]) -> None:
         if key[0] == "a":
@@ -169,9 +167,12 @@ class Layout:
 
     def item(self, block: Any, inside: int, apart: list[Any]) -> Any:
         """The item, over a block with `inside` bytes of pickle behind the arrays, and buffers apart."""
+        large = iter(apart)
         if self.simple:
-            return {name: ndarray(s, d, block, at, None, o) for name, s, d, at, o in self.simple}
-        large = iter(apart[: self.n_apart])
+            return {
+                name: ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)
+                for name, s, d, at, o in self.simple
+            }
         arrays = [
             ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)
             for s, d, at, o, _ in self.arrays

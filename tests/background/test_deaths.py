@@ -43,9 +43,8 @@ WAYS = {
 # --- on_worker_death="raise" ------------------------------------------------------------------------------------------
 
 
-@TRANSPORTS
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("n_workers", "n_lanes"), [(1, 1), (2, 2), (2, 3)])
+@pytest.mark.parametrize(("n_workers", "n_lanes", "transport"), [(1, 1, "shm"), (2, 3, "shm"), (2, 2, "ipc")])
 def test_a_death_is_told_with_the_worker_and_the_items(n_workers, n_lanes, way, transport, monkeypatch):
     how, word = WAYS[way]
     got = []

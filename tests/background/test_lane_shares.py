@@ -60,7 +60,7 @@ def test_each_lane_has_the_shares_in_the_long_run(tree, n_lanes, n_workers):
         assert p_of_three([own.count(k) for k in range(3)], WEIGHTS) * n_lanes > RARE
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3])
+@pytest.mark.parametrize("n_workers", [1, 3])
 @pytest.mark.parametrize(("n_active", "n_lanes"), [(6, 3), (7, 3), (4, 4), (3, 3)])
 @pytest.mark.parametrize("mode", ["with_replacement", "single_active", "exhaustive"])
 def test_all_lanes_together_have_no_more_members_open(mode, n_active, n_lanes, n_workers):
