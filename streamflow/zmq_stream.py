@@ -62,7 +62,8 @@ class ZMQStreamer(BackgroundStreamer):
         repeated, provided that sources give the same items again.  When three in a row die at the same place, it is a
         `WorkerDied`.
     item_timeout : float or None
-        Seconds without an item after which `BackgroundError` says where the worker hangs.
+        Seconds without an item after which `BackgroundError` says where the worker hangs.  Items that are made again,
+        after a state has been loaded or a worker replaced, count as none.
 
     Raises
     ------

@@ -12,6 +12,7 @@ of ZMQ runs while a worker is forked, and a forked worker can close its copy.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -79,6 +80,7 @@ class Listener:
     def __init__(self, transport: str, ports: tuple[int, int], tries: int) -> None:
         self._zap: zmq.Socket[bytes] | None = None
         self._fd: int | None = None
+        self._inode = 0
         self._secret = b""
         if transport == "ipc":
             folder = _private_folder()
@@ -100,6 +102,7 @@ class Listener:
                 self.socket.bind(name)
             self.socket.listen(8)
             self._fd = self.socket.fileno()
+            self._inode = os.fstat(self._fd).st_ino
             _listening.add(self)
         except OSError as error:
             self.close()
@@ -155,9 +158,12 @@ class Listener:
 def close_inherited() -> None:
     """In a forked worker: close the copies of all sockets on which the consumer listens, for this worker or others."""
     for listener in list(_listening):
-        if listener._fd is not None:
-            os.close(listener._fd)
-            listener._fd = None
+        fd, listener._fd = listener._fd, None
+        if fd is not None:
+            # Another thread may just have closed it; its number may be something else's by now.
+            with contextlib.suppress(OSError):
+                if os.fstat(fd).st_ino == listener._inode:
+                    os.close(fd)
 
 
 def _private_folder() -> str:

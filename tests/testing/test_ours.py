@@ -15,6 +15,7 @@ from streamflow import (
     StochasticMux,
     Streamer,
     StreamerList,
+    ThreadStreamer,
     ZipMux,
     ZMQStreamer,
     buffer_stream,
@@ -131,9 +132,18 @@ def test_finite_background():
     check_streamer(ZMQStreamer(RoundRobinMux(FINITE[:2])), 9, fresh_process=False, pickles=True)
 
 
+def test_several_workers():
+    tree = ZMQStreamer(RoundRobinMux(FINITE[:2]), n_workers=2)
+    check_streamer(tree, 9, fresh_process=False, pickles=True)
+
+
+def test_threads():
+    check_streamer(ThreadStreamer(ShuffledMux(FINITE[:2], random_state=3)), 9, fresh_process=False, pickles=True)
+
+
 def test_every_class_is_here():
     classes = {
         value for value in vars(streamflow).values() if inspect.isclass(value) and issubclass(value, Streamer)
     } - {BaseMux, Mux}
-    here = {type(tree) for tree in TREES.values()} | {ZMQStreamer}
+    here = {type(tree) for tree in TREES.values()} | {ThreadStreamer, ZMQStreamer}
     assert classes <= here
