@@ -120,6 +120,10 @@ class Key:
     def __init__(self, root: Root, path: tuple[int, ...]) -> None:
         self.root, self.path = root, path
 
+    def at_epoch(self, epoch: int) -> Key:
+        """The same address in another epoch."""
+        return Key(self.root, (epoch, *self.path[1:]))
+
     def below(self, first: int, second: int) -> Key:
         """The address one step further down."""
         return Key(self.root, (*self.path, first, second))

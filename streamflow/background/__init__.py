@@ -20,15 +20,17 @@ From the ground up; each file knows only those above it::
     process      the consumer's handle on a worker: start, take, stop
     inplace      the same for no worker at all
     thread       the same for a worker that is a thread
+    crew         who runs the lanes: places, handles, how they are ended
     live         the live node: a background stream as a part of a tree like any other
 
 `produce` knows no channel, `live` no process; so another transport is another channel, and another kind of worker
 another handle.  All of it may import `core`; nothing here knows the streamers themselves.
 """
 
+from .crew import Crew, Handle
 from .inplace import InPlace
 from .listener import Listener, default_socket
-from .live import BackgroundNode, Crew, Handle, warn_of_idle
+from .live import BackgroundNode, warn_of_idle
 from .process import Process, default_method, runs_in_place
 from .records import Door
 from .sending import Job, check_sources, draw_entropy

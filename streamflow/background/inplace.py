@@ -5,8 +5,8 @@ In a worker of ours, or in a daemonic process, a background stream runs so; its 
 
 from __future__ import annotations
 
-from .produce import Work
-from .records import ERROR, Failure, Record
+from .produce import Work, frozen
+from .records import ERROR, MARK, Failure, Record
 from .sending import Job
 
 __all__ = ["InPlace"]
@@ -30,7 +30,7 @@ class InPlace:
             record = next(self._records)
         except Exception as error:  # noqa: BLE001  (it is raised by who takes it)
             return [ERROR, Failure(error, self._work.where())]
-        return record
+        return [MARK, frozen(record[1])] if record[0] == MARK else record
 
     def death(self) -> str:
         """Nothing can die here."""

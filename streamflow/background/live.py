@@ -16,95 +16,25 @@ import multiprocessing.util
 import os
 import signal
 import warnings
-from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, NoReturn, Protocol
+from collections.abc import Generator
+from typing import Any, NoReturn
+from weakref import WeakSet
 
 from ..core.node import Node
 from ..core.source import merged
 from ..exceptions import BackgroundError, StateError, WorkerDied
+from .crew import Crew, Elsewhere, Handle, Lane, Place, finish
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Quiet, Record
 from .sending import Job, LaneJob
 from .signals import later
 
-__all__ = ["BackgroundNode", "Crew", "Handle"]
+__all__ = ["BackgroundNode", "warn_of_idle"]
 
 #: Deaths in a row without an item between them after which a worker is not replaced any more.
 GIVE_UP = 3
 #: Records that are for one lane.
 _FOR_LANES = (ITEM, END)
 _log = logging.getLogger("streamflow")
-
-
-class Handle(Protocol):
-    """What runs a job, as seen from here."""
-
-    @property
-    def take(self) -> Callable[[], Record | None]:
-        """Gives the next record, or None when the worker has died; may raise `Quiet`."""
-
-    def death(self) -> str:
-        """How it died, in words."""
-
-    def stack(self) -> str:
-        """Where it is, if it can be asked."""
-
-    def want(self, epoch: int) -> None:
-        """Ask it for another epoch, when it has ended one."""
-
-    def stop(self) -> None:
-        """Ask it to stop."""
-
-    def interrupt(self, timeout: float | None) -> None:
-        """Interrupt user code, if a moment after `stop` it has not ended."""
-
-    def join(self, timeout: float | None) -> None:
-        """Make it end within `timeout` seconds."""
-
-
-class Crew(NamedTuple):
-    """How a job is run."""
-
-    start: Callable[[Job, int], Handle]  #: from a job and the number of workers to one that runs it
-    n_workers: int = 1
-    n_lanes: int | None = None  #: None: as many as workers, or as a state says
-    restart: bool = False  #: whether a worker that has died is replaced
-    timeout: float | None = 5  #: seconds that closing may take
-    item_timeout: float | None = None  #: for error texts
-
-
-class Lane:
-    """Where a lane stands: its last mark, and how many items came after it."""
-
-    __slots__ = ("ended", "given", "mark", "number", "place", "since")
-    place: Place
-
-    def __init__(self, number: int, given: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
-        self.number, self.given, self.mark, self.since, self.ended = number, given, mark, since, ended
-
-
-class Legacy(NamedTuple):
-    """What a node leaves to the node of the next epoch."""
-
-    n_lanes: int
-    handles: list[Handle | None]  #: by place
-
-
-class Place:
-    """A worker's place: its lanes, and who runs them now."""
-
-    __slots__ = ("at_death", "deaths", "handle", "lanes", "no_state")
-
-    def __init__(self, lanes: list[Lane]) -> None:
-        self.lanes = lanes
-        self.handle: Handle | None = None
-        self.no_state: StateError | None = None  #: why there are no marks
-        self.deaths, self.at_death = 0, -1  #: in a row, and what had come by then
-        for lane in lanes:
-            lane.place = self
-
-    def come(self) -> int:
-        """How many items and ends have come."""
-        return sum(lane.given + lane.since + lane.ended for lane in self.lanes)
 
 
 class BackgroundNode(Node):
@@ -199,23 +129,25 @@ class BackgroundNode(Node):
         return here if len(self._lanes) > 1 else f"item {self.given()}"
 
     # ------------------------------------------------------------------ workers
-    def _start(self, *, verify: bool, handles: list[Handle | None] | None = None) -> None:
-        """Take on workers: those who are there, from an epoch before, and new ones for the other places."""
+    def _start(self, *, verify: bool) -> None:
+        """Take on workers for all lanes that have not ended."""
         count = min(self._crew.n_workers, len(self._lanes))
-        self._places = [Place(self._lanes[number::count]) for number in range(count)]
+        self._places = [Place() for _ in range(count)]
+        self._divide()
         self._running = True
         self._pid = os.getpid()
+        _running.add(self)
         # Before Python waits for its child processes at the end, whoever may still hold this stream.
         self._at_exit = multiprocessing.util.Finalize(
-            None, _finish, args=(self._places, self._crew.timeout, self._pid), exitpriority=100
+            None, finish, args=(self._places, self._crew.timeout, self._pid), exitpriority=100
         )
-        for place, handle in zip(self._places, handles or [None] * count, strict=True):
-            place.handle = handle
-            if handle is not None:
-                handle.want(self._job.key.path[0])
         for place in self._places:
-            if place.handle is None:
-                self._launch(place, verify=verify)
+            self._launch(place, verify=verify)
+
+    def _divide(self) -> None:
+        """Divide the lanes among the places."""
+        for number, place in enumerate(self._places):
+            place.take_on(self._lanes[number :: len(self._places)])
 
     def _launch(self, place: Place, *, verify: bool) -> None:
         """Start a worker where the lanes of a place stand, if one has not ended."""
@@ -249,8 +181,9 @@ class BackgroundNode(Node):
     def _stop(self) -> None:
         if self._running:
             self._running = False
+            _running.discard(self)
             self._at_exit.cancel()
-            _finish(self._places, self._crew.timeout, self._pid)
+            finish(self._places, self._crew.timeout, self._pid)
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
@@ -319,19 +252,18 @@ class BackgroundNode(Node):
     def where(self) -> list[str]:
         return [self._words, *self._path]
 
-    def bequeath(self) -> Legacy | None:
+    def next_epoch(self, epoch: int) -> bool:
         if not self._running or self._order:
-            return None
-        self._running = False
-        self._at_exit.cancel()
-        handles = [place.handle for place in self._places]
-        self._places = []
-        return Legacy(len(self._lanes), handles)
-
-    def inherit(self, legacy: Legacy | None) -> None:
-        if legacy is not None:
-            self._set_lanes([Lane(number) for number in range(legacy.n_lanes)], 0)
-            self._start(verify=False, handles=legacy.handles)
+            return False
+        self._job = self._job.at_epoch(epoch)
+        self._set_lanes([Lane(number) for number in range(len(self._lanes))], 0)
+        self._divide()
+        for place in self._places:
+            if place.handle is None:  # its lanes had ended when a state was loaded
+                self._launch(place, verify=False)
+            else:
+                place.handle.want(epoch)
+        return True
 
     def close(self) -> None:
         self._stop()
@@ -347,18 +279,16 @@ def warn_of_idle(n_workers: int, n_lanes: int) -> None:
     )
 
 
-def _finish(places: list[Place], timeout: float | None, pid: int) -> None:
-    """Stop workers, in the process that started them (a forked copy of a live stream has none of its own)."""
-    if os.getpid() != pid:
-        return
-    handles = []
-    for place in places:
-        if place.handle is not None:
-            handles.append(place.handle)
-            place.handle = None
-    for handle in handles:
-        handle.stop()
-    for handle in handles:
-        handle.interrupt(timeout)
-    for handle in handles:
-        handle.join(timeout)
+#: Those whose workers run.
+_running: WeakSet[BackgroundNode] = WeakSet()
+
+
+def _forked() -> None:
+    """Two processes that take from one channel would both get wrong items."""
+    for node in list(_running):
+        for place in node._places:
+            place.handle = Elsewhere(place.handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

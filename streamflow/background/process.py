@@ -20,7 +20,7 @@ from typing import Any
 from ..exceptions import BackgroundError
 from .records import Door, Inbox, Record
 from .sending import Inherited, Job, Pickled
-from .signals import later
+from .signals import blocked, later
 from .stacks import Stacks
 from .worker import TERMINATED, Start, in_worker, main
 
@@ -193,7 +193,7 @@ def _quiet_start() -> Iterator[None]:
     Python warns of forking beside threads, since a lock that another thread holds stays locked in the child; a worker
     takes none of ours, and what the threads of ZMQ hold it never touches.
     """
-    with later(signal.SIGINT), warnings.catch_warnings():
+    with later(signal.SIGINT), blocked(signal.SIGINT), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         yield
 

@@ -9,6 +9,7 @@ begins that takes over from a dead one.
 
 from __future__ import annotations
 
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sink, Stopp
 from .sending import Job, LaneJob
 from .signals import later
 
-__all__ = ["Work", "produce"]
+__all__ = ["Work", "frozen", "produce"]
 
 #: Seconds between two marks at least.
 FIRST_MARK = 0.02
@@ -105,6 +106,16 @@ class Work:
         nodes = list(self._nodes.values())
         self._nodes.clear()
         close_all(nodes)
+
+
+def frozen(mark: Any) -> Any:
+    """A mark as it is now, for who stays in this process: a source may go on to change what it gave as its state."""
+    if isinstance(mark, StateError):
+        return mark
+    try:
+        return pickle.loads(pickle.dumps(mark, 5))
+    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
+        return StateError(f"a source has no state that can be kept: {error!r}")
 
 
 def produce(get_job: Callable[[], Job], sink: Sink, begin: Callable[[Job], None], quiet: Callable[[], None]) -> None:

@@ -49,7 +49,7 @@ class Job(NamedTuple):
     def at_epoch(self, epoch: int) -> Job:
         """All lanes at the start of another epoch."""
         lanes = tuple(LaneJob(number, 0, None, 0) for number in self.numbers)
-        return self._replace(key=Key(self.key.root, (epoch, *self.key.path[1:])), lanes=lanes)
+        return self._replace(key=self.key.at_epoch(epoch), lanes=lanes)
 
 
 class Inherited:

@@ -6,7 +6,6 @@ Neither has a lock that a signal handler or a finaliser could find held.
 
 from __future__ import annotations
 
-import pickle
 import queue
 import sys
 import threading
@@ -14,8 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from ..exceptions import BackgroundError, StateError
-from .produce import produce
+from ..exceptions import BackgroundError
+from .produce import frozen, produce
 from .records import ERROR, ITEM, MARK, Failure, Record, Stopped
 from .sending import Job
 
@@ -53,7 +52,7 @@ class Belt:
 
     def put(self, kind: int, value: Any) -> None:
         if kind == MARK:
-            value = _frozen(value)
+            value = frozen(value)
         elif kind == ERROR:
             value = Failure(_harmless(value.error), value.path)
         self.records.put([kind, value])
@@ -73,16 +72,6 @@ class Belt:
     def close(self) -> None:
         """Say that nothing comes any more."""
         self.records.put(None)
-
-
-def _frozen(mark: Any) -> Any:
-    """A mark as it is now: a source may go on to change what it gave as its state."""
-    if isinstance(mark, StateError):
-        return mark
-    try:
-        return pickle.loads(pickle.dumps(mark, 5))
-    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
-        return StateError(f"a source has no state that can be kept: {error!r}")
 
 
 def _harmless(error: BaseException) -> BaseException:
@@ -120,7 +109,7 @@ class Thread:
 
     def death(self) -> str:
         """How it ended, in words."""
-        return f"{self} is not in this process (was it forked while a stream was open?)"
+        return f"{self} is gone"
 
     def __str__(self) -> str:
         return f"thread {self._thread.name} ({self._thread.native_id})"

@@ -162,7 +162,9 @@ def _watch(start: Start) -> None:
 
     def wait() -> None:
         if descriptor is not None:
-            select.select([descriptor], [], [])
+            poll = select.poll()  # (`select` takes no large numbers)
+            poll.register(descriptor, select.POLLIN)
+            poll.poll()
         else:
             while os.getppid() == parent:
                 time.sleep(_LOOK)

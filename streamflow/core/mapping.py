@@ -221,11 +221,13 @@ class DerivedNode(Node):
         finally:
             self.below.close()
 
-    def bequeath(self) -> Any:
-        return self.below.bequeath()
-
-    def inherit(self, legacy: Any) -> None:
-        self.below.inherit(legacy)
+    def next_epoch(self, epoch: int) -> bool:
+        if not self.below.next_epoch(epoch):
+            return False
+        self._made.close()
+        self._notes = [(0, 0, None)]
+        self._begin(0)
+        return True
 
 
 class MapNode(DerivedNode):
@@ -236,6 +238,10 @@ class MapNode(DerivedNode):
     def __init__(self, spec: Streamer, declared: StreamMap, below: Node, key: Key) -> None:
         self.map, self.key = declared, key
         super().__init__(spec, below, replayed=declared.replayed)
+
+    def next_epoch(self, epoch: int) -> bool:
+        self.key = self.key.at_epoch(epoch)
+        return super().next_epoch(epoch)
 
     def _run(self) -> Generator[Any, None, None]:
         return self.map.start(self.below.items, self.spec.args[1:], self.spec.kwargs, self.key)

@@ -105,12 +105,9 @@ class Node(ABC):
     def close(self) -> None:
         """Close everything below; may be called again."""
 
-    def bequeath(self) -> Any:
-        """At the end of an epoch, before it is closed: what the node of the next epoch may go on with, if anything."""
-        return None
-
-    def inherit(self, legacy: Any) -> None:  # noqa: B027  (most have nothing to take)
-        """Right after it has been opened: take what the node of the epoch before has left."""
+    def next_epoch(self, epoch: int) -> bool:
+        """At the end of an epoch: begin another with what is open, if that is worth it; if not, it is to be closed."""
+        return False
 
 
 class Leaf(Node):

@@ -77,11 +77,11 @@ class Passes:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
-            legacy = self.node.bequeath()
-            self.node.close()
-            self.node = None
             self.epoch += 1
-            self._open().inherit(legacy)
+            if not self.node.next_epoch(self.epoch):
+                self.node.close()
+                self.node = None
+                self._open()
 
     def given(self, failed: bool = False) -> int:
         return 0 if self.node is None else self.node.given(failed)

@@ -261,7 +261,7 @@ def test_a_forked_copy_does_not_hang():
                 for _ in range(9):
                     next(stream)
             except sf.WorkerDied as error:
-                code = 0 if "was it forked" in str(error) else 2
+                code = 0 if "was forked" in str(error) else 2
             finally:
                 os._exit(code)
         _, status = os.waitpid(pid, 0)
