@@ -49,13 +49,12 @@ class BackgroundStreamer(Streamer):
 
     # ------------------------------------------------------------------ hooks
     def _node(self, key: Key, shards: Shards) -> Node:
-        from .background import BackgroundNode, Job, check_sources
+        from .background import BackgroundNode, check_sources
 
         if not self._checked:
             check_sources(self.streamer)
             self._checked = True
-        job = Job(self.streamer, key, shards, n_lanes=1, numbers=(), lanes=(), verify=False)
-        return BackgroundNode(self._words(), job, self._crew())
+        return BackgroundNode(self._words(), self.streamer, key, shards, self._crew())
 
     def _shape(self) -> Shape:
         inner = self.streamer._shape()

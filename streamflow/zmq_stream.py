@@ -141,15 +141,13 @@ class ZMQStreamer(BackgroundStreamer):
         self._check_lanes()
 
     def _crew(self) -> Crew:
-        from .background import Crew, InPlace, runs_in_place
+        from .background import Crew, runs_in_place
 
-        def in_place(job: Job, n_workers: int) -> InPlace:
-            return InPlace(job)
-
-        if runs_in_place():
+        in_place = runs_in_place()
+        if in_place:
             _warn_once()
         return Crew(
-            start=in_place if runs_in_place() else self._start_worker,
+            start=_start_in_place if in_place else self._start_worker,
             n_workers=self.n_workers,
             n_lanes=self.n_lanes,
             restart=self.on_worker_death == "restart",
@@ -194,6 +192,12 @@ class ZMQStreamer(BackgroundStreamer):
                 self.streamer._check_shards((*(own.shards if own is not None else ()), (0, n_lanes)))
             except ParameterError as error:
                 raise ParameterError(f"the stream cannot be divided into {n_lanes} lanes: {error}") from None
+
+
+def _start_in_place(job: Job, n_workers: int) -> InPlace:
+    from .background import InPlace
+
+    return InPlace(job)
 
 
 def _check_start_method(start_method: Any) -> None:

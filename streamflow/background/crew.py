@@ -54,11 +54,11 @@ class Crew(NamedTuple):
 class Lane:
     """Where a lane stands: its last mark, and how many items came after it."""
 
-    __slots__ = ("ended", "given", "mark", "number", "place", "since")
+    __slots__ = ("at_mark", "ended", "mark", "number", "place", "since")
     place: Place
 
-    def __init__(self, number: int, given: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
-        self.number, self.given, self.mark, self.since, self.ended = number, given, mark, since, ended
+    def __init__(self, number: int, at_mark: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
+        self.number, self.at_mark, self.mark, self.since, self.ended = number, at_mark, mark, since, ended
 
 
 class Place:
@@ -77,9 +77,9 @@ class Place:
         for lane in lanes:
             lane.place = self
 
-    def come(self) -> int:
+    def progress(self) -> int:
         """How many items and ends have come."""
-        return sum(lane.given + lane.since + lane.ended for lane in self.lanes)
+        return sum(lane.at_mark + lane.since + lane.ended for lane in self.lanes)
 
 
 def finish(places: list[Place], timeout: float | None, pid: int) -> None:

@@ -14,7 +14,7 @@ from ..exceptions import BackgroundError
 from .records import ERROR, Failure
 from .wire import pickled, unpickled
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["harmless", "packed", "unpacked"]
 
 
 class _Sent(NamedTuple):
@@ -38,14 +38,27 @@ def unpacked(kind: int, parts: Any) -> Any:
     return _received(value) if kind == ERROR else value
 
 
+def in_words(error: BaseException) -> str:
+    """An error in words."""
+    if isinstance(error, SystemExit):
+        return f"the tree called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}"
+
+
+def harmless(error: BaseException, where: str) -> Exception:
+    """What can be raised in the consumer without meaning something else there, such as the end of the program."""
+    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    told = BackgroundError(f"{where} {in_words(error)}")
+    told.__cause__ = error
+    return told
+
+
 def _sent(failure: Failure) -> _Sent:
     error, path = failure
     text = "".join(traceback.format_exception(error))
-    said = f"{type(error).__name__}: {error}"
-    if isinstance(error, SystemExit):
-        said = f"the tree called sys.exit({error.code!r})"
-    if not isinstance(error, Exception) or isinstance(error, (StopIteration, StopAsyncIteration)):
-        error = BackgroundError(f"in a worker {said}")  # raised in the consumer it would mean something else
+    said = in_words(error)
+    error = harmless(error, "in a worker")
     try:
         parts = pickled(error)
         if type(unpickled(parts)) is type(error):

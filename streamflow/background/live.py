@@ -20,9 +20,11 @@ from collections.abc import Generator
 from typing import Any, NoReturn
 from weakref import WeakSet
 
-from ..core.node import Node
-from ..core.source import merged
-from ..exceptions import BackgroundError, StateError, WorkerDied
+from ..core.node import Node, Ticks
+from ..core.source import Shards, merged
+from ..core.streamer import Streamer
+from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
+from ..seeding import Key
 from .crew import Crew, Elsewhere, Handle, Lane, Place, finish
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Quiet, Record
 from .sending import Job, LaneJob
@@ -44,14 +46,15 @@ class BackgroundNode(Node):
     ----------
     words : str
         What it is called in errors.
-    job : Job
-        What shall be done; its lanes are set here.
+    tree : Streamer
+    key : Key
+    shards : Shards
     crew : Crew
     """
 
-    def __init__(self, words: str, job: Job, crew: Crew) -> None:
-        self._words, self._job, self._crew = words, job, crew
-        self._path: list[str] = [job.tree._words()]
+    def __init__(self, words: str, tree: Streamer, key: Key, shards: Shards, crew: Crew) -> None:
+        self._words, self._tree, self._key, self._shards, self._crew = words, tree, key, shards, crew
+        self._path: list[str] = [tree._words()]
         self._places: list[Place] = []
         self._running = False
         self._set_lanes([Lane(number) for number in range(crew.n_lanes or crew.n_workers)], 0)
@@ -60,8 +63,10 @@ class BackgroundNode(Node):
         self._lanes = lanes
         self._order = [lane for lane in lanes[turn:] + lanes[:turn] if not lane.ended]  # who has not ended
         self._at = 0  # whose item is next, in this order
+        self._before = self.given()  # items up to here, and those given since
         self._made = self._run()
-        self.items = self._made
+        self._ticks = Ticks(self._made)
+        self.items = self._ticks.items
 
     # ------------------------------------------------------------------ items
     def _run(self) -> Generator[Any, None, None]:
@@ -89,11 +94,7 @@ class BackgroundNode(Node):
         """The next item of a lane, or its end."""
         place = lane.place
         while True:
-            assert place.handle is not None
-            try:
-                record = place.handle.take()
-            except Quiet:
-                self._hangs(place.handle, lane)
+            record = self._taken(place, lane)
             if record is None:
                 self._died(place, lane)
                 continue
@@ -105,13 +106,29 @@ class BackgroundNode(Node):
             elif kind == ERROR:
                 self._raise(record[1])
 
+    def _taken(self, place: Place, lane: Lane) -> Record | None:
+        """What the worker sends next, None if it has died."""
+        handle = place.handle
+        assert handle is not None
+        try:
+            record = handle.take()
+        except Quiet:
+            self._hangs(handle, lane)
+        except Exception:
+            if place.handle is handle:
+                raise
+            record = None
+        if record is None and place.handle is None:  # by a signal handler, or by the end of the program
+            raise StreamflowError("the stream was closed while an item was waited for")
+        return record
+
     def _marked(self, place: Place, mark: Any) -> None:
         if isinstance(mark, StateError):
             place.no_state = mark
             return
         for number, given, state in mark:
             lane = self._lanes[number]
-            lane.given, lane.mark, lane.since = given, state, 0
+            lane.at_mark, lane.mark, lane.since = given, state, 0
 
     def _raise(self, failure: Failure) -> NoReturn:
         self._path = failure.path or self._path
@@ -125,7 +142,7 @@ class BackgroundNode(Node):
         ) from None
 
     def _at_item(self, lane: Lane) -> str:
-        here = f"item {lane.given + lane.since} of lane {lane.number}"
+        here = f"item {lane.at_mark + lane.since} of lane {lane.number}"
         return here if len(self._lanes) > 1 else f"item {self.given()}"
 
     # ------------------------------------------------------------------ workers
@@ -134,13 +151,13 @@ class BackgroundNode(Node):
         count = min(self._crew.n_workers, len(self._lanes))
         self._places = [Place() for _ in range(count)]
         self._divide()
-        self._running = True
         self._pid = os.getpid()
-        _running.add(self)
         # Before Python waits for its child processes at the end, whoever may still hold this stream.
         self._at_exit = multiprocessing.util.Finalize(
             None, finish, args=(self._places, self._crew.timeout, self._pid), exitpriority=100
         )
+        self._running = True
+        _running.add(self)
         for place in self._places:
             self._launch(place, verify=verify)
 
@@ -152,10 +169,12 @@ class BackgroundNode(Node):
     def _launch(self, place: Place, *, verify: bool) -> None:
         """Start a worker where the lanes of a place stand, if one has not ended."""
         wanted = self._order[self._at :] + self._order[: self._at]
-        lanes = tuple(LaneJob(lane.number, lane.given, lane.mark, lane.since) for lane in wanted if lane.place is place)
+        lanes = tuple(
+            LaneJob(lane.number, lane.at_mark, lane.mark, lane.since) for lane in wanted if lane.place is place
+        )
         if lanes:
             numbers = tuple(lane.number for lane in place.lanes)
-            job = self._job._replace(n_lanes=len(self._lanes), numbers=numbers, lanes=lanes, verify=verify)
+            job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, verify)
             with later(signal.SIGINT):  # a worker that is started is also kept, or nobody would end it
                 place.handle = self._crew.start(job, len(self._places))
 
@@ -170,9 +189,9 @@ class BackgroundNode(Node):
             raise WorkerDied(death)
         if place.no_state is not None:
             raise WorkerDied(f"{death}; it cannot be replaced: {place.no_state}")
-        come = place.come()
-        place.deaths = place.deaths + 1 if come == place.at_death else 1
-        place.at_death = come
+        progress = place.progress()
+        place.deaths = place.deaths + 1 if progress == place.at_death else 1
+        place.at_death = progress
         if place.deaths == GIVE_UP:
             raise WorkerDied(f"{death}; the last {GIVE_UP} that tried died at the same place ({self._at_item(lane)})")
         _log.warning("%s; another takes its place", death)
@@ -187,16 +206,20 @@ class BackgroundNode(Node):
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
-        return sum(lane.given + lane.since for lane in self._lanes)
+        come = sum(lane.at_mark + lane.since for lane in self._lanes)
+        return min(come, self._before + self._ticks.given()) if failed else come
 
     def state(self, failed: bool = False) -> Any:
+        if self.given(failed) < self.given():  # an error (Ctrl-C, say) has come between an item and who waited for it
+            self._at = (self._at or len(self._order)) - 1
+            self._order[self._at].since -= 1
         for place in self._places:
             if place.no_state is not None:
                 raise StateError(*place.no_state.args)
-        index, count = merged(self._job.shards)
+        index, count = merged(self._shards)
         return {
             "lanes": [
-                [index + count * lane.number, lane.given, lane.mark, lane.since, lane.ended] for lane in self._lanes
+                [index + count * lane.number, lane.at_mark, lane.mark, lane.since, lane.ended] for lane in self._lanes
             ],
             "of": count * len(self._lanes),
             "turn": self._order[self._at].number if self._order else 0,
@@ -219,7 +242,7 @@ class BackgroundNode(Node):
 
     def _lanes_of(self, state: Any) -> list[Lane]:
         """The lanes of a state."""
-        index, count = merged(self._job.shards)
+        index, count = merged(self._shards)
         saved, n_lanes = state["lanes"], self._crew.n_lanes
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
@@ -237,11 +260,7 @@ class BackgroundNode(Node):
     def _await_ready(self, place: Place, lane: Lane) -> None:
         """Wait until a worker has taken up its lanes: what is wrong with the state shall be told now."""
         while True:
-            assert place.handle is not None
-            try:
-                record = place.handle.take()
-            except Quiet:
-                self._hangs(place.handle, lane)
+            record = self._taken(place, lane)
             if record is None:
                 self._died(place, lane)
             elif record[0] == ERROR:
@@ -255,7 +274,7 @@ class BackgroundNode(Node):
     def next_epoch(self, epoch: int) -> bool:
         if not self._running or self._order:
             return False
-        self._job = self._job.at_epoch(epoch)
+        self._key = self._key.at_epoch(epoch)
         self._set_lanes([Lane(number) for number in range(len(self._lanes))], 0)
         self._divide()
         for place in self._places:

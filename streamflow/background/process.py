@@ -88,7 +88,7 @@ class Process:
 
     def alive(self) -> bool:
         """Whether it still runs (also right where somebody else waits for our children)."""
-        if not self._process.is_alive():
+        if self._process is None or not self._process.is_alive():
             return False
         if self._pid is not None and sys.platform != "win32":
             try:

@@ -154,7 +154,7 @@ def produce(get_job: Callable[[], Job], sink: Sink, begin: Callable[[Job], None]
         try:
             if work is not None:
                 work.close()
-        except Exception as second:  # noqa: BLE001
+        except BaseException as second:  # noqa: BLE001  (`error` is the one to be told)
             error.add_note(f"and closing the stream raised {second!r}")
         sink.put(ERROR, Failure(error, where))
         del error

@@ -26,7 +26,7 @@ _MOST_LOANS = 1024
 #: Bytes that may be taken before the worker is told.
 _HUSH = 64 << 10
 #: Seconds after which a consumer that waits looks whether its worker is alive.
-_PATIENCE = 0.05
+_POLL = 0.05
 _MADV_REMOVE = getattr(mmap, "MADV_REMOVE", 9)
 
 
@@ -148,7 +148,7 @@ class Receiver:
         if self._said < self._read:
             self._say()
         until = None if self._patience is None else time.monotonic() + self._patience
-        while not self._filled(True, _PATIENCE):
+        while not self._filled(True, _POLL):
             if not self._alive():
                 return bool(self._filled(False))  # what it had published before it died counts
             while self._dead:

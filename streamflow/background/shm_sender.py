@@ -26,7 +26,7 @@ from .wire import HEADER, LARGE, MOST_APART, Forms, Layout
 __all__ = ["Sender"]
 
 #: Events that may come for what has been written before the worker waits.
-_ROOM = EVENTS - MOST_APART - 8
+_ROOM = EVENTS - 2 * MOST_APART - 8
 #: Seconds after which a worker that waits goes on waiting (signals, and the end of its consumer, reach it anyway).
 _LONG = 1.0
 #: Views that a sender remembers for one layout.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..exceptions import BackgroundError
+from .failure import harmless
 from .produce import frozen, produce
 from .records import ERROR, ITEM, MARK, Failure, Record, Stopped
 from .sending import Job
@@ -54,7 +55,7 @@ class Belt:
         if kind == MARK:
             value = frozen(value)
         elif kind == ERROR:
-            value = Failure(_harmless(value.error), value.path)
+            value = Failure(harmless(value.error, "in a thread"), value.path)
         self.records.put([kind, value])
 
     def wait(self) -> int:
@@ -72,18 +73,6 @@ class Belt:
     def close(self) -> None:
         """Say that nothing comes any more."""
         self.records.put(None)
-
-
-def _harmless(error: BaseException) -> BaseException:
-    """What can be raised in the consumer without meaning something else there, such as the end of the program."""
-    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
-        return error
-    said = f"{type(error).__name__}: {error}"
-    if isinstance(error, SystemExit):
-        said = f"the tree called sys.exit({error.code!r})"
-    told = BackgroundError(f"in a thread {said}")
-    told.__cause__ = error
-    return told
 
 
 class Thread:
@@ -153,7 +142,7 @@ def _run(job: Job, belt: Belt) -> None:
     except Stopped:
         pass
     except BaseException as error:  # noqa: BLE001  (of the tree's `finally`; it is raised where the stream is closed)
-        belt.failure = _harmless(error)
+        belt.failure = harmless(error, "in a thread")
 
 
 def _taking(belt: Belt, thread: threading.Thread) -> Callable[[], Record | None]:

@@ -67,11 +67,11 @@ def main(start: Start) -> None:
     if not start.is_child:
         _let_server_end()
     _keep_memory()
-    _take_signals()
-    _watch(start)
-    if start.stacks is not None:
-        start.stacks.register()
     try:
+        _take_signals()
+        _watch(start)
+        if start.stacks is not None:
+            start.stacks.register()
         sink = start.invitation.connect(start.limit, _deaf)
         try:
             if start.from_main or not start.is_child:

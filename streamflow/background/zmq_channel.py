@@ -29,13 +29,13 @@ from .wire import HEADER, LARGE, Forms, Layout, raw
 __all__ = ["ZmqDoor"]
 
 _HEADER = struct.Struct("<IIQ")  # kind, bytes of the pickle in this frame, bytes of the whole record
-_TAKEN = struct.Struct("<Q")
-_EPOCH = struct.Struct("<QQ")  # the epoch that is wanted next, and nothing
-_STOP = b"stop"
+#: News from the consumer: bytes that have been taken, the epoch that is wanted next, stop; each with a number.
+_NEWS = struct.Struct("<cQ")
+_TAKEN, _EPOCH, _STOP = b"t", b"e", b"s"
 #: What a message costs beside its bytes, about.
 _OVERHEAD = 256
 #: Milliseconds after which a consumer that waits looks whether its worker is alive.
-_PATIENCE = 50
+_POLL = 50
 #: ... and after which a worker that waits goes on waiting (signals, and the end of its consumer, reach it anyway).
 _LONG = 1000
 #: Seconds between two looks for a message from the consumer.
@@ -46,7 +46,7 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     made: zmq.Socket[bytes] = context.socket(zmq.PAIR)
     made.linger = 0
     made.sndhwm = made.rcvhwm = 0
-    made.rcvtimeo = made.sndtimeo = _PATIENCE
+    made.rcvtimeo = made.sndtimeo = _POLL
     return made
 
 
@@ -97,6 +97,7 @@ class _Sender:
         # What ZMQ has not yet written when a worker dies is lost.  So that one worker after the other gets further,
         # each waits until its first item has been taken.
         self._delivers = False
+        self._epoch: int | None = None  # that is wanted next
         self._look_at = 0.0
         self._forms = Forms(lambda announced: self.put(LAYOUT, announced))
         self._context = zmq.Context()
@@ -149,23 +150,24 @@ class _Sender:
         self._ahead += size
 
     def wait(self) -> int:
-        while True:
-            news = self._news(wait=True)
-            if len(news) == _EPOCH.size:
-                return int(_EPOCH.unpack(news)[0])
+        while self._epoch is None:
+            self._news(wait=True)
+        epoch, self._epoch = self._epoch, None
+        return epoch
 
-    def _news(self, *, wait: bool) -> bytes:
+    def _news(self, *, wait: bool) -> None:
         """Read one message from the consumer, if there is one."""
         try:
-            news: bytes = self._socket.recv(0 if wait else zmq.NOBLOCK)
+            kind, number = _NEWS.unpack(self._socket.recv(0 if wait else zmq.NOBLOCK))
         except zmq.Again:
-            return b""
-        if news == _STOP:
+            return
+        if kind == _TAKEN:
+            self._ahead -= number
+        elif kind == _EPOCH:
+            self._epoch = number
+        else:
             self._on_stop()
             raise Stopped
-        if len(news) == _TAKEN.size:
-            self._ahead -= _TAKEN.unpack(news)[0]
-        return news
 
     def close(self) -> None:
         self._context.destroy(linger=0)
@@ -228,7 +230,7 @@ class _Receiver:
     def _connect(self) -> bool:
         """Wait for the worker and close the door behind it; False if it died before."""
         until = self._until()
-        while not self._listener.wait(self._socket, _PATIENCE):
+        while not self._listener.wait(self._socket, _POLL):
             if not self._alive():
                 return False
             if perf_counter() > until:
@@ -259,7 +261,7 @@ class _Receiver:
         kind, inside, size = _HEADER.unpack_from(block)
         self._taken += size
         if self._taken >= self._limit >> 2 or (kind >= ITEM and not self._delivered):
-            self._tell(_TAKEN.pack(self._taken))
+            self._tell(_TAKEN, self._taken)
             self._taken = 0
             self._delivered = self._delivered or kind >= ITEM
         more: list[Any] = []
@@ -278,15 +280,15 @@ class _Receiver:
         return [kind, value]
 
     def want(self, epoch: int) -> None:
-        self._tell(_EPOCH.pack(epoch, 0))
+        self._tell(_EPOCH, epoch)
 
     def stop(self) -> None:
-        self._tell(_STOP)
+        self._tell(_STOP, 0)
 
-    def _tell(self, news: bytes) -> None:
+    def _tell(self, kind: bytes, number: int) -> None:
         # Without a worker that is connected nobody hears it.
         with contextlib.suppress(zmq.Again):
-            self._socket.send(news, zmq.NOBLOCK)
+            self._socket.send(_NEWS.pack(kind, number), zmq.NOBLOCK)
 
     def close(self) -> None:
         self._listener.close()

@@ -65,11 +65,11 @@ class Passes:
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
-        node = self.node or self._open()
+        node = self.node or self._open(self.epoch)
         return chain.from_iterable(self._epochs()) if self.cycle else node.items
 
-    def _open(self) -> Node:
-        node = self.node = self.spec._open_pass(self.root, self.epoch)
+    def _open(self, epoch: int) -> Node:
+        node = self.node = self.spec._open_pass(self.root, epoch)
         return node
 
     def _epochs(self) -> Iterator[Iterator[Any]]:
@@ -77,11 +77,12 @@ class Passes:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
-            self.epoch += 1
-            if not self.node.next_epoch(self.epoch):
+            self.ended = True  # so that an error until the next one stands finds this epoch ended
+            if not self.node.next_epoch(self.epoch + 1):
                 self.node.close()
                 self.node = None
-                self._open()
+                self._open(self.epoch + 1)
+            self.epoch, self.ended = self.epoch + 1, False
 
     def given(self, failed: bool = False) -> int:
         return 0 if self.node is None else self.node.given(failed)
@@ -96,7 +97,7 @@ class Passes:
         self.close()
         self.epoch, self.node, self.ended = state["epoch"], None, False
         if state["node"] is not None:
-            self._open().restore(state["node"], state["given"], verify)
+            self._open(self.epoch).restore(state["node"], state["given"], verify)
 
     def close(self) -> None:
         if self.node is not None:
