@@ -34,7 +34,7 @@ NAMES = [
     "streamable",
     "tuples",
 ]
-SUBMODULES = ["core", "exceptions", "maps", "mux", "seeding", "testing", "util", "zmq_stream"]
+SUBMODULES = ["core", "exceptions", "maps", "mux", "samplers", "seeding", "sources", "testing", "util", "zmq_stream"]
 #: Imported by the functions that need them.
 LAZY = ["cloudpickle", "joblib", "rich", "sklearn", "typer"]
 

@@ -105,6 +105,10 @@ class Node(ABC):
     def close(self) -> None:
         """Close everything below; may be called again."""
 
+    def progress(self) -> tuple[int, int] | None:
+        """The epoch of the last item given and how many of that epoch have been, if it has epochs of its own."""
+        return None
+
     def bequeath(self) -> Any:
         """At the end of an epoch, before it is closed: what the node of the next epoch may go on with, if anything."""
         return None

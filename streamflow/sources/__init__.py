@@ -1,0 +1,16 @@
+"""Sources: random-access data, opened in the process that reads it.
+
+One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask]`` is a source, a lazy view;
+``source.read(indices)`` is a batch.  ``source.batches(...)`` and ``source.samples(...)`` are Streamers.
+"""
+
+from .arrays import ArraySource
+from .base import Source
+from .crop import RandomCrop, random_crop
+
+__all__ = [
+    "ArraySource",
+    "RandomCrop",
+    "Source",
+    "random_crop",
+]
