@@ -49,6 +49,7 @@ LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
 _WORD = 1 << 32
 #: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.
 _SORTED_UP_TO = 1 << 16
+_SCALAR = 16  #: up to so many positions it is quicker to go one by one
 
 
 def check_random_state(random_state: Any) -> None:
@@ -260,6 +261,8 @@ class Permutation:
 
     def __getitem__(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
         """The numbers at many positions."""
+        if len(positions) <= _SCALAR:
+            return np.array([self.place(position) for position in positions.tolist()], np.intp)
         found = self._walked(positions.astype(np.uint64))
         (outside,) = np.nonzero(found >= self._n)
         while outside.size:

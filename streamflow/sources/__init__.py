@@ -7,9 +7,11 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 from .arrays import ArraySource
 from .base import Source
 from .crop import RandomCrop, random_crop
+from .npy import NpySource
 
 __all__ = [
     "ArraySource",
+    "NpySource",
     "RandomCrop",
     "Source",
     "random_crop",

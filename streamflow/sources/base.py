@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from ..core import Streamer
 from ..core.describe import short
 from ..exceptions import require
+from ..samplers import Sampler
+from ..seeding import Key
 from .form import check_keys, keys_of, transposed
-from .order import checked_sampler
+from .order import Draws, checked_sampler
 from .ragged import Ragged
 from .streams import Batches, Samples
 
@@ -104,6 +106,16 @@ class Source(ABC):
         """The positions in the unsliced source."""
         return indices
 
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        """The samples at these positions."""
+        from .views import View
+
+        return View(self, at)
+
+    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+        """What a stream reads as which."""
+        return Draws(sampler, len(self), key, epochs, part)
+
     def _inside(self, index: tuple[Any, ...]) -> Any:
         """An index with more than one axis."""
         raise IndexError(f"{self._words()} has one axis, got an index of {len(index)}")
@@ -117,9 +129,7 @@ class Source(ABC):
         if isinstance(index, tuple):
             return self._inside(index)
         if isinstance(index, _MANY) or getattr(index, "ndim", 0) > 0:
-            from .views import View
-
-            return View(self, positions(index, len(self)))
+            return self._view(positions(index, len(self)))
         return self.sample(position(index, len(self)))
 
     def __iter__(self) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from ..core.memory import empty
 from ..exceptions import require
 from .base import Source
 from .handle import Handle
-from .mapping import MappedArray, advise
+from .mapping import MappedArray, advise, memory_of
 
 __all__ = ["Column", "column", "is_column"]
 
@@ -82,13 +82,15 @@ class ArrayColumn(Column):
     """A NumPy array, in memory or mapped from a file; the latter is pickled by its path."""
 
     def __init__(self, array: NDArray[Any]) -> None:
-        self._mapped = MappedArray.of(array)
-        self._array = array.view()
+        plain = type(array) in {np.ndarray, np.memmap}  # others know of masks and the like
+        self._array = array.view(np.ndarray if plain else type(array))
         self._array.flags.writeable = False
-        # `take` knows nothing of masks and the like
-        self._plain = type(array) in {np.ndarray, np.memmap}
-        if self._plain:
-            self._array = self._array.view(np.ndarray)
+        self._memory = memory_of(array)
+        self._bytes: NDArray[Any] | None = None
+        size = array.nbytes // len(array) if len(array) else 0
+        if plain and size and not array.dtype.hasobject and array.flags.c_contiguous:
+            # Rows as strings of bytes: `take` copies them whole, also where the array is not aligned.
+            self._bytes = np.ndarray((len(array),), f"V{size}", self._array)
 
     def __len__(self) -> int:
         return len(self._array)
@@ -97,25 +99,30 @@ class ArrayColumn(Column):
         return self._array[index]
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        array = self._array
-        if not self._plain:
+        array, rows = self._array, self._bytes
+        if rows is None:
             return array[indices]
-        out = empty((len(indices), *array.shape[1:]), array.dtype)
-        # "clip" writes into `out` without a copy between; all indices are inside
-        return array.take(indices, 0) if out is None else array.take(indices, 0, out, "clip")
+        shape = (len(indices), *array.shape[1:])
+        out = empty(shape, array.dtype)
+        if out is None:
+            out = np.empty(shape, array.dtype)
+        # All indices are inside; with "clip" there is no copy on the way to `out`.
+        rows.take(indices, 0, np.ndarray(indices.shape, rows.dtype, out), "clip")
+        return out
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        if self._mapped is not None:
-            advise(self._array, self._mapped.memory, indices)
+        if self._memory is not None:
+            advise(self._array, self._memory, indices)
 
     def told(self) -> str:
         return f"{type(self._array).__name__}({self._array.dtype}, {self._array.shape})"
 
-    def __getstate__(self) -> Any:
-        return self._mapped or self._array
+    def __reduce__(self) -> Any:
+        return _array_column, (MappedArray.of(self._array) or self._array,)
 
-    def __setstate__(self, state: Any) -> None:
-        self.__init__(state.open() if isinstance(state, MappedArray) else state)  # type: ignore[misc]
+
+def _array_column(array: Any) -> ArrayColumn:
+    return ArrayColumn(array.open() if isinstance(array, MappedArray) else array)
 
 
 class SequenceColumn(Column):

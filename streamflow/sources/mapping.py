@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MappedArray", "advise"]
+__all__ = ["MappedArray", "advise", "memory_of"]
 
 _CAN_ADVISE = hasattr(mmap, "MADV_WILLNEED")
+
+
+def memory_of(array: Any) -> mmap.mmap | None:
+    """The map that an array lies in, None if it lies in none."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, mmap.mmap) else None
 
 
 class MappedArray:
@@ -27,41 +34,25 @@ class MappedArray:
     shape, strides : tuple of int
     offset : int
         Of the first element, in bytes.
-    memory : mmap, optional
-        The map that the array lies in, where it is open.
     """
 
     def __init__(
-        self,
-        path: str,
-        dtype: np.dtype[Any],
-        shape: tuple[int, ...],
-        strides: tuple[int, ...],
-        offset: int,
-        memory: mmap.mmap | None = None,
+        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...], offset: int
     ) -> None:
         self.path, self.dtype, self.shape, self.strides, self.offset = path, dtype, shape, strides, offset
-        self.memory = memory
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> MappedArray | None:
         """The description of an array, None if it is not one in a mapped file that others see too."""
-        root: Any = array
-        while isinstance(root, np.ndarray):
-            base, named = root.base, root
-            if isinstance(base, mmap.mmap):
-                break
-            root = base
-        else:
+        memory, root = memory_of(array), array
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        if memory is None or not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
             return None
-        filename = getattr(named, "filename", None)
-        if filename is None or getattr(named, "mode", "c") == "c" or array.dtype.hasobject:
-            return None
-        begin = np.frombuffer(base, np.uint8).__array_interface__["data"][0]
         # np.memmap maps from a border of pages on
-        skipped = named.offset - named.offset % mmap.ALLOCATIONGRANULARITY
-        offset = skipped + array.__array_interface__["data"][0] - begin
-        return cls(os.fspath(filename), array.dtype, array.shape, array.strides, offset, base)
+        skipped = root.offset - root.offset % mmap.ALLOCATIONGRANULARITY
+        offset = skipped + _address(array) - _begin(memory)
+        return cls(os.fspath(root.filename), array.dtype, array.shape, array.strides, offset)
 
     def open(self) -> NDArray[Any]:
         """Map it."""
@@ -69,11 +60,13 @@ class MappedArray:
         array: NDArray[Any] = np.ndarray(self.shape, self.dtype, whole, self.offset, self.strides)
         return array
 
-    def __getstate__(self) -> Any:
-        return self.path, self.dtype, self.shape, self.strides, self.offset
 
-    def __setstate__(self, state: Any) -> None:
-        self.__init__(*state)  # type: ignore[misc]
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _begin(memory: mmap.mmap) -> int:
+    return _address(np.frombuffer(memory, np.uint8))
 
 
 def advise(array: NDArray[Any], memory: mmap.mmap | None, indices: NDArray[np.intp]) -> None:
@@ -92,8 +85,7 @@ def advise(array: NDArray[Any], memory: mmap.mmap | None, indices: NDArray[np.in
     length = array.itemsize * int(np.prod(array.shape[1:]))
     if not array[:1].flags.c_contiguous:
         return
-    begin = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
-    ends = array.__array_interface__["data"][0] - begin + np.sort(indices) * array.strides[0] + length
+    ends = _address(array) - _begin(memory) + np.sort(indices) * array.strides[0] + length
     firsts = (ends - length) // mmap.PAGESIZE * mmap.PAGESIZE
     apart = np.flatnonzero(firsts[1:] > ends[:-1]) + 1
     for first, end in zip(firsts[[0, *apart]].tolist(), ends[[*(apart - 1), -1]].tolist(), strict=True):

@@ -20,7 +20,7 @@ from ..maps.stacking import Recycled
 from ..samplers import Sampler
 from ..seeding import Key
 from .form import with_index
-from .order import Draws, checked_epochs
+from .order import checked_epochs
 
 if TYPE_CHECKING:
     from .base import Source
@@ -51,7 +51,7 @@ class _InOrder(Streamer):
         return self.sampler.random and self.sampler._root is None
 
     def _shape(self) -> Shape:
-        text = f"{type(self).__name__}({self.source._words()}, {self._settings()})"
+        text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
         root = self.sampler._root
         if root is not None:
             text = f"{text} sampled {digest_of([root.prefix, str(root.entropy)])[:8]}"
@@ -115,7 +115,7 @@ class _DrawNode(Node):
 
     def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
         self.spec = spec
-        self.draws = Draws(spec.sampler, len(spec.source), key, spec.epochs, merged(shards))
+        self.draws = spec.source._draws(spec.sampler, key, spec.epochs, merged(shards))
         self.items = self._begin()
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import called
+from ..core.describe import called, digest_of
 from ..exceptions import require
 from .base import Source
 from .form import keys_of, picked
@@ -68,8 +68,20 @@ class View(Derived):
     def _select(self, keys: Any) -> Source:
         return View(self._source._select(keys), self._at)
 
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        below = self._at
+        if not (isinstance(below, range) and isinstance(at, range)):
+            return View(self._source, self._below(np.asarray(at, np.intp)))
+        first, end = (below.start + below.step * border for border in (at.start, at.stop))
+        return View(self._source, range(first, end, below.step * at.step))
+
     def _words(self) -> str:
-        return f"{self._source._words()}[{len(self)}]"
+        at = self._at
+        if isinstance(at, range):
+            told = f"{at.start}:{at.stop}:{at.step}"
+        else:
+            told = f"{len(at)} indices {digest_of([at.tobytes()])[:8]}"
+        return f"{self._source._words()}[{told}]"
 
 
 class Selected(Derived):
