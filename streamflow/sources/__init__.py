@@ -7,12 +7,16 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 from .arrays import ArraySource
 from .base import Source
 from .crop import RandomCrop, random_crop
+from .files import FileSource, read_audio, read_image
 from .npy import NpySource
 
 __all__ = [
     "ArraySource",
+    "FileSource",
     "NpySource",
     "RandomCrop",
     "Source",
     "random_crop",
+    "read_audio",
+    "read_image",
 ]

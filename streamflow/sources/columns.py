@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..core.memory import empty
-from ..exceptions import require
+from ..exceptions import missing, require
 from .base import Source
 from .handle import Handle
 from .mapping import MappedArray, advise, memory_of
@@ -198,8 +198,10 @@ class H5Column(Column):
 
 def open_dataset(path: str, name: str) -> Any:
     """Open a data set of an HDF5 file."""
-    import h5py
-
+    try:
+        import h5py
+    except ImportError:
+        raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
     return h5py.File(path, "r", locking=False)[name]
 
 
