@@ -19,7 +19,7 @@ from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
 from .handle import Handle
-from .mapping import MappedArray, advise, memory_of
+from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
 __all__ = ["Column", "column", "is_column"]
 
@@ -85,7 +85,7 @@ class ArrayColumn(Column):
         plain = type(array) in {np.ndarray, np.memmap}  # others know of masks and the like
         self._array = array.view(np.ndarray if plain else type(array))
         self._array.flags.writeable = False
-        self._memory = memory_of(array)
+        self._ahead = None if memory_of(self._array) is None else Ahead()
         self._bytes: NDArray[Any] | None = None
         size = array.nbytes // len(array) if len(array) else 0
         if plain and size and not array.dtype.hasobject and array.flags.c_contiguous:
@@ -111,8 +111,8 @@ class ArrayColumn(Column):
         return out
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        if self._memory is not None:
-            advise(self._array, self._memory, indices)
+        if self._ahead is not None:
+            self._ahead.ask(lambda: stretches_of(self._array, indices))
 
     def told(self) -> str:
         return f"{type(self._array).__name__}({self._array.dtype}, {self._array.shape})"
