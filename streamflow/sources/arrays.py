@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +58,8 @@ class ArraySource(Source):
         lengths = {name: len(each_column) for name, each_column in self._named().items()}
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
-            raise ParameterError(f"`data` must be arrays of one length, got {told}")
+            hint = "" if isinstance(data, Mapping) else "; a list of samples is one column: {'x': [...]}"
+            raise ParameterError(f"`data` must be arrays of one length, got {told}{hint}")
         self._length = next(iter(lengths.values()))
 
     def _named(self) -> dict[Any, Column]:
@@ -91,7 +93,9 @@ class ArraySource(Source):
             one.close()
 
     def _select(self, keys: Any) -> Source:
-        return ArraySource(picked(self._columns, keys))
+        chosen = copy.copy(self)
+        chosen._columns = picked(self._columns, keys)
+        return chosen
 
     def _words(self) -> str:
         told = each(lambda one, name: one.told(), self._columns)

@@ -112,6 +112,10 @@ class Source(ABC):
 
         return View(self, at)
 
+    def _opened(self) -> Source:
+        """What a stream reads from while it is open; one that opens files for itself alone lets them go with it."""
+        return self
+
     def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
         """What a stream reads as which."""
         return Draws(sampler, len(self), key, epochs, part)

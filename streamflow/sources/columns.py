@@ -68,6 +68,8 @@ def column(data: Any, name: str) -> Column:
         require(data.ndim, name, "an array with at least one axis", data)
         return ArrayColumn(data)
     library = type(data).__module__.partition(".")[0]
+    if library == "pandas":
+        return ArrayColumn(data.to_numpy())  # its own [] goes by labels
     if library == "h5py":
         return H5Column(data)
     if library == "zarr":

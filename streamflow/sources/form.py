@@ -39,6 +39,7 @@ def check_keys(keys: Any, known: tuple[Any, ...] | None, whose: str) -> None:
     """Raise unless `keys`, one key or a tuple of them, can be taken from data with the `known` ones."""
     require(known is not None, "keys", f"None where samples have no keys, as those of {whose}", keys)
     assert known is not None
+    require(keys != (), "keys", "a key, or a tuple of at least one", keys)
     for key in keys if isinstance(keys, tuple) else (keys,):
         require(key in known, "keys", f"among {', '.join(map(repr, known))}", key)
 

@@ -27,7 +27,7 @@ class Handle(Generic[T]):
     *args
         Of the function.
     opened : optional
-        It, where it is open already in this process.
+        It, where the user has opened it in this process; `close` leaves it to him.
 
     Examples
     --------
@@ -36,14 +36,14 @@ class Handle(Generic[T]):
     (True, ['a', 'b'])
     """
 
-    __slots__ = ("__weakref__", "_args", "_lock", "_opener", "_thing")
+    __slots__ = ("__weakref__", "_args", "_given", "_lock", "_opener", "_thing")
 
     def __init__(self, opener: Callable[..., T], *args: Any, opened: T | None = None) -> None:
         self._opener, self._args = opener, args
-        self._thing: T | None = None
+        self._thing: T | None = opened
+        self._given = opened is not None
         self._lock = threading.Lock()
-        if opened is not None:
-            self._thing = opened
+        if self._given:
             _open.add(self)
 
     def get(self) -> T:
@@ -59,6 +59,8 @@ class Handle(Generic[T]):
 
     def close(self) -> None:
         """Close it in this process; may be called again, and `get` opens it anew."""
+        if self._given:
+            return
         with self._lock:
             thing, self._thing = self._thing, None
         close = getattr(thing, "close", None)
@@ -78,7 +80,7 @@ _inherited: list[Any] = []
 def _forked() -> None:
     for handle in list(_open):
         _inherited.append(handle._thing)
-        handle._thing, handle._lock = None, threading.Lock()
+        handle._thing, handle._given, handle._lock = None, False, threading.Lock()
     _open.clear()
 
 

@@ -46,7 +46,7 @@ class NpySource(Source):
 
     Notes
     -----
-    The files are opened when they are first needed, in each process that reads.
+    The files are mapped when they are first needed, in each process that reads; a stream lets them go when it is closed.
 
     Examples
     --------
@@ -95,6 +95,10 @@ class NpySource(Source):
 
     def close(self) -> None:
         self._handle.close()
+
+    def _opened(self) -> Source:
+        # of a mux over many files only those are to be mapped that are active
+        return open_arrays(self._places, self._allow_pickle)
 
     def _select(self, keys: Any) -> Source:
         places = self._places

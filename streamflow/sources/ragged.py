@@ -63,7 +63,7 @@ class Ragged:
         """A column of a batch from what `fetch` gave."""
         if not isinstance(column, list):
             return list(column) if self.rule == "list" else column
-        return stacked(column, name, None, self.rule, self.fill, memory)
+        return stacked(column, name, None, self.rule, self.fill, memory) if column else np.empty(0)
 
     def _cropped(self, values: list[Any], name: str, places: list[float], memory: Recycled | None) -> Any:
         assert self.crop is not None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batches", "Samples"]
 
-_FIRST, _MOST = 8, 512  #: samples that the system is asked for at once
+_FIRST, _MOST = 4, 32  #: samples that the system is asked for at once
 
 
 class _InOrder(Streamer):
@@ -111,11 +111,13 @@ class Samples(_InOrder):
 class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
-    __slots__ = ("draws", "items", "spec")
+    __slots__ = ("_length", "draws", "items", "source", "spec")
 
     def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
         self.spec = spec
-        self.draws = spec.source._draws(spec.sampler, key, spec.epochs, merged(shards))
+        self.source: Source | None = spec.source._opened()
+        self._length = len(self.source)
+        self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards))
         self.items = self._begin()
 
     @abstractmethod
@@ -131,7 +133,7 @@ class _DrawNode(Node):
         """Stand behind this many items, made of this many draws."""
 
     def state(self, failed: bool = False) -> Any:
-        return [self.spec._words(), len(self.spec.source), self._drawn()]
+        return [self.spec._words(), self._length, self._drawn()]
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         if state is None:
@@ -139,8 +141,8 @@ class _DrawNode(Node):
         words, length, drawn = state
         if words != self.spec._words():
             raise StateError(f"was {words}, is now {self.spec._words()}")
-        if length != len(self.spec.source):
-            raise StateError(f"{words} had {length} samples, has {len(self.spec.source)} now")
+        if length != self._length:
+            raise StateError(f"{words} had {length} samples, has {self._length} now")
         self._go_to(given, drawn)
         self.items = self._begin()
 
@@ -148,7 +150,7 @@ class _DrawNode(Node):
         return [self.spec._words()]
 
     def close(self) -> None:
-        """Sources need no closing."""
+        self.source = None  # what it has opened for this stream alone goes
 
 
 class _BatchNode(_DrawNode):
@@ -193,14 +195,15 @@ class _BatchNode(_DrawNode):
         return None
 
     def _read(self, first: int, end: int) -> Any:
-        spec, draws = self.spec, self.draws
+        spec, draws, source = self.spec, self.draws, self.source
+        assert source is not None
         indices = draws.indices(first, end)
         following = self._following(end)
         if following is not None:
-            spec.source.will_need(draws.indices(*following))
+            source.will_need(draws.indices(*following))
         places = None if spec.ragged.crop is None else draws.places(first, end)
-        batch = spec.ragged.read(spec.source, indices, places, self._memory)
-        return with_index(batch, spec.source._origins(indices)) if spec.with_indices else batch
+        batch = spec.ragged.read(source, indices, places, self._memory)
+        return with_index(batch, source._origins(indices)) if spec.with_indices else batch
 
     def given(self, failed: bool = False) -> int:
         return self._given
@@ -223,6 +226,7 @@ class _BatchNode(_DrawNode):
 
     def close(self) -> None:
         self._made.close()
+        super().close()
 
 
 class _SampleNode(_DrawNode):
@@ -241,7 +245,8 @@ class _SampleNode(_DrawNode):
         return self._ticks.items
 
     def _stretches(self, draw: int) -> Iterator[Iterator[Any]]:
-        source, draws, length = self.spec.source, self.draws, _FIRST
+        source, draws, length = self.source, self.draws, _FIRST
+        assert source is not None
         while draws.total is None or draw < draws.total:
             end = draw + length if draws.total is None else min(draw + length, draws.total)
             indices = draws.indices(draw, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,11 @@ class Derived(Source):
 
     def close(self) -> None:
         self._source.close()
+
+    def _opened(self) -> Source:
+        twin = copy.copy(self)
+        twin._source = self._source._opened()
+        return twin
 
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
