@@ -77,7 +77,7 @@ class Source(ABC):
         Parameters
         ----------
         indices : (n,) array of int
-            At least one, each from 0 to len - 1, in any order and with repeats.
+            Each from 0 to len - 1, in any order and with repeats.  There may be none where there are no samples.
 
         Returns
         -------

@@ -52,10 +52,9 @@ class Column(ABC):
 
 def is_column(data: Any) -> bool:
     """Whether something has a length and can be indexed, and is no text."""
-    if isinstance(data, np.ndarray):
-        return data.ndim > 0
-    sized = hasattr(type(data), "__len__") and hasattr(type(data), "__getitem__")
-    return sized and not isinstance(data, (str, bytes, Mapping))
+    shape = getattr(data, "shape", None)
+    sized = len(shape) > 0 if isinstance(shape, tuple) else hasattr(type(data), "__len__")
+    return sized and hasattr(type(data), "__getitem__") and not isinstance(data, (str, bytes, Mapping))
 
 
 def column(data: Any, name: str) -> Column:
@@ -160,6 +159,9 @@ class ArrayLikeColumn(SequenceColumn):
 class ZarrColumn(ArrayLikeColumn):
     """A zarr array: it reads each chunk once."""
 
+    def __len__(self) -> int:
+        return int(self._data.shape[0])  # the array itself tells none
+
     def row(self, index: int) -> Any:
         return self._data[index]
 
@@ -204,7 +206,7 @@ def open_dataset(path: str, name: str) -> Any:
         import h5py
     except ImportError:
         raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
-    return h5py.File(path, "r", locking=False)[name]
+    return h5py.File(path, "r")[name]
 
 
 class SourceColumn(Column):

@@ -72,6 +72,8 @@ def transposed(samples: list[Any]) -> Any:
     >>> transposed([{"x": 1, "y": (2, 3)}, {"x": 4, "y": (5, 6)}])
     {'x': [1, 4], 'y': ([2, 5], [3, 6])}
     """
+    if not samples:
+        return samples
     first = samples[0]
     if isinstance(first, dict):
         for sample in samples:

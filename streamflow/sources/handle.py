@@ -43,8 +43,7 @@ class Handle(Generic[T]):
         self._thing: T | None = opened
         self._given = opened is not None
         self._lock = threading.Lock()
-        if self._given:
-            _open.add(self)
+        _all.add(self)
 
     def get(self) -> T:
         """It, opened now if it is not open in this process."""
@@ -53,7 +52,6 @@ class Handle(Generic[T]):
             with self._lock:
                 if self._thing is None:
                     self._thing = self._opener(*self._args)
-                    _open.add(self)
                 thing = self._thing
         return thing
 
@@ -71,17 +69,16 @@ class Handle(Generic[T]):
         return Handle, (self._opener, *self._args)
 
 
-#: The handles that may have something open.
-_open: WeakSet[Handle[Any]] = WeakSet()
+#: Every handle: at a fork another thread may be opening one.
+_all: WeakSet[Handle[Any]] = WeakSet()
 #: What was open at a fork: never used or closed in the child, for it is the parent's.
 _inherited: list[Any] = []
 
 
 def _forked() -> None:
-    for handle in list(_open):
+    for handle in list(_all):
         _inherited.append(handle._thing)
         handle._thing, handle._given, handle._lock = None, False, threading.Lock()
-    _open.clear()
 
 
 if hasattr(os, "register_at_fork"):

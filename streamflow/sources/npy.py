@@ -46,7 +46,8 @@ class NpySource(Source):
 
     Notes
     -----
-    The files are mapped when they are first needed, in each process that reads; a stream lets them go when it is closed.
+    The files are mapped when they are first needed, in each process that reads.  A stream maps them for itself, and
+    lets go of them when it is closed.
 
     Examples
     --------
@@ -161,6 +162,4 @@ def open_arrays(places: Any, allow_pickle: bool) -> ArraySource:
         return ArraySource(data)
     except ParameterError as error:
         told = each(lambda place, name: place.told(), places)
-        raise DataError(
-            f"{told}: {str(error).removeprefix('`data` must be ')}, expected arrays of one length"
-        ) from None
+        raise DataError(f"the files {told} do not fit together: {error}") from None

@@ -50,9 +50,9 @@ class Ragged:
         memory : Recycled, optional
             Where large arrays may come from.
         """
-        if not len(indices):
-            return _empty(source)
-        if self.crop is not None:
+        if not indices.size and len(source):  # no rows, with the dtypes and shapes that one has
+            return each(lambda column, name: column[:0], Ragged(fill=self.fill).read(source, np.zeros(1, np.intp)))
+        if self.crop is not None and indices.size:
             # of each sample only the stretch is read
             values = transposed([source.sample(index) for index in indices.tolist()])
             places = [self.crop.draw() for _ in range(len(indices))] if u is None else u.tolist()
@@ -78,14 +78,3 @@ class Ragged:
         if self.rule == "pad" and self.fill:
             told += f", fill={self.fill!r}"
         return told if self.crop is None else f"{told}, crop={self.crop!r}"
-
-
-def _empty(source: Source) -> Any:
-    """A batch of no samples: of the dtypes and shapes of the first sample, where there is one."""
-    if not len(source):
-        return np.empty(0)
-    one = each(
-        lambda column, name: stacked(column, name) if isinstance(column, list) else column,
-        source.fetch(np.zeros(1, np.intp)),
-    )
-    return each(lambda column, name: column[:0], one)

@@ -117,9 +117,7 @@ def test_in_order_the_global_state_is_left_alone():
 
 
 def test_batches_of_any_size_read_one_order():
-    orders = [
-        list(itertools.chain(*lists(ONE.batches(size, shuffle=True, random_state=3)))) for size in (1, 3, N, 99)
-    ]
+    orders = [list(itertools.chain(*lists(ONE.batches(size, shuffle=True, random_state=3)))) for size in (1, 3, N, 99)]
     assert orders == [[int(i) for i in ONE.samples(shuffle=True, random_state=3)]] * 4
 
 
