@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..core import Streamer
@@ -111,7 +110,8 @@ class Samples(_InOrder):
 class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
-    __slots__ = ("_length", "draws", "items", "source", "spec")
+    __slots__ = ("_length", "_made", "draws", "items", "source", "spec")
+    _made: Generator[Any, None, None]
 
     def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
         self.spec = spec
@@ -143,6 +143,7 @@ class _DrawNode(Node):
             raise StateError(f"was {words}, is now {self.spec._words()}")
         if length != self._length:
             raise StateError(f"{words} had {length} samples, has {self._length} now")
+        self._made.close()
         self._go_to(given, drawn)
         self.items = self._begin()
 
@@ -150,13 +151,14 @@ class _DrawNode(Node):
         return [self.spec._words()]
 
     def close(self) -> None:
-        self.source = None  # what it has opened for this stream alone goes
+        self._made.close()  # its frame holds this node, and so what has been opened for this stream alone
+        self.source = None
 
 
 class _BatchNode(_DrawNode):
     """Live batches."""
 
-    __slots__ = ("_at", "_given", "_made", "_memory")
+    __slots__ = ("_at", "_given", "_memory")
     spec: Batches
 
     def __init__(self, spec: Batches, key: Key, shards: Shards) -> None:
@@ -212,7 +214,6 @@ class _BatchNode(_DrawNode):
         return self._at
 
     def _go_to(self, given: int, drawn: int) -> None:
-        self._made.close()
         self._given, self._at = given, drawn
 
     def progress(self) -> tuple[int, int] | None:
@@ -224,13 +225,9 @@ class _BatchNode(_DrawNode):
         first = draws.epoch_span(begun)[0]
         return draws.epoch_of(begun), (begun - first) // self.spec.batch_size + 1
 
-    def close(self) -> None:
-        self._made.close()
-        super().close()
-
 
 class _SampleNode(_DrawNode):
-    """Live samples: no Python frame of ours is run for each."""
+    """Live samples."""
 
     __slots__ = ("_ticks",)
     spec: Samples
@@ -241,10 +238,11 @@ class _SampleNode(_DrawNode):
 
     def _begin(self) -> Iterator[Any]:
         given = self._ticks.given()
-        self._ticks = Ticks(chain.from_iterable(self._stretches(given)), given)
+        self._made = self._samples(given)
+        self._ticks = Ticks(self._made, given)
         return self._ticks.items
 
-    def _stretches(self, draw: int) -> Iterator[Iterator[Any]]:
+    def _samples(self, draw: int) -> Generator[Any, None, None]:
         source, draws, length = self.source, self.draws, _FIRST
         assert source is not None
         while draws.total is None or draw < draws.total:
@@ -252,7 +250,9 @@ class _SampleNode(_DrawNode):
             indices = draws.indices(draw, end)
             source.will_need(indices)
             samples = map(source.sample, indices.tolist())
-            yield map(with_index, samples, source._origins(indices).tolist()) if self.spec.with_indices else samples
+            if self.spec.with_indices:
+                samples = map(with_index, samples, source._origins(indices).tolist())
+            yield from samples
             draw, length = end, min(2 * length, _MOST)
 
     def given(self, failed: bool = False) -> int:
