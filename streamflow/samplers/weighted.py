@@ -110,9 +110,6 @@ class WeightedSampler(Sampler):
     def __repr__(self) -> str:
         return f"WeightedSampler({'None' if self._weights is None else f'{len(self._weights)} weights'})"
 
-    def _words(self) -> str:
-        return repr(self) if self._weights is None else f"{self!r} {digest_of([self._weights.tobytes()])}"
-
 
 class WeightedSubsetSampler(Sampler):
     """Draws with replacement from some samples, each in proportion to its weight.
@@ -173,7 +170,7 @@ class WeightedSubsetSampler(Sampler):
         return f"WeightedSubsetSampler({len(self._indices)} weights)"
 
     def _words(self) -> str:
-        return f"{self!r} {digest_of([self._weights.tobytes(), self._indices.tobytes()])}"
+        return f"{self!r} {digest_of([self._indices.tobytes()])}"
 
 
 class _Among:

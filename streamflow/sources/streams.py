@@ -54,7 +54,9 @@ class _InOrder(Streamer):
         root = self.sampler._root
         if root is not None:
             text = f"{text} sampled {digest_of([root.prefix, str(root.entropy)])[:8]}"
-        return self._marked(Shape(text, "", self._draws_random()))
+        weights = getattr(self.sampler, "weights", None)
+        told = "" if weights is None else digest_of([weights.tobytes()])
+        return self._marked(Shape(text, told, self._draws_random()))
 
     def _words(self) -> str:
         return f"{self.source._words()}.{type(self).__name__.lower()}"

@@ -150,6 +150,21 @@ def test_a_state_of_something_else_is_refused(other, told):
         stream.load_state_dict(state)
 
 
+def test_other_weights_are_allowed_on_demand():
+    def stream(weights):
+        return SOURCE.samples(sampler=WeightedSampler(weights), epochs=None, random_state=0, keys="y").open()
+
+    with stream(np.arange(N)) as live:
+        list(itertools.islice(live, 5))
+        state = live.state_dict()
+    with stream(np.ones(N)) as live, pytest.raises(StateError, match="other weights"):
+        live.load_state_dict(state)
+    with stream(np.eye(N)[3]) as live:
+        live.load_state_dict(state, strict=False)
+        assert live.position == 5
+        assert next(live) == 3
+
+
 def test_a_source_that_has_become_longer_is_refused():
     source = Counting(10)
     with source.batches(2).open() as stream:
