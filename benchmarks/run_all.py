@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and print one table (about four minutes)."""
+"""Run every benchmark, one after the other, and print one table (about five minutes)."""
 
 import activation
 import batching
@@ -6,10 +6,11 @@ import eviction
 import import_time
 import mux_cost
 import resume
+import sources
 import transport
 from timing import Row, gc, print_header, print_table
 
-SCRIPTS = (import_time, mux_cost, batching, resume, eviction, activation, transport)
+SCRIPTS = (import_time, mux_cost, batching, resume, eviction, activation, transport, sources)
 
 
 def main() -> None:

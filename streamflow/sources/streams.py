@@ -1,14 +1,17 @@
 """`Batches` and `Samples`: what `Source.batches` and `Source.samples` give.
 
-Their live nodes know how many draws have been read; that is their whole state.  While a batch is made, the system is
-asked for the next one.
+Their live nodes know how many draws have been read; that is their whole state.  Before a batch is read, the system has
+been asked for the one after it.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..core import Streamer
 from ..core.describe import Shape, digest_of
@@ -157,6 +160,14 @@ class _DrawNode(Node):
         self.source = None
 
 
+class _Span(NamedTuple):
+    """The draws of a batch, from `first` to before `end`, and what they read."""
+
+    first: int
+    end: int
+    indices: NDArray[np.intp]
+
+
 class _BatchNode(_DrawNode):
     """Live batches."""
 
@@ -173,13 +184,23 @@ class _BatchNode(_DrawNode):
         return self._made
 
     def _batches(self) -> Generator[Any, None, None]:
-        span = self._following(self._at)
-        while span is not None:
-            batch = [self._read(*span)]  # a bare name would hold it while this waits
-            after = self._following(span[1])
-            self._given, self._at = self._given + 1, span[1]
-            span = after
+        this = self._asked_for(self._at)
+        while this is not None:
+            following = self._asked_for(this.end)
+            batch = [self._read(this)]  # a bare name would hold it while this waits
+            self._given, self._at = self._given + 1, this.end
+            this = following
             yield batch.pop()
+
+    def _asked_for(self, draw: int) -> _Span | None:
+        """The next batch from a draw on, for which the system has been asked; None at the end."""
+        draws = self._following(draw)
+        if draws is None:
+            return None
+        assert self.source is not None
+        span = _Span(*draws, self.draws.indices(*draws))
+        self.source.will_need(span.indices)
+        return span
 
     def _following(self, draw: int) -> tuple[int, int] | None:
         """The draws of the next batch from a draw on: the first, and that after the last; None at the end."""
@@ -198,16 +219,12 @@ class _BatchNode(_DrawNode):
             draw = border
         return None
 
-    def _read(self, first: int, end: int) -> Any:
-        spec, draws, source = self.spec, self.draws, self.source
+    def _read(self, span: _Span) -> Any:
+        spec, source = self.spec, self.source
         assert source is not None
-        indices = draws.indices(first, end)
-        following = self._following(end)
-        if following is not None:
-            source.will_need(draws.indices(*following))
-        places = None if spec.ragged.crop is None else draws.places(first, end)
-        batch = spec.ragged.read(source, indices, places, self._memory)
-        return with_index(batch, source._origins(indices)) if spec.with_indices else batch
+        places = None if spec.ragged.crop is None else self.draws.places(span.first, span.end)
+        batch = spec.ragged.read(source, span.indices, places, self._memory)
+        return with_index(batch, source._origins(span.indices)) if spec.with_indices else batch
 
     def given(self, failed: bool = False) -> int:
         return self._given

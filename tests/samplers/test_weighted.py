@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare
 
 from streamflow import ParameterError
-from streamflow.samplers import WeightedSampler, WeightedSubsetSampler
+from streamflow.samplers import WeightedSampler, WeightedSubsetSampler, weighted
 from streamflow.seeding import Key, Root
 from streamflow.sources import ArraySource
 
@@ -39,6 +39,12 @@ def test_the_very_first_draw_has_the_weights_too():
     sampler = WeightedSampler(WEIGHTS)
     first = [next(iter(source.samples(sampler=sampler, random_state=seed))) for seed in range(4000)]
     expect_shares(np.array(first), WEIGHTS)
+
+
+def test_a_weight_of_zero_is_never_drawn_not_even_on_the_border(monkeypatch):
+    monkeypatch.setattr(weighted, "uniforms", lambda key, purpose, positions: np.array([0, 0.5, 1 - 2**-53]))
+    order = WeightedSampler([0, 1, 0, 1, 0]).order(5, Key(Root(0), (0,)))
+    assert order[np.arange(3)].tolist() == [1, 3, 3]
 
 
 def test_draws_are_independent():
