@@ -23,6 +23,8 @@ SCRIPTS = (
     "transport_memory",
     "transport_start",
     "zmq_example",
+    "sources",
+    "lmdb_store",
 )
 
 

@@ -4,7 +4,7 @@ A `Streamer` describes a stream; muxes compose Streamers into sampling trees; ma
 `ZMQStreamer` runs a tree in other processes, a `ThreadStreamer` in a thread.
 """
 
-from . import core, exceptions, maps, mux, seeding, testing, util, zmq_stream
+from . import core, exceptions, maps, mux, samplers, seeding, sources, testing, util, zmq_stream
 from .core import Stream, Streamer, StreamerList, streamable
 from .exceptions import (
     BackgroundError,
@@ -51,7 +51,9 @@ __all__ = [
     "keras_tuples",
     "maps",
     "mux",
+    "samplers",
     "seeding",
+    "sources",
     "streamable",
     "testing",
     "tuples",

@@ -23,6 +23,7 @@ from .exceptions import ParameterError, is_whole, require
 
 __all__ = [
     "CAPS",
+    "CROP",
     "LEAF",
     "MAP",
     "ORDER",
@@ -32,19 +33,23 @@ __all__ = [
     "WORKER",
     "Draws",
     "Key",
+    "Permutation",
     "Root",
     "bit_generator",
     "check_random_state",
     "generator",
     "order",
+    "permutation",
+    "uniforms",
 ]
 
 #: Purposes: what the randomness of one address is for.
-LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER = range(8)
+LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
 
 _WORD = 1 << 32
 #: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.
 _SORTED_UP_TO = 1 << 16
+_SCALAR = 16  #: up to so many positions it is quicker to go one by one
 
 
 def check_random_state(random_state: Any) -> None:
@@ -142,6 +147,22 @@ def generator(key: Key, *purpose: int) -> np.random.Generator:
     return np.random.Generator(bit_generator(key, *purpose))
 
 
+def uniforms(key: Key, purpose: int, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Random numbers in [0, 1), each a function of the address and its position (ascending, none skipped at large).
+
+    >>> some = uniforms(Key(Root(0), (0,)), CROP, np.array([3, 5]))
+    >>> bool(some[1] == uniforms(Key(Root(0), (0,)), CROP, np.array([5]))[0])
+    True
+    """
+    if not positions.size:
+        return np.empty(0)
+    first, last = int(positions[0]), int(positions[-1])
+    bits = bit_generator(key, purpose)
+    bits.advance(first)
+    raw = bits.random_raw(last + 1 - first)
+    return (raw[positions - first] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 class Draws:
     """Endless draws of one purpose, whose whole state is how many have been taken.
 
@@ -181,33 +202,84 @@ class Draws:
 
 
 def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
-    """A keyed random order of range(n): a function from position to number.
-
-    It uses raw 64-bit output only, which NumPy keeps stable from version to version.  Up to 65536 numbers it is a sort
-    of random numbers; above that a Feistel network over the next power of four, walked until it falls below n (Black
-    and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002), which needs no memory.
+    """A keyed random order of range(n): a function from position to number; `permutation`, one number at a time.
 
     >>> place = order(5, Key(Root(0), (0,)), ORDER)
     >>> sorted(place(position) for position in range(5))
     [0, 1, 2, 3, 4]
     """
-    if n <= _SORTED_UP_TO:
-        raw = bit_generator(key, *purpose).random_raw(n)
-        return np.argsort(raw, kind="stable").tolist().__getitem__  # type: ignore[no-any-return]
-    half = ((n - 1).bit_length() + 1) // 2
-    mask = (1 << half) - 1
-    rounds = [int(word) for word in bit_generator(key, *purpose).random_raw(8)]
+    found = permutation(n, key, *purpose)
+    return found.place if isinstance(found, Permutation) else found.tolist().__getitem__
 
-    def place(position: int) -> int:
+
+def permutation(n: int, key: Key, *purpose: int) -> NDArray[np.intp] | Permutation:
+    """A keyed random order of range(n), to be indexed by arrays of positions.
+
+    It uses raw 64-bit output only, which NumPy keeps stable from version to version.  Up to 65536 numbers it is an
+    array, a sort of random numbers; above that a `Permutation`, which needs no memory.
+
+    >>> found = permutation(5, Key(Root(0), (0,)), ORDER)
+    >>> sorted(found[np.arange(5)].tolist())
+    [0, 1, 2, 3, 4]
+    """
+    bits = bit_generator(key, *purpose)
+    if n <= _SORTED_UP_TO:
+        return np.argsort(bits.random_raw(n), kind="stable")
+    return Permutation(n, [int(word) for word in bits.random_raw(8)])
+
+
+class Permutation:
+    """A random order of range(n) that needs no memory.
+
+    A Feistel network over the next power of four, walked until it falls below n (Black and Rogaway, "Ciphers with
+    Arbitrary Finite Domains", 2002).
+
+    Parameters
+    ----------
+    n : int
+        How many numbers, at least 2.
+    rounds : list of int
+        One word of 64 random bits for each round of the network.
+    """
+
+    __slots__ = ("_half", "_mask", "_n", "_rounds")
+
+    def __init__(self, n: int, rounds: list[int]) -> None:
+        self._n, self._rounds = n, rounds
+        self._half = ((n - 1).bit_length() + 1) // 2
+        self._mask = (1 << self._half) - 1
+
+    def __len__(self) -> int:
+        return self._n
+
+    def place(self, position: int) -> int:
+        """The number at a position."""
+        half, mask = self._half, self._mask
         while True:
             left, right = position >> half, position & mask
-            for word in rounds:
+            for word in self._rounds:
                 left, right = right, left ^ (_mix(right ^ word) & mask)
             position = left << half | right
-            if position < n:
+            if position < self._n:
                 return position
 
-    return place
+    def __getitem__(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The numbers at many positions."""
+        if len(positions) <= _SCALAR:
+            return np.array([self.place(position) for position in positions.tolist()], np.intp)
+        found = self._walked(positions.astype(np.uint64))
+        (outside,) = np.nonzero(found >= self._n)
+        while outside.size:
+            found[outside] = self._walked(found[outside])
+            outside = outside[found[outside] >= self._n]
+        return found.astype(np.intp)
+
+    def _walked(self, positions: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        half, mask = np.uint64(self._half), np.uint64(self._mask)
+        left, right = positions >> half, positions & mask
+        for word in self._rounds:
+            left, right = right, left ^ (_mix_all(right ^ np.uint64(word)) & mask)
+        return left << half | right
 
 
 def _mix(x: int) -> int:
@@ -215,3 +287,10 @@ def _mix(x: int) -> int:
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return x ^ (x >> 31)
+
+
+def _mix_all(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """`_mix` of each number; NumPy's integers drop what lies above 64 bits."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -35,9 +35,9 @@ NAMES = [
     "streamable",
     "tuples",
 ]
-SUBMODULES = ["core", "exceptions", "maps", "mux", "seeding", "testing", "util", "zmq_stream"]
+SUBMODULES = ["core", "exceptions", "maps", "mux", "samplers", "seeding", "sources", "testing", "util", "zmq_stream"]
 #: Imported by the functions that need them.
-LAZY = ["cloudpickle", "joblib", "rich", "sklearn", "typer"]
+LAZY = ["PIL", "cloudpickle", "h5py", "joblib", "rich", "sklearn", "soundfile", "typer", "zarr"]
 
 
 def fresh(code: str) -> list[str]:

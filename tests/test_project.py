@@ -43,7 +43,10 @@ def test_the_core_needs_four_libraries():
 def test_extras():
     extras = PROJECT["optional-dependencies"]
     assert names(extras["demo"]) == {"typer", "rich", "scikit-learn"}
-    assert names(extras["test"]) == {"pytest", "pytest-timeout", "hypothesis", f"{PROJECT['name']}[demo]"}
+    for extra, library in {"hdf5": "h5py", "zarr": "zarr", "image": "pillow", "audio": "soundfile"}.items():
+        assert names(extras[extra]) == {library}
+    light = {f"{PROJECT['name']}[{extra}]" for extra in ("demo", "hdf5", "zarr", "image", "audio")}
+    assert names(extras["test"]) == {"pytest", "pytest-timeout", "hypothesis"} | light
 
 
 def test_the_name_that_errors_tell_is_the_name_of_the_distribution():

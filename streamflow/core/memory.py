@@ -47,10 +47,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
 
     Only for a dtype without objects: whoever reads the memory knows nothing of this process.
     """
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if not is_offered(size) or dtype.hasobject:
+    if _offer.allocator is None or dtype.hasobject:
         return None
-    assert _offer.allocator is not None
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not is_offered(size):
+        return None
     base = _offer.allocator(size)
     return None if base is None else base.view(dtype).reshape(shape)
 

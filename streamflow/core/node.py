@@ -109,6 +109,10 @@ class Node(ABC):
         """At the end of an epoch: begin another with what is open, if that is worth it; if not, it is to be closed."""
         return False
 
+    def progress(self) -> tuple[int, int] | None:
+        """The epoch of the last item given and how many of that epoch have been, if it has epochs of its own."""
+        return None
+
 
 class Leaf(Node):
     """A live source; it is replayed when a state is loaded, unless it can do better itself."""

@@ -87,6 +87,11 @@ class Passes:
     def given(self, failed: bool = False) -> int:
         return 0 if self.node is None else self.node.given(failed)
 
+    def progress(self, failed: bool = False) -> tuple[int, int]:
+        """The epoch of the last item given, and how many of that epoch have been."""
+        own = None if self.node is None else self.node.progress()
+        return own or (self.epoch, self.given(failed))
+
     def state(self, failed: bool) -> dict[str, Any]:
         if self.ended:
             return {"epoch": self.epoch + 1, "given": 0, "node": None}
@@ -206,12 +211,12 @@ class Stream:
     @property
     def position(self) -> int:
         """How many items of this epoch have been delivered."""
-        return self._passes.given(failed=bool(self._failure))
+        return self._passes.progress(failed=bool(self._failure))[1]
 
     @property
     def epoch(self) -> int:
         """The epoch of the last item delivered."""
-        return self._passes.epoch
+        return self._passes.progress()[0]
 
     @property
     def active(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import Streamer
-from .subject import Subject, broken, expect, expect_items, promise, taken
+from .subject import Subject, broken, expect, expect_items, expect_position, promise, taken
 from .watch import made_items, no_collection, open_generators
 
 __all__ = ["check_closing", "check_draws", "check_pickles", "check_repeats", "check_unchanged", "pickled_copies"]
@@ -136,7 +136,7 @@ def check_draws(subject: Subject) -> None:
         with made_items() as by_next:
             for _ in range(n_items):
                 next(stream)
-        expect(stream.position == n_items, f"`position` is {stream.position} after {n_items} items")
+        expect_position(stream, n_items)
         stream.close()
         with made_items() as by_limit:
             taken(subject.seeded.iterate(n_items), n_items + 1)

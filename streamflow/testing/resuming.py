@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Stream, Streamer
-from .subject import Subject, expect, expect_items, promise, taken
+from .subject import Subject, expect, expect_items, expect_position, promise, taken
 
 __all__ = ["check_fresh_process", "check_resumes", "resume_one", "states_of"]
 
@@ -32,7 +32,7 @@ def states_of(subject: Subject) -> list[dict[str, Any]]:
     with promise("a state can be taken between any two items and written as JSON"), subject.seeded.open() as stream:
         for place in range(len(subject.expected)):
             states.append(_through_json(stream.state_dict()))
-            expect(stream.position == place, f"`position` is {stream.position} after {place} items")
+            expect_position(stream, place)
             items += taken(stream, 1)
         states.append(_through_json(stream.state_dict()))
         if subject.ended:
@@ -67,7 +67,7 @@ def resume_one(streamer: Streamer, state: dict[str, Any], cut: int, expected: li
     """Resume after `cut` items, and once more from a state of the resumed pass."""
     limit = len(expected) - cut + ended  # where the stream has ended, nothing may come after
     with _resumed(streamer, state) as stream:
-        expect(stream.position == cut, f"`position` is {stream.position} instead of {cut}")
+        expect_position(stream, cut)
         head = taken(stream, min(_FURTHER, len(expected) - cut))
         later = _through_json(stream.state_dict())
         expect_items(head + taken(stream, limit - len(head)), expected[cut:], "the resumed pass")

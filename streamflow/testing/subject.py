@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from ..core import Streamer
+from ..core import Stream, Streamer
 from ..core.describe import same, short
 
-__all__ = ["Subject", "broken", "expect", "expect_items", "promise", "rows"]
+__all__ = ["Subject", "broken", "expect", "expect_items", "expect_position", "promise", "rows"]
 
 #: A stream that gives more than this many times the items looked at counts as endless.
 _LONG = 20
@@ -107,6 +107,11 @@ def expect_items(got: list[Any], wanted: list[Any], whose: str) -> None:
     for place, (one, other) in enumerate(zip(got, wanted, strict=False)):
         expect(same(one, other), f"{whose} differs at item {place}: {told(one)} instead of {told(other)}")
     expect(len(got) == len(wanted), f"{whose} has {len(got)} items instead of {len(wanted)}")
+
+
+def expect_position(stream: Stream, place: int) -> None:
+    """Raise unless `position` tells how many items have been; a source's stream counts within its last epoch."""
+    expect(stream.epoch > 0 or stream.position == place, f"`position` is {stream.position} instead of {place}")
 
 
 def told(item: Any) -> str:

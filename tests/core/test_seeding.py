@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import streamflow as sf
+from streamflow import seeding
 
 
 def draws(rng, n=6, name=""):
@@ -296,3 +297,25 @@ def test_interleaved_streams_do_not_disturb_each_other():
     one, two = tree.open(), tree.open()
     pairs = [(next(one), next(two)) for _ in range(20)]
     assert [p[0] for p in pairs] == [p[1] for p in pairs] == wanted
+
+
+# ---------------------------------------------------------------------- orders
+@pytest.mark.parametrize("n", [1, 2, 77, 65536, 65537, 262145])
+def test_a_permutation_is_an_order_many_numbers_at_a_time(n):
+    key = seeding.Key(seeding.Root(3), (0, 1, 2))
+    place, found = seeding.order(n, key, seeding.ORDER), seeding.permutation(n, key, seeding.ORDER)
+    assert len(found) == n
+    for some in (np.arange(n)[:10], np.arange(n)[-1000:]):
+        assert found[some].tolist() == [place(position) for position in some.tolist()]
+    assert np.array_equal(np.sort(found[np.arange(n)]), np.arange(n))
+
+
+def test_uniforms_are_functions_of_their_positions():
+    key = seeding.Key(seeding.Root(3), (0,))
+    whole = seeding.uniforms(key, seeding.CROP, np.arange(1000))
+    assert 0 <= whole.min() < 0.01
+    assert 0.99 < whole.max() < 1
+    for some in ([0], [999], [5, 6, 900]):
+        assert seeding.uniforms(key, seeding.CROP, np.array(some)).tolist() == whole[some].tolist()
+    assert seeding.uniforms(key, seeding.CROP, np.array([], int)).shape == (0,)
+    assert not np.array_equal(seeding.uniforms(key, seeding.ORDER, np.arange(1000)), whole)

@@ -1,0 +1,186 @@
+"""How values become one array of a batch.
+
+Stacking is one copy of each row, and that copy is nearly all the time it takes.  A batch above 32 MiB costs half as
+much again in fresh pages, because the C library gives memory of that size back to the system; so the memory of large
+batches is used again, as soon as nobody holds the batch or any view of it (`Recycled`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.memory import empty, is_offered
+from ..exceptions import DataError
+
+__all__ = ["RAGGED", "Recycled", "stacked"]
+
+RAGGED = ("error", "pad", "crop", "list")
+_LARGE = 16 << 20  #: bytes from which on memory is used again
+_KEPT = 2  #: blocks of free memory that a stream keeps
+_shape, _dtype = attrgetter("shape"), attrgetter("dtype")
+
+
+def stacked(
+    values: list[Any],
+    name: str,
+    axis: int | None = None,
+    ragged: str = "error",
+    fill: Any = 0,
+    memory: Recycled | None = None,
+) -> Any:
+    """Values as one array.
+
+    Parameters
+    ----------
+    values : list of arrays, numbers, text or lists of such
+        At least one.
+    name : str
+        What errors call them.
+    axis : int or None
+        None stacks along a new first axis; otherwise values are concatenated along this one.
+    ragged : {'error', 'pad', 'crop', 'list'}
+        What becomes of values of different shapes: an error, `fill` at the end of each axis up to the longest, the
+        heads as long as the shortest, or the list of values as it is.
+    fill : number
+    memory : Recycled, optional
+        Where large arrays may come from.
+
+    Raises
+    ------
+    DataError
+        If they cannot be joined.
+
+    >>> stacked([np.array([1]), np.array([2, 3])], "x", ragged="pad", fill=9).tolist()
+    [[1, 9], [2, 3]]
+    """
+    if ragged == "list":
+        return values
+    try:
+        if axis is None:
+            return _stacked(values, ragged, fill, memory or Recycled())
+        return _concatenated(values, axis, ragged, fill)
+    except (ValueError, TypeError, OverflowError) as error:
+        shapes = sorted({np.shape(value) for value in values if isinstance(value, np.ndarray)})
+        told = f" (shapes {', '.join(map(str, shapes[:5]))})" if len(shapes) > 1 else ""
+        hint = "; ragged='pad', 'crop' or 'list' allows different shapes" if told and ragged == "error" else ""
+        raise DataError(f"the values of {name} cannot be joined: {error}{told}{hint}") from error
+
+
+def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any:
+    first = values[0]
+    if list(map(type, values)).count(np.ndarray) == len(values):
+        if first.nbytes * len(values) < _LARGE and not is_offered(first.nbytes * len(values)):
+            with contextlib.suppress(ValueError):  # of different shapes
+                return np.array(values)
+        elif first.ndim and len(set(map(_shape, values))) == 1:
+            return _placed(values, memory)
+    if not isinstance(first, np.ndarray) or not first.ndim:
+        if any(isinstance(value, (np.ndarray, list, tuple)) for value in values):
+            values = [np.asarray(value) for value in values]
+            if values[0].ndim:
+                return _stacked(values, ragged, fill, memory)
+        return np.array(values)
+    values = _fitted(values, None, ragged, fill)
+    if any(isinstance(value, np.ma.MaskedArray) for value in values):
+        return np.ma.stack(values)
+    return _placed(values, memory)
+
+
+def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
+    """Arrays of one shape, stacked into memory that is offered (where a worker sends it from) or used again."""
+    shape = (len(values), *values[0].shape)
+    dtypes = set(map(_dtype, values))
+    out = memory.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
+    # concatenate is quicker than stack, and the rows are contiguous
+    rows = None if out is None else out.reshape(-1, *shape[2:])
+    joined = np.concatenate(values, out=rows)
+    return joined.reshape(shape) if out is None else out
+
+
+def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
+    values = [value if isinstance(value, np.ndarray) else np.asarray(value) for value in values]
+    if ragged != "error":
+        values = _fitted(values, axis, ragged, fill)
+    if any(isinstance(value, np.ma.MaskedArray) for value in values):
+        return np.ma.concatenate(values, axis=axis)  # type: ignore[no-untyped-call]
+    return np.concatenate(values, axis=axis)
+
+
+def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list[Any]:
+    """The values brought to one shape (along `axis` each keeps its own length)."""
+    values = [value if isinstance(value, np.ndarray) else np.asarray(value) for value in values]
+    ndims = {value.ndim for value in values}
+    if ragged == "error" or len(ndims) > 1:
+        if len({value.shape for value in values}) == 1:
+            return values
+        raise ValueError("they have different shapes" if len(ndims) == 1 else "they have different numbers of axes")
+    longest = max if ragged == "pad" else min
+    shape = [longest(lengths) for lengths in zip(*(value.shape for value in values), strict=True)]
+    return [_resized(value, shape, axis, fill) for value in values]
+
+
+def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
+    wanted = list(shape)
+    if axis is not None:
+        wanted[axis] = value.shape[axis]
+    head = value[tuple(slice(length) for length in wanted)]
+    if head.shape == tuple(wanted):
+        return head
+    make = np.ma.zeros if isinstance(value, np.ma.MaskedArray) else np.zeros
+    out = make(wanted, value.dtype)
+    if fill:
+        if not np.can_cast(np.min_scalar_type(fill), out.dtype, "same_kind"):
+            raise ValueError(f"{out.dtype} cannot be padded with {fill!r}")
+        out[...] = fill
+    out[tuple(slice(length) for length in head.shape)] = head
+    return out
+
+
+class Recycled:
+    """Memory for large arrays, used again when nobody can see it any more.
+
+    An array over memory that is no array's is the base of all its views, so as long as anything shows the memory, the
+    array that was handed out is alive; a weak reference tells when it is not.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[weakref.ref[NDArray[Any]], _Block]] = []
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """An array that nobody else sees, its content undefined; None where NumPy's own is as good."""
+        offered = empty(shape, dtype)
+        if offered is not None:
+            return offered
+        size = int(np.prod(shape)) * dtype.itemsize
+        if size < _LARGE or dtype.hasobject:
+            return None
+        block = None
+        for place, (held, free) in enumerate(self._blocks):
+            if held() is None and free.size == size:
+                block = free
+                del self._blocks[place]
+                break
+        if block is None:
+            self._blocks = self._blocks[-(_KEPT - 1) :]
+            block = _Block(size)
+        array: NDArray[Any] = np.asarray(block)
+        self._blocks.append((weakref.ref(array), block))
+        return array.view(dtype).reshape(shape)
+
+
+class _Block:
+    """Memory from NumPy (which asks for large pages) that is no array to those who look for the base of a view."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._memory = size, np.empty(size, np.uint8)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        described: dict[str, Any] = self._memory.__array_interface__
+        return described

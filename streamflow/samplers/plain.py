@@ -1,0 +1,119 @@
+"""Every sample once: in order, shuffled, or some of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import digest_of
+from ..seeding import ORDER, Key, permutation
+from .base import Order, Sampler, checked_indices, inside
+
+__all__ = ["SequentialSampler", "ShuffledSampler", "SubsetSampler"]
+
+
+class _InOrder:
+    """Index i at position i."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
+        return positions
+
+
+class SequentialSampler(Sampler):
+    """Every sample once, in order.
+
+    Examples
+    --------
+    >>> from streamflow.sources import ArraySource
+    >>> [batch.tolist() for batch in ArraySource("abcde").batches(3, sampler=SequentialSampler())]
+    [['a', 'b', 'c'], ['d', 'e']]
+    """
+
+    random = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def order(self, n: int, key: Key) -> Order:
+        return _InOrder(n)
+
+
+class ShuffledSampler(Sampler):
+    """Every sample once, in an order of its own in each epoch.
+
+    Up to 65536 samples the order is an array; above that a keyed permutation, which needs no memory.
+
+    Parameters
+    ----------
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A root of randomness of this sampler's own; None takes that of the stream.
+
+    Examples
+    --------
+    >>> from streamflow.sources import ArraySource
+    >>> source = ArraySource(range(5))
+    >>> epochs = [sum(map(list, source.batches(2, sampler=ShuffledSampler(0))(epoch=e)), []) for e in range(2)]
+    >>> sorted(epochs[0]) == sorted(epochs[1]) == [0, 1, 2, 3, 4], epochs[0] == epochs[1]
+    (True, False)
+    """
+
+    def order(self, n: int, key: Key) -> Order:
+        return permutation(n, key, ORDER)
+
+
+class SubsetSampler(Sampler):
+    """Some samples, each as often as its index is given.
+
+    Parameters
+    ----------
+    indices : (n,) array of int, or mask
+        Which samples; negative ones are counted from the end.
+    shuffle : bool
+        Whether they come in an order of its own in each epoch, instead of as given.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A root of randomness of this sampler's own; None takes that of the stream.
+
+    Raises
+    ------
+    ParameterError
+        If the indices are no integers, or (when it meets a source) one is outside of it.
+
+    Examples
+    --------
+    >>> from streamflow.sources import ArraySource
+    >>> list(ArraySource("abcde").samples(sampler=SubsetSampler([4, 0, -1])))
+    ['e', 'a', 'e']
+    """
+
+    def __init__(self, indices: Any, shuffle: bool = False, random_state: Any = None) -> None:
+        super().__init__(random_state)
+        self._indices, self.random = checked_indices(indices), bool(shuffle)
+
+    @property
+    def indices(self) -> NDArray[np.intp]:
+        """A copy of the indices."""
+        return self._indices.copy()
+
+    def size(self, n: int) -> int:
+        return len(self._indices)
+
+    def check(self, n: int) -> None:
+        inside(self._indices, n)
+
+    def order(self, n: int, key: Key) -> Order:
+        indices = inside(self._indices, n)
+        return indices[permutation(len(indices), key, ORDER)[np.arange(len(indices))]] if self.random else indices
+
+    def __repr__(self) -> str:
+        return f"SubsetSampler({len(self._indices)} indices{', shuffle=True' if self.random else ''})"
+
+    def _words(self) -> str:
+        return f"{self!r} {digest_of([self._indices.tobytes()])}"

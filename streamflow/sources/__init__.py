@@ -1,0 +1,22 @@
+"""Sources: random-access data, opened in the process that reads it.
+
+One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask]`` is a source, a lazy view;
+``source.read(indices)`` is a batch.  ``source.batches(...)`` and ``source.samples(...)`` are Streamers.
+"""
+
+from .arrays import ArraySource
+from .base import Source
+from .crop import RandomCrop, random_crop
+from .files import FileSource, read_audio, read_image
+from .npy import NpySource
+
+__all__ = [
+    "ArraySource",
+    "FileSource",
+    "NpySource",
+    "RandomCrop",
+    "Source",
+    "random_crop",
+    "read_audio",
+    "read_image",
+]

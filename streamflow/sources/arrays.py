@@ -1,0 +1,104 @@
+"""`ArraySource`: array-likes side by side."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import ParameterError, require
+from .base import Source
+from .columns import Column, column, is_column
+from .form import each, keys_of, picked
+
+__all__ = ["ArraySource"]
+
+
+class ArraySource(Source):
+    """Array-likes of one length: sample i is row i of each.
+
+    Parameters
+    ----------
+    data : array-like, or dict, list or tuple of array-likes
+        NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
+        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.
+
+    Raises
+    ------
+    ParameterError
+        If there are no array-likes, or if their lengths differ.
+
+    Notes
+    -----
+    Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Pickled, memory
+    maps and HDF5 data sets go along by their paths.
+
+    Examples
+    --------
+    >>> source = ArraySource({"X": np.arange(10).reshape(5, 2), "y": list("abcde")})
+    >>> source[1]
+    {'X': array([2, 3]), 'y': 'b'}
+    >>> for batch in source[1:].batches(3):
+    ...     print(batch["X"].tolist(), batch["y"])
+    [[2, 3], [4, 5], [6, 7]] ['b' 'c' 'd']
+    [[8, 9]] ['e']
+    """
+
+    def __init__(self, data: Any) -> None:
+        if isinstance(data, Mapping):
+            require(data, "data", "at least one array", data)
+            self._columns: Any = {key: column(value, f"data[{key!r}]") for key, value in data.items()}
+        elif isinstance(data, (list, tuple)) and data and all(map(is_column, data)):
+            self._columns = tuple([column(value, f"data[{place}]") for place, value in enumerate(data)])
+        else:
+            self._columns = column(data, "data")
+        lengths = {name: len(each_column) for name, each_column in self._named().items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
+            hint = "" if isinstance(data, Mapping) else "; a list of samples is one column: {'x': [...]}"
+            raise ParameterError(f"`data` must be arrays of one length, got {told}{hint}")
+        self._length = next(iter(lengths.values()))
+
+    def _named(self) -> dict[Any, Column]:
+        """The columns by key, place or the empty name."""
+        columns = self._columns
+        if isinstance(columns, dict):
+            return columns
+        return dict(enumerate(columns)) if isinstance(columns, tuple) else {"": columns}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def sample(self, index: int) -> Any:
+        columns = self._columns
+        if isinstance(columns, dict):
+            return {key: one.row(index) for key, one in columns.items()}
+        return tuple([one.row(index) for one in columns]) if isinstance(columns, tuple) else columns.row(index)
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return each(lambda one, name: one.rows(indices), self._columns)
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        for one in self._named().values():
+            one.will_need(indices)
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return keys_of(self._columns)
+
+    def close(self) -> None:
+        for one in self._named().values():
+            one.close()
+
+    def _select(self, keys: Any) -> Source:
+        chosen = copy.copy(self)
+        chosen._columns = picked(self._columns, keys)
+        return chosen
+
+    def _words(self) -> str:
+        told = each(lambda one, name: one.told(), self._columns)
+        if isinstance(told, dict):
+            told = ", ".join(f"{key}: {text}" for key, text in told.items())
+        return f"ArraySource({', '.join(told) if isinstance(told, tuple) else told})"

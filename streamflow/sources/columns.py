@@ -1,0 +1,234 @@
+"""Columns: array-likes of any kind, read by row or by many rows at once.
+
+A column is what a source of arrays reads in one place of its form.  `column` finds the kind: a NumPy array or memory
+map, a source, an HDF5 or zarr array, anything with the shape and dtype of an array, and else any sequence.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import short
+from ..core.memory import empty
+from ..exceptions import missing, require
+from .base import Source
+from .handle import Handle
+from .mapping import Ahead, MappedArray, memory_of, stretches_of
+
+__all__ = ["Column", "column", "is_column"]
+
+
+class Column(ABC):
+    """One column of a source of arrays."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def row(self, index: int) -> Any:
+        """One row; of a NumPy array a read-only view."""
+
+    @abstractmethod
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        """Many rows: a fresh array, or a list of values that is still to be stacked."""
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (most have nothing to prepare)
+        """These rows will be read soon."""
+
+    def close(self) -> None:  # noqa: B027  (most hold nothing open)
+        """Release what this process holds open."""
+
+    @abstractmethod
+    def told(self) -> str:
+        """Its kind, dtype and shape."""
+
+
+def is_column(data: Any) -> bool:
+    """Whether something has a length and can be indexed, and is no text."""
+    shape = getattr(data, "shape", None)
+    sized = len(shape) > 0 if isinstance(shape, tuple) else hasattr(type(data), "__len__")
+    return sized and hasattr(type(data), "__getitem__") and not isinstance(data, (str, bytes, Mapping))
+
+
+def column(data: Any, name: str) -> Column:
+    """The column of an array-like; `name` is what errors call it."""
+    if isinstance(data, Column):
+        return data
+    if isinstance(data, Source):
+        return SourceColumn(data)
+    if isinstance(data, np.ndarray):
+        require(data.ndim, name, "an array with at least one axis", data)
+        return ArrayColumn(data)
+    library = type(data).__module__.partition(".")[0]
+    if library == "pandas":
+        return ArrayColumn(data.to_numpy())  # its own [] goes by labels
+    if library == "h5py":
+        return H5Column(data)
+    if library == "zarr":
+        return ZarrColumn(data)
+    require(
+        is_column(data) or isinstance(data, (str, bytes)), name, "an array, or anything else with a length and []", data
+    )
+    return ArrayLikeColumn(data) if hasattr(data, "shape") and hasattr(data, "dtype") else SequenceColumn(data)
+
+
+class ArrayColumn(Column):
+    """A NumPy array, in memory or mapped from a file; the latter is pickled by its path."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        plain = type(array) in {np.ndarray, np.memmap}  # others know of masks and the like
+        self._array = array.view(np.ndarray if plain else type(array))
+        self._array.flags.writeable = False
+        self._ahead = None if memory_of(self._array) is None else Ahead()
+        self._bytes: NDArray[Any] | None = None
+        size = array.nbytes // len(array) if len(array) else 0
+        if plain and size and not array.dtype.hasobject and array.flags.c_contiguous:
+            # Rows as strings of bytes: `take` copies them whole, also where the array is not aligned.
+            self._bytes = np.ndarray((len(array),), f"V{size}", self._array)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def row(self, index: int) -> Any:
+        return self._array[index]
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        array, rows = self._array, self._bytes
+        if rows is None:
+            return array[indices]
+        shape = (len(indices), *array.shape[1:])
+        out = empty(shape, array.dtype)
+        if out is None:
+            out = np.empty(shape, array.dtype)
+        # All indices are inside; with "clip" there is no copy on the way to `out`.
+        rows.take(indices, 0, np.ndarray(indices.shape, rows.dtype, out), "clip")
+        return out
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        if self._ahead is not None:
+            self._ahead.ask(lambda: stretches_of(self._array, indices))
+
+    def told(self) -> str:
+        return f"{type(self._array).__name__}({self._array.dtype}, {self._array.shape})"
+
+    def __reduce__(self) -> Any:
+        return _array_column, (MappedArray.of(self._array) or self._array,)
+
+
+def _array_column(array: Any) -> ArrayColumn:
+    return ArrayColumn(array.open() if isinstance(array, MappedArray) else array)
+
+
+class SequenceColumn(Column):
+    """Anything with a length and [] for one integer."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def row(self, index: int) -> Any:
+        return self._data[index]
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        data = self._data
+        return [data[index] for index in indices.tolist()]
+
+    def told(self) -> str:
+        return short(self._data)
+
+
+class ArrayLikeColumn(SequenceColumn):
+    """An array of another library, which takes arrays of indices."""
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        return np.array(self._data[indices])
+
+    def told(self) -> str:
+        return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
+
+
+class ZarrColumn(ArrayLikeColumn):
+    """A zarr array: it reads each chunk once."""
+
+    def __len__(self) -> int:
+        return int(self._data.shape[0])  # the array itself tells none
+
+    def row(self, index: int) -> Any:
+        return self._data[index]
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        return np.asarray(self._data.oindex[indices])
+
+
+class H5Column(Column):
+    """An HDF5 data set: pickled by its path, and opened again in each process."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._place = (str(Path(dataset.file.filename).resolve()), dataset.name)
+        self._shape, self._dtype = dataset.shape, dataset.dtype
+        self._handle = Handle(open_dataset, *self._place, opened=dataset)
+
+    def __len__(self) -> int:
+        return int(self._shape[0])
+
+    def row(self, index: int) -> Any:
+        return self._handle.get()[index]
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        # it takes ascending indices without repeats
+        places, back = np.unique(indices, return_inverse=True)
+        dataset = self._handle.get()
+        if places.size and places[-1] - places[0] + 1 == places.size:
+            read = dataset[places[0] : places[-1] + 1]
+        else:
+            read = dataset[places]
+        return read[back]
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def told(self) -> str:
+        return f"Dataset({self._dtype}, {self._shape})"
+
+
+def open_dataset(path: str, name: str) -> Any:
+    """Open a data set of an HDF5 file."""
+    try:
+        import h5py
+    except ImportError:
+        raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
+    return h5py.File(path, "r")[name]
+
+
+class SourceColumn(Column):
+    """A source as a column."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def row(self, index: int) -> Any:
+        return self._source.sample(index)
+
+    def rows(self, indices: NDArray[np.intp]) -> Any:
+        return self._source.fetch(indices)
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        self._source.will_need(indices)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def told(self) -> str:
+        return self._source._words()

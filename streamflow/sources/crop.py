@@ -1,0 +1,74 @@
+"""`random_crop`: a stretch of an axis, at a random place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import DataError, is_whole, require
+from ..seeding import check_random_state
+from ..util import get_rng
+
+__all__ = ["RandomCrop", "random_crop"]
+
+
+class RandomCrop:
+    """A stretch of an axis at a random place; see `random_crop`, which makes it."""
+
+    __slots__ = ("_rng", "length", "start", "stop")
+
+    def __init__(self, length: int, start: int | None, stop: int | None, random_state: Any) -> None:
+        whole = is_whole(length)
+        require(whole and length >= 1, "length", "an integer from 1 on", length)
+        for name, value in (("start", start), ("stop", stop)):
+            require(value is None or is_whole(value), name, "None or an integer", value)
+        check_random_state(random_state)
+        self.length, self.start, self.stop = int(length), start, stop
+        self._rng = None if random_state is None else get_rng(random_state)
+
+    def draw(self) -> float:
+        """A number in [0, 1) from its own random state, or the global one."""
+        return float((np.random if self._rng is None else self._rng).random())
+
+    def within(self, size: int, u: float | None = None) -> slice:
+        """The stretch of an axis of this size that a number in [0, 1) chooses (None: drawn now).
+
+        >>> random_crop(2).within(6, 0.0), random_crop(2).within(6, 0.99)
+        (slice(0, 2, None), slice(4, 6, None))
+        """
+        first, end, _ = slice(self.start, self.stop).indices(size)
+        places = end - first - self.length + 1
+        if places < 1:
+            raise DataError(f"{self!r} does not fit into an axis of length {size}")
+        first += int((self.draw() if u is None else u) * places)
+        return slice(first, first + self.length)
+
+    def __repr__(self) -> str:
+        bounds = "".join(
+            f", {name}={getattr(self, name)}" for name in ("start", "stop") if getattr(self, name) is not None
+        )
+        return f"random_crop({self.length}{bounds})"
+
+
+def random_crop(length: int, start: int | None = None, stop: int | None = None, random_state: Any = None) -> RandomCrop:
+    """A stretch of `length` at a random place, each place where it fits being as likely.
+
+    Parameters
+    ----------
+    length : int
+        How long the stretch is; the axis stays, also for 1.
+    start, stop : int, optional
+        Bounds of the whole stretch, as those of a slice.
+    random_state : None, int, Generator or RandomState
+        Where places are drawn from when it is used by hand; None takes NumPy's global state.  In `Source.batches` a
+        place depends on the stream's seed, the epoch and the position of the sample instead.
+
+    Examples
+    --------
+    >>> from streamflow.sources import ArraySource
+    >>> tracks = ArraySource({"x": [np.arange(5), np.arange(9)]})
+    >>> tracks.read([0, 1], ragged="crop", crop=random_crop(3))["x"].shape
+    (2, 3)
+    """
+    return RandomCrop(length, start, stop, random_state)

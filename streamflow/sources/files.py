@@ -1,0 +1,134 @@
+"""`FileSource`: one file for each sample, and functions that read images and audio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import called, digest_of, short
+from ..exceptions import DataError, ParameterError, missing, require
+from .base import Source
+
+__all__ = ["FileSource", "read_audio", "read_image"]
+
+
+class FileSource(Source):
+    """Files, one for each sample, and the function that reads one.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+        The files, in order.
+    decode : function of a path
+        Gives a sample: `read_image`, `read_audio`, `numpy.load`, or any other.
+
+    Notes
+    -----
+    Nothing is opened before a sample is read.  An error of `decode` carries the path in a note.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in "ab":
+    ...     np.save(folder / f"{name}.npy", np.full(2, ord(name)))
+    >>> FileSource(sorted(folder.glob("*.npy")), np.load).read(slice(None)).tolist()
+    [[97, 97], [98, 98]]
+    """
+
+    def __init__(self, paths: Iterable[Any], decode: Callable[[str], Any]) -> None:
+        require(not isinstance(paths, (str, bytes, os.PathLike)), "paths", "a collection of paths", paths)
+        self._paths = tuple(map(_path, paths))
+        require(callable(decode), "decode", "a function of a path", decode)
+        self._decode = decode
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files."""
+        return self._paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def sample(self, index: int) -> Any:
+        path = self._paths[index]
+        try:
+            return self._decode(path)
+        except Exception as error:
+            error.add_note(f"while reading {path!r}")
+            raise
+
+    def _words(self) -> str:
+        return f"FileSource({len(self._paths)} files {digest_of(self._paths)[:8]}, {called(self._decode)})"
+
+
+def _path(path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"`paths` must be a collection of paths, got {short(path)} in it")
+    return str(os.fspath(path))
+
+
+def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
+    """The pixels of an image file; needs pillow.
+
+    Parameters
+    ----------
+    path : str
+    mode : str or None
+        What pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None: as it is stored.
+
+    Returns
+    -------
+    (height, width, channels) or (height, width) array
+
+    Raises
+    ------
+    DataError
+        If it is no image or is damaged.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise missing("read_image", "pillow", "image") from None
+    try:
+        with Image.open(path) as image:
+            return np.array(image if mode is None else image.convert(mode))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, "an image that pillow reads", error) from error
+
+
+def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
+    """The signal of an audio file; needs soundfile.
+
+    Parameters
+    ----------
+    path : str
+    dtype : {'float32', 'float64', 'int16', 'int32'}
+
+    Returns
+    -------
+    (frames, channels) array
+
+    Raises
+    ------
+    DataError
+        If it is no audio file or is damaged.
+    """
+    try:
+        import soundfile
+    except ImportError:
+        raise missing("read_audio", "soundfile", "audio") from None
+    try:
+        signal: NDArray[Any] = soundfile.read(path, dtype=dtype, always_2d=True)[0]
+    except (RuntimeError, OSError, TypeError) as error:
+        raise _unreadable(path, "an audio file that soundfile reads", error) from error
+    return signal
+
+
+def _unreadable(path: str, expected: str, error: Exception) -> DataError:
+    told = " ".join(str(error).split())
+    return DataError(f"{path!r} cannot be read, expected {expected}: {told}")

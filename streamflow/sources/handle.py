@@ -1,0 +1,85 @@
+"""`Handle`: what a description holds open, once in each process.
+
+Files of libraries such as HDF5 and LMDB must not cross a fork, and cannot be pickled.  A Handle says how they are
+opened, and opens them when they are first asked for in a process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
+
+__all__ = ["Handle"]
+
+T = TypeVar("T")
+
+
+class Handle(Generic[T]):
+    """Something that is opened at most once in a process, and again in another.
+
+    Parameters
+    ----------
+    opener : function
+        Opens it; pickled with the handle, so a function of a module.
+    *args
+        Of the function.
+    opened : optional
+        It, where the user has opened it in this process; `close` leaves it to him.
+
+    Examples
+    --------
+    >>> numbers = Handle(list, "ab")
+    >>> numbers.get() is numbers.get(), numbers.get()
+    (True, ['a', 'b'])
+    """
+
+    __slots__ = ("__weakref__", "_args", "_given", "_lock", "_opener", "_thing")
+
+    def __init__(self, opener: Callable[..., T], *args: Any, opened: T | None = None) -> None:
+        self._opener, self._args = opener, args
+        self._thing: T | None = opened
+        self._given = opened is not None
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def get(self) -> T:
+        """It, opened now if it is not open in this process."""
+        thing = self._thing
+        if thing is None:
+            with self._lock:
+                if self._thing is None:
+                    self._thing = self._opener(*self._args)
+                thing = self._thing
+        return thing
+
+    def close(self) -> None:
+        """Close it in this process; may be called again, and `get` opens it anew."""
+        if self._given:
+            return
+        with self._lock:
+            thing, self._thing = self._thing, None
+        close = getattr(thing, "close", None)
+        if close is not None:
+            close()
+
+    def __reduce__(self) -> Any:
+        return Handle, (self._opener, *self._args)
+
+
+#: Every handle: at a fork another thread may be opening one.
+_all: WeakSet[Handle[Any]] = WeakSet()
+#: What was open at a fork: never used or closed in the child, for it is the parent's.
+_inherited: list[Any] = []
+
+
+def _forked() -> None:
+    for handle in list(_all):
+        _inherited.append(handle._thing)
+        handle._thing, handle._given, handle._lock = None, False, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

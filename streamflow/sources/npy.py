@@ -1,0 +1,165 @@
+"""`NpySource`: arrays in ``.npy`` files and in uncompressed ``.npz`` archives, mapped in place.
+
+A member of an archive that is stored without compression is a ``.npy`` file inside the archive, so it is mapped at its
+offset there; an archive is never read as a whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import short
+from ..exceptions import DataError, ParameterError, require
+from .arrays import ArraySource
+from .base import Source
+from .form import each, keys_of, picked
+from .handle import Handle
+from .npy_files import NpyFile, NpzFile
+
+__all__ = ["NpySource"]
+
+
+class NpySource(Source):
+    """Arrays in files that NumPy has written, mapped in place: sample i is row i of each.
+
+    Parameters
+    ----------
+    files : path, or dict, list or tuple of paths
+        A ``.npy`` file, or a ``.npz`` archive that `numpy.savez` has written.  Standing by itself an archive makes
+        samples that are dicts of all its members.  In a dict, a path of an archive means the member of that key; in a
+        list or tuple, its only member; a pair (path, name) means the member of that name.
+    allow_pickle : bool
+        Whether arrays of objects are read, which runs code that is in the file.  They are read as a whole.
+
+    Raises
+    ------
+    DataError
+        When it is first read: if a file is missing, is damaged or of another kind, holds objects or is compressed, or
+        if the arrays are of different lengths.
+
+    Notes
+    -----
+    The files are mapped when they are first needed, in each process that reads.  A stream maps them for itself, and
+    lets go of them when it is closed.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> np.savez(folder / "a.npz", X=np.arange(6).reshape(3, 2), y=np.arange(3))
+    >>> NpySource(folder / "a.npz")[1]
+    {'X': array([2, 3]), 'y': np.int64(1)}
+    >>> NpySource({"X": folder / "a.npz"}).read([0, 2])["X"].tolist()
+    [[0, 1], [4, 5]]
+    """
+
+    def __init__(self, files: Any, allow_pickle: bool = False) -> None:
+        if isinstance(files, (Mapping, list, tuple)):
+            require(files, "files", "at least one path", files)
+        if isinstance(files, Mapping):
+            places: Any = {key: _place(file, key) for key, file in files.items()}
+        elif isinstance(files, (list, tuple)):
+            places = tuple([_place(file, None) for file in files])
+        else:
+            places = _place(files, None)
+        self._set(places, bool(allow_pickle))
+
+    def _set(self, places: Any, allow_pickle: bool) -> None:
+        self._places, self._allow_pickle = places, allow_pickle
+        self._handle = Handle(open_arrays, places, allow_pickle)
+
+    def __len__(self) -> int:
+        return len(self._handle.get())
+
+    def sample(self, index: int) -> Any:
+        return self._handle.get().sample(index)
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return self._handle.get().fetch(indices)
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        self._handle.get().will_need(indices)
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return self._handle.get().keys() if self._is_archive() else keys_of(self._places)
+
+    def _is_archive(self) -> bool:
+        """Whether it is all members of one archive, whose names are only known once it is open."""
+        return isinstance(self._places, Place) and self._places.name is None and self._places.in_archive
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def _opened(self) -> Source:
+        # of a mux over many files only those are to be mapped that are active
+        return open_arrays(self._places, self._allow_pickle)
+
+    def _select(self, keys: Any) -> Source:
+        places = self._places
+        if self._is_archive():
+            places = {key: Place(places.path, key) for key in (keys if isinstance(keys, tuple) else (keys,))}
+        chosen = copy.copy(self)
+        chosen._set(picked(places, keys), self._allow_pickle)
+        return chosen
+
+    def _words(self) -> str:
+        told = each(lambda place, name: place.told(), self._places)
+        if isinstance(told, str):
+            return f"NpySource({told})"
+        inside = told if isinstance(told, tuple) else [f"{key}: {text}" for key, text in told.items()]
+        return f"NpySource({', '.join(inside)})"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array is: a file, and in an archive the member."""
+
+    path: str
+    name: str | None = None
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether the file is an archive."""
+        return self.path.endswith(".npz")
+
+    def told(self) -> str:
+        """It for messages."""
+        return f"{self.path!r}" if self.name is None else f"{self.name!r} of {self.path!r}"
+
+
+def _place(file: Any, key: Any) -> Place:
+    if isinstance(file, tuple) and len(file) == 2:
+        file, key = file
+        require(isinstance(key, str), "files", "pairs of a path and a name", (file, key))
+    if not isinstance(file, (str, os.PathLike)):
+        raise ParameterError(f"`files` must be a path, or a dict, list or tuple of paths, got {short(file)}")
+    place = Place(os.fspath(file))
+    return Place(place.path, key) if place.in_archive else place
+
+
+def open_arrays(places: Any, allow_pickle: bool) -> ArraySource:
+    """Map the arrays at these places."""
+    files: dict[str, NpyFile | NpzFile] = {}
+
+    def array(place: Place, name: str = "") -> Any:
+        if place.path not in files:
+            files[place.path] = (NpzFile if place.in_archive else NpyFile)(place.path, allow_pickle)
+        return files[place.path].array(place.name)
+
+    if isinstance(places, Place) and places.in_archive and places.name is None:
+        archive = NpzFile(places.path, allow_pickle)
+        data = {name: archive.array(name) for name in archive.names()}
+    else:
+        data = each(array, places)
+    try:
+        return ArraySource(data)
+    except ParameterError as error:
+        told = each(lambda place, name: place.told(), places)
+        raise DataError(f"the files {told} do not fit together: {error}") from None

@@ -1,0 +1,137 @@
+"""Files that NumPy has written, mapped: the arrays in them without reading them."""
+
+from __future__ import annotations
+
+import ast
+import mmap
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import descr_to_dtype
+from numpy.typing import NDArray
+
+from ..exceptions import DataError
+
+__all__ = ["NpyFile", "NpzFile"]
+
+_MAGIC = b"\x93NUMPY"
+_LONGEST_HEADER = 1 << 20
+#: Of a member of an archive: signature, lengths of its name and of its extra field.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+class NpyFile:
+    """A ``.npy`` file."""
+
+    def __init__(self, path: str, allow_pickle: bool) -> None:
+        self._path, self._allow_pickle = path, allow_pickle
+        self._memory = _mapped(path)
+
+    def array(self, name: str | None = None) -> NDArray[Any]:
+        """The array."""
+        return _array(self._memory, 0, len(self._memory), repr(self._path), self._unpickled)
+
+    def _unpickled(self) -> NDArray[Any] | None:
+        if not self._allow_pickle:
+            return None
+        loaded: NDArray[Any] = np.load(self._path, allow_pickle=True)
+        return loaded
+
+
+class NpzFile:
+    """An archive of ``.npy`` files, stored without compression."""
+
+    def __init__(self, path: str, allow_pickle: bool) -> None:
+        self._path, self._allow_pickle = path, allow_pickle
+        self._memory = _mapped(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise DataError(f"{path!r} is no archive of arrays or is damaged: {error}") from None
+
+    def names(self) -> list[str]:
+        """The names of its members."""
+        return list(self._members)
+
+    def array(self, name: str | None = None) -> NDArray[Any]:
+        """The array of a member; None: of the only one."""
+        if name is None and len(self._members) == 1:
+            (name,) = self._members
+        if name not in self._members:
+            told = "one member" if name is None else f"a member {name!r}"
+            raise DataError(f"{self._path!r} must have {told}, it has {', '.join(map(repr, self._members)) or 'none'}")
+        info, told = self._members[name], f"{name!r} of {self._path!r}"
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise DataError(
+                f"{told} is compressed, expected an array stored as it is (numpy.savez, not savez_compressed)"
+            )
+        header = self._memory[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
+        if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
+            raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
+        _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        return _array(self._memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
+
+    def _unpickled(self, name: str) -> NDArray[Any] | None:
+        if not self._allow_pickle:
+            return None
+        with np.load(self._path, allow_pickle=True) as archive:
+            loaded: NDArray[Any] = archive[name]
+        return loaded
+
+
+def _mapped(path: str) -> mmap.mmap:
+    """The whole of a file."""
+    try:
+        with Path(path).open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError:  # an empty file cannot be mapped
+        raise DataError(f"{path!r} is empty, expected an array that NumPy has written") from None
+    except OSError as error:
+        told = (error.strerror or "").lower()
+        raise DataError(f"{path!r} cannot be read ({told}), expected a file that NumPy has written") from None
+
+
+def _array(memory: mmap.mmap, begin: int, end: int, told: str, unpickled: Any) -> NDArray[Any]:
+    """The array whose ``.npy`` file lies from `begin` to `end`."""
+    try:
+        dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)
+    except (ValueError, SyntaxError, KeyError, TypeError, struct.error) as error:
+        raise DataError(
+            f"{told} is no .npy file or is damaged ({error}), expected an array that NumPy has written"
+        ) from None
+    if dtype.hasobject:
+        loaded: NDArray[Any] | None = unpickled()
+        if loaded is None:
+            raise DataError(
+                f"{told} holds Python objects, which only allow_pickle=True reads (it runs code in the file)"
+            )
+        return loaded
+    expected = length + dtype.itemsize * int(np.prod(shape, dtype=object))
+    if begin + expected > min(end, len(memory)):
+        there = min(end, len(memory)) - begin
+        raise DataError(f"{told} is truncated: expected {expected} bytes for {dtype} of shape {shape}, got {there}")
+    return np.ndarray(shape, dtype, memory, begin + length, order="F" if fortran_order else "C")
+
+
+def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+    """What the header of a ``.npy`` file says, and how many bytes come before the data; see `numpy.lib.format`."""
+    if not start.startswith(_MAGIC):
+        raise ValueError("it does not begin as one")
+    major = start[6]
+    if major not in {1, 2, 3}:
+        raise ValueError(f"it has version {major}")
+    first = 10 if major == 1 else 12
+    (length,) = struct.unpack("<H" if major == 1 else "<I", start[8:first])
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"its header is {length} bytes long")
+    text = memory[begin + first : begin + first + length].decode("utf-8" if major == 3 else "latin1")
+    described = ast.literal_eval(text.strip())
+    shape = described["shape"]
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError(f"its shape is {shape}")
+    return descr_to_dtype(described["descr"]), bool(described["fortran_order"]), tuple(shape), first + length

@@ -1,0 +1,142 @@
+"""The draws of a pass: which sample is read as which.
+
+A part of a pass has draws 0, 1, 2, ...  Part k of n has every n-th draw of the whole pass, from number k on; so draw d
+of it is position (k + n d) mod size of epoch (k + n d) div size, and a place in a pass is one number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import ParameterError, is_whole, require
+from ..samplers import Order, Sampler, SequentialSampler, ShuffledSampler
+from ..seeding import CROP, Key, uniforms
+
+if TYPE_CHECKING:
+    from .base import Source
+
+__all__ = ["Draws", "checked_epochs", "checked_sampler"]
+
+_MOST = 4096  #: indices that are looked up at once
+
+
+def checked_sampler(shuffle: Any, sampler: Any, source: Source) -> Sampler:
+    """The sampler that is meant."""
+    flag = isinstance(shuffle, (bool, np.bool_))
+    require(flag, "shuffle", "True or False", shuffle, "`random_state` takes the seed")
+    if sampler is None:
+        return ShuffledSampler() if shuffle else SequentialSampler()
+    require(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+    require(not shuffle, "shuffle", "False where a sampler is given", shuffle)
+    sampler.check(len(source))
+    checked: Sampler = sampler
+    return checked
+
+
+def checked_epochs(epochs: Any) -> int | None:
+    """The number of epochs in a pass, None for endless."""
+    if epochs is None:
+        return None
+    whole = is_whole(epochs)
+    require(whole and epochs >= 1, "epochs", "None or an integer from 1 on", epochs)
+    return int(epochs)
+
+
+class Draws:
+    """The draws of one part of a pass.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    n : int
+        Length of the source.
+    key : Key
+        The address of the pass.
+    epochs : int or None
+        Epochs in a pass.
+    part : (index, count)
+
+    Attributes
+    ----------
+    size : int
+        Draws in an epoch of the whole pass.
+    longest : int
+        The most draws that this part has in an epoch.
+    total : int or None
+        Draws of this part; None: endless.
+    """
+
+    def __init__(self, sampler: Sampler, n: int, key: Key, epochs: int | None, part: tuple[int, int]) -> None:
+        self._sampler, self._n, self._key = sampler, n, key
+        self._index, self._count = part
+        self.size = sampler.size(n)
+        self.total = None if epochs is None and self.size else self._first(epochs or 0)
+        self.longest = -(-self.size // self._count)
+        self._first_epoch = key.path[0] * (epochs or 1)
+        self._orders: dict[int, Order] = {}
+        self._known = np.empty(0, np.intp)  # a stretch of indices, from draw `_known_from` on
+        self._known_from = 0
+
+    def _first(self, epoch: int) -> int:
+        """The first draw of this part in an epoch of the pass, or after it."""
+        return max(0, -((self._index - epoch * self.size) // self._count))
+
+    def epoch_of(self, draw: int) -> int:
+        """The epoch of a draw."""
+        return self._first_epoch + (self._index + self._count * draw) // self.size
+
+    def epoch_span(self, draw: int) -> tuple[int, int]:
+        """The first draw of the epoch that a draw belongs to, and that after its last."""
+        epoch = (self._index + self._count * draw) // self.size
+        return self._first(epoch), self._first(epoch + 1)
+
+    def indices(self, first: int, end: int) -> NDArray[np.intp]:
+        """What the draws from `first` to before `end` read."""
+        begin = self._known_from
+        if not begin <= first <= end <= begin + len(self._known):
+            # twice as many as last time: a stream that is soon given up has looked up few
+            ahead = min(max(end - first, 2 * len(self._known)), max(end - first, _MOST))
+            until = first + ahead if self.total is None else min(first + ahead, self.total)
+            self._known, self._known_from = self._looked_up(first, until), first
+            begin = first
+        return self._known[first - begin : end - begin]
+
+    def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
+        found = [self._order(epoch)[positions] for epoch, positions in self._positions(first, end)]
+        indices = np.concatenate(found) if len(found) != 1 else found[0]
+        if indices.size and not (indices.min() >= 0 and indices.max() < self._n):
+            raise ParameterError(f"`sampler` must give indices from 0 to {self._n - 1}, {self._sampler!r} gave others")
+        return indices
+
+    def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
+        """The positions of some draws, epoch by epoch."""
+        found = []
+        while first < end:
+            epoch, position = divmod(self._index + self._count * first, self.size)
+            stop = min(end, self._first(epoch + 1))
+            last = position + self._count * (stop - first)
+            found.append((self._first_epoch + epoch, np.arange(position, last, self._count, dtype=np.intp)))
+            first = stop
+        return found
+
+    def _order(self, epoch: int) -> Order:
+        order = self._orders.get(epoch)
+        if order is None:
+            order = self._sampler.order(self._n, self._sampler._address(self._epoch_key(epoch)))
+            if len(order) != self.size:
+                told = f"{self._sampler!r} gave {len(order)}"
+                raise ParameterError(f"`sampler` must give {self.size} indices in an epoch, as its size() says; {told}")
+            # two are needed where a batch and what is read ahead of it cross into the next epoch
+            self._orders = {**dict(list(self._orders.items())[-1:]), epoch: order}
+        return order
+
+    def _epoch_key(self, epoch: int) -> Key:
+        return Key(self._key.root, (epoch, *self._key.path[1:]))
+
+    def places(self, first: int, end: int) -> NDArray[np.float64]:
+        """A random number in [0, 1) for each of some draws, by its epoch and position."""
+        found = [uniforms(self._epoch_key(epoch), CROP, at) for epoch, at in self._positions(first, end)]
+        return np.concatenate(found)

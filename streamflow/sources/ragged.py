@@ -1,0 +1,80 @@
+"""`Ragged`: how samples of different shapes become a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import require
+from ..maps.stacking import RAGGED, Recycled, stacked
+from .crop import RandomCrop
+from .form import each, transposed
+
+if TYPE_CHECKING:
+    from .base import Source
+
+__all__ = ["Ragged"]
+
+
+class Ragged:
+    """What becomes of values of different shapes; the parameters are those of `Source.read`."""
+
+    __slots__ = ("crop", "fill", "rule")
+
+    def __init__(self, ragged: str = "error", fill: Any = 0, crop: RandomCrop | None = None) -> None:
+        require(
+            isinstance(ragged, str) and ragged in RAGGED, "ragged", f"one of {', '.join(map(repr, RAGGED))}", ragged
+        )
+        require(np.ndim(fill) == 0 and np.asarray(fill).dtype.kind in "biufcmM", "fill", "a number", fill)
+        require(crop is None or isinstance(crop, RandomCrop), "crop", "None or a random_crop", crop)
+        require(crop is None or ragged == "crop", "crop", "None unless ragged='crop'", crop)
+        self.rule, self.fill, self.crop = ragged, fill, crop
+
+    def read(
+        self,
+        source: Source,
+        indices: NDArray[np.intp],
+        u: NDArray[np.float64] | None = None,
+        memory: Recycled | None = None,
+    ) -> Any:
+        """The batch of these samples.
+
+        Parameters
+        ----------
+        source : Source
+        indices : (n,) array of int
+        u : (n,) array in [0, 1), optional
+            Where each sample is cropped; None: drawn now.
+        memory : Recycled, optional
+            Where large arrays may come from.
+        """
+        if not indices.size and len(source):  # no rows, with the dtypes and shapes that one has
+            return each(lambda column, name: column[:0], Ragged(fill=self.fill).read(source, np.zeros(1, np.intp)))
+        if self.crop is not None and indices.size:
+            # of each sample only the stretch is read
+            values = transposed([source.sample(index) for index in indices.tolist()])
+            places = [self.crop.draw() for _ in range(len(indices))] if u is None else u.tolist()
+            return each(lambda column, name: self._cropped(column, name, places, memory), values)
+        return each(lambda column, name: self._finished(column, name, memory), source.fetch(indices))
+
+    def _finished(self, column: Any, name: str, memory: Recycled | None) -> Any:
+        """A column of a batch from what `fetch` gave."""
+        if not isinstance(column, list):
+            return list(column) if self.rule == "list" else column
+        return stacked(column, name, None, self.rule, self.fill, memory) if column else np.empty(0)
+
+    def _cropped(self, values: list[Any], name: str, places: list[float], memory: Recycled | None) -> Any:
+        assert self.crop is not None
+        values = [
+            value[self.crop.within(len(value), u)] if np.ndim(value) else value
+            for value, u in zip(values, places, strict=True)
+        ]
+        return stacked(values, name, None, "crop", self.fill, memory)
+
+    def __repr__(self) -> str:
+        told = "" if self.rule == "error" else f"ragged={self.rule!r}"
+        if self.rule == "pad" and self.fill:
+            told += f", fill={self.fill!r}"
+        return told if self.crop is None else f"{told}, crop={self.crop!r}"

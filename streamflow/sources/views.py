@@ -1,0 +1,128 @@
+"""Lazy views: some samples of a source, some of their values, a function of each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import called, digest_of
+from ..exceptions import require
+from .base import Source
+from .form import keys_of, picked
+
+__all__ = ["Mapped", "Selected", "View"]
+
+
+class Derived(Source):
+    """A source over another one: what it does not answer itself, the other does."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        self._source.will_need(indices)
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return self._source.keys()
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _opened(self) -> Source:
+        twin = copy.copy(self)
+        twin._source = self._source._opened()
+        return twin
+
+    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return self._source._origins(indices)
+
+
+class View(Derived):
+    """Some samples of a source, by their positions; what slicing gives."""
+
+    def __init__(self, source: Source, at: range | NDArray[np.intp]) -> None:
+        super().__init__(source)
+        self._at = at
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def sample(self, index: int) -> Any:
+        return self._source.sample(int(self._at[index]))
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return self._source.fetch(self._below(indices))
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        self._source.will_need(self._below(indices))
+
+    def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """These positions in the source below."""
+        at = self._at
+        return at.start + at.step * indices if isinstance(at, range) else at[indices]
+
+    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return self._source._origins(self._below(indices))
+
+    def _select(self, keys: Any) -> Source:
+        return View(self._source._select(keys), self._at)
+
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        below = self._at
+        if not (isinstance(below, range) and isinstance(at, range)):
+            return View(self._source, self._below(np.asarray(at, np.intp)))
+        first, end = (below.start + below.step * border for border in (at.start, at.stop))
+        return View(self._source, range(first, end, below.step * at.step))
+
+    def _words(self) -> str:
+        at = self._at
+        if isinstance(at, range):
+            told = f"{at.start}:{at.stop}:{at.step}"
+        else:
+            told = f"{len(at)} indices {digest_of([at.tobytes()])[:8]}"
+        return f"{self._source._words()}[{told}]"
+
+
+class Selected(Derived):
+    """The values of one key of each sample, or tuples of the values of several."""
+
+    def __init__(self, source: Source, keys: Any) -> None:
+        super().__init__(source)
+        self._keys = keys
+
+    def sample(self, index: int) -> Any:
+        return picked(self._source.sample(index), self._keys)
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return picked(self._source.fetch(indices), self._keys)
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
+
+    def _words(self) -> str:
+        return f"{self._source._words()}.{self._keys!r}"
+
+
+class Mapped(Derived):
+    """A function of each sample; what `Source.map` gives."""
+
+    def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__(source)
+        require(callable(fn), "fn", "a function of a sample", fn)
+        self._fn, self._args, self._kwargs = fn, args, kwargs
+
+    def sample(self, index: int) -> Any:
+        return self._fn(self._source.sample(index), *self._args, **self._kwargs)
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return keys_of(self.sample(0)) if len(self) else None
+
+    def _words(self) -> str:
+        return f"{self._source._words()}.map({called(self._fn)})"

@@ -1,0 +1,156 @@
+"""Samplers that give every sample once, and samplers of one's own."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamflow import ParameterError
+from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler
+from streamflow.seeding import ORDER, Key, Root, generator
+from streamflow.sources import ArraySource
+from streamflow.testing import check_streamer
+
+
+def key(seed=0, epoch=0):
+    return Key(Root(seed), (epoch,))
+
+
+def indices(sampler, n, at=None, seed=0, epoch=0):
+    order = sampler.order(n, key(seed, epoch))
+    assert len(order) == sampler.size(n)
+    return order[np.arange(len(order)) if at is None else np.array(at)].tolist()
+
+
+def test_sequential():
+    assert indices(SequentialSampler(), 4) == [0, 1, 2, 3]
+    order = SequentialSampler().order(10**15, key())  # takes no memory
+    assert order[np.array([7, 10**14])].tolist() == [7, 10**14]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000, 65536, 65537, 100_003])
+def test_shuffled_gives_each_once(n):
+    first, second = indices(ShuffledSampler(), n), indices(ShuffledSampler(), n, epoch=1)
+    assert sorted(first) == sorted(second) == list(range(n))
+    assert n < 1000 or first != second
+    assert first == indices(ShuffledSampler(), n)
+
+
+def test_shuffled_needs_no_memory_above_a_size():
+    order = ShuffledSampler().order(10**15, key())
+    some = order[np.arange(1000)]
+    assert len(set(some.tolist())) == 1000
+    assert 0 <= some.min() < some.max() < 10**15
+    assert order[np.array([5, 999])].tolist() == some[[5, 999]].tolist()
+
+
+def test_an_own_seed():
+    def epochs(sampler, seed):
+        stream = ArraySource(np.arange(30)).samples(sampler=sampler, random_state=seed)
+        return [list(stream(epoch=epoch)) for epoch in range(3)]
+
+    own = epochs(ShuffledSampler(5), 0)
+    assert own == epochs(ShuffledSampler(5), 1) != epochs(ShuffledSampler(6), 0)
+    assert own[0] != own[1] != own[2]
+    assert epochs(ShuffledSampler(), 0) != epochs(ShuffledSampler(), 1)
+
+
+def test_a_generator_is_read_once():
+    rng = np.random.default_rng(0)
+    sampler = ShuffledSampler(rng)
+    stream = ArraySource(np.arange(30)).samples(sampler=sampler)
+    assert list(stream) == list(stream)
+    assert list(stream) != list(ArraySource(np.arange(30)).samples(sampler=ShuffledSampler(rng)))
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [[4, 0, -1, 4], np.array([4, 0, 4, 4], np.uint8), (4, 0, 4, 4), [], np.array([True, False, True, False, False])],
+)
+def test_subset(chosen):
+    wanted = np.arange(5)[np.array(chosen, dtype=None if len(chosen) else int)].tolist()
+    assert indices(SubsetSampler(chosen), 5) == wanted
+    mixed = [indices(SubsetSampler(chosen, shuffle=True), 5, epoch=epoch) for epoch in range(8)]
+    assert all(sorted(order) == sorted(wanted) for order in mixed)
+    assert len(wanted) < 4 or len(set(map(tuple, mixed))) > 1
+    assert list(ArraySource(np.arange(5)).samples(sampler=SubsetSampler(chosen), epochs=2)) == wanted * 2
+
+
+def test_subset_keeps_a_copy():
+    chosen = np.array([1, 2])
+    sampler = SubsetSampler(chosen)
+    chosen[0] = 4
+    sampler.indices[0] = 3
+    assert sampler.indices.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("chosen", [[0.5], [[0, 1]], "ab", 5, None])
+def test_wrong_indices(chosen):
+    with pytest.raises(ParameterError, match="`indices` must be a list or array of integers"):
+        SubsetSampler(chosen)
+
+
+@pytest.mark.parametrize("chosen", [[5], [0, -6]])
+def test_indices_are_checked_against_the_source(chosen):
+    with pytest.raises(
+        ParameterError, match=f"`indices` must be from -5 to 4 for a source of 5 samples, got {chosen[-1]}"
+    ):
+        ArraySource(np.arange(5)).batches(2, sampler=SubsetSampler(chosen))
+
+
+@given(n=st.integers(0, 40), count=st.integers(1, 7), shuffle=st.booleans(), epoch=st.integers(0, 3))
+def test_parts_divide_the_order(n, count, shuffle, epoch):
+    stream = ArraySource(np.arange(n)).samples(shuffle=shuffle, random_state=1)
+    order = list(stream(epoch=epoch))
+    assert [list(stream.shard(part, count)(epoch=epoch)) for part in range(count)] == [
+        order[part::count] for part in range(count)
+    ]
+
+
+# ---------------------------------------------------------------------- one's own
+class Twice(Sampler):
+    """Each sample twice in a row, in a random order."""
+
+    def size(self, n):
+        return 2 * n
+
+    def order(self, n, key):
+        return np.repeat(generator(key, ORDER).permutation(n), 2)
+
+
+def test_an_own_sampler_can_do_all_that_samplers_can():
+    source = ArraySource(np.arange(9))
+    order = [int(i) for i in source.samples(sampler=Twice(), random_state=0)]
+    assert order[::2] == order[1::2]
+    assert sorted(order[::2]) == list(range(9))
+    check_streamer(source.samples(sampler=Twice(), epochs=2), fresh_process=False)
+    check_streamer(source.batches(4, sampler=Twice(3), epochs=None), samples_of=list, fresh_process=False)
+
+
+def returns(found):
+    class Own(Sampler):
+        def order(self, n, key):
+            return np.array(found)
+
+    return Own()
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ([0, 1], r"must give 3 indices in an epoch, as its size\(\) says; Own\(\) gave 2"),
+        ([0, 1, 3], r"must give indices from 0 to 2, Own\(\) gave others"),
+        ([0, -1, 1], "must give indices from 0 to 2"),
+    ],
+)
+def test_what_an_own_sampler_gives_is_checked(found, told):
+    with pytest.raises(ParameterError, match=told):
+        list(ArraySource(np.arange(3)).batches(2, sampler=returns(found)))
+
+
+def test_a_sampler_answers_order():
+    class Nothing(Sampler):
+        pass
+
+    with pytest.raises(TypeError, match="order"):
+        Nothing()

@@ -1,0 +1,161 @@
+"""Draws with replacement: shares equal the weights."""
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from streamflow import ParameterError
+from streamflow.samplers import WeightedSampler, WeightedSubsetSampler, weighted
+from streamflow.seeding import Key, Root
+from streamflow.sources import ArraySource
+
+RARE = 1e-5
+WEIGHTS = np.array([1, 0, 3, 0.5, 2, 0, 8, 1])
+
+
+def drawn(sampler, n, draws, count=1, **how):
+    source = ArraySource(np.arange(n))
+    parts = [
+        source.samples(sampler=sampler, epochs=None, **how).shard(part, count)(draws // count) for part in range(count)
+    ]
+    return np.concatenate([np.array(list(part)) for part in parts])
+
+
+def expect_shares(found, weights):
+    counts = np.bincount(found, minlength=len(weights))
+    assert counts[weights == 0].tolist() == [0] * np.sum(weights == 0)
+    expected = weights[weights > 0] / weights.sum() * len(found)
+    assert chisquare(counts[weights > 0], expected).pvalue > RARE
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shares_are_the_weights(seed, count):
+    expect_shares(drawn(WeightedSampler(WEIGHTS), 8, 9000, count, random_state=seed), WEIGHTS)
+
+
+def test_the_very_first_draw_has_the_weights_too():
+    source = ArraySource(np.arange(8))
+    sampler = WeightedSampler(WEIGHTS)
+    first = [next(iter(source.samples(sampler=sampler, random_state=seed))) for seed in range(4000)]
+    expect_shares(np.array(first), WEIGHTS)
+
+
+def test_a_weight_of_zero_is_never_drawn_not_even_on_the_border(monkeypatch):
+    monkeypatch.setattr(weighted, "uniforms", lambda key, purpose, positions: np.array([0, 0.5, 1 - 2**-53]))
+    order = WeightedSampler([0, 1, 0, 1, 0]).order(5, Key(Root(0), (0,)))
+    assert order[np.arange(3)].tolist() == [1, 3, 3]
+
+
+def test_draws_are_independent():
+    found = drawn(WeightedSampler(None), 4, 16_000, random_state=0)
+    pairs = found[:-1:2] * 4 + found[1::2]
+    expect_shares(pairs, np.ones(16))
+
+
+def test_no_weights_are_alike():
+    expect_shares(drawn(WeightedSampler(None), 50, 20_000, random_state=0), np.ones(50))
+    assert WeightedSampler(None).weights is None
+
+
+def test_a_subset():
+    chosen = [6, 1, -1]
+    found = drawn(WeightedSubsetSampler([1, 2, 5], chosen), 9, 8000, random_state=0)
+    weights = np.zeros(9)
+    weights[chosen] = [1, 2, 5]
+    expect_shares(found, weights)
+
+
+def test_classes_are_balanced():
+    y = np.repeat([0, 1, 2], [500, 30, 2])
+    found = y[drawn(WeightedSampler.class_balanced(y), len(y), 9000, random_state=0)]
+    expect_shares(found, np.ones(3))
+
+
+def test_class_weights():
+    weights = WeightedSampler.class_balanced(["a", "b", "a", "a"]).weights
+    assert np.allclose(weights, [1 / 6, 1 / 2, 1 / 6, 1 / 6])
+    # a class without samples takes nothing from the others
+    assert np.allclose(WeightedSampler.class_balanced([0, 2, 0, 0], n_classes=4).weights, weights)
+    assert WeightedSampler.class_balanced([0, 1], random_state=3)._root.entropy == 3
+
+
+@pytest.mark.parametrize(
+    ("y", "n_classes", "told"),
+    [
+        ([0, 1, 2], 2, "`y` must be integers from 0 to 1, as `n_classes` says"),
+        ([-1, 0], 2, "`y` must be integers"),
+        ([0.0, 1.0], 2, "`y` must be integers"),
+        ([0, 1], 0, "`n_classes` must be None or an integer from 1 on, got 0"),
+        ([], None, "`y` must be the classes of samples along one axis, at least one"),
+        ([[0, 1]], None, "`y` must be the classes"),
+    ],
+)
+def test_wrong_classes(y, n_classes, told):
+    with pytest.raises(ParameterError, match=told):
+        WeightedSampler.class_balanced(y, n_classes)
+
+
+def test_weights_are_a_normalised_copy():
+    own = [2, 0, 6]
+    sampler = WeightedSampler(own)
+    assert sampler.weights.tolist() == [0.25, 0, 0.75]
+    sampler.weights[:] = 0
+    assert sampler.weights.sum() == 1
+    assert own == [2, 0, 6]
+    subset = WeightedSubsetSampler([1, 3], [4, 5])
+    assert subset.weights.tolist() == [0.25, 0.75]
+    assert subset.indices.tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("weights", [[1e308, 1e308], [5e-324, 5e-324]])
+def test_extreme_weights(weights):
+    assert WeightedSampler(weights).weights.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ([1, -1], "finite and not negative"),
+        ([1, np.nan], "finite and not negative"),
+        ([1, np.inf], "finite and not negative"),
+        ([0, 0], "more than zeros"),
+        ([], "more than zeros"),
+        ([[1, 2]], "numbers along one axis"),
+        (["a"], "numbers along one axis"),
+        (5, "numbers along one axis"),
+    ],
+)
+def test_wrong_weights(weights, told):
+    with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
+        WeightedSampler(weights)
+    with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
+        WeightedSubsetSampler(weights, [0, 1])
+
+
+def test_lengths_are_checked():
+    source = ArraySource(np.arange(5))
+    with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one for each sample, got 4"):
+        source.samples(sampler=WeightedSampler([1] * 4))
+    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got 3"):
+        WeightedSubsetSampler([1] * 3, [0, 1])
+    with pytest.raises(ParameterError, match="`indices` must be from -5 to 4"):
+        source.samples(sampler=WeightedSubsetSampler([1], [5]))
+
+
+def test_batches_know_no_epochs():
+    source = ArraySource(np.arange(5))
+    sampler = WeightedSampler(None, random_state=0)
+    endless = source.batches(3, sampler=sampler, epochs=None)
+    assert {len(batch) for batch in endless(50)} == {3}
+    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2)] == [3, 3, 3, 1]
+    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2, partial=False)] == [3, 3, 3]
+    subset = WeightedSubsetSampler([1, 1], [0, 1])
+    assert sum(len(batch) for batch in source.batches(3, sampler=subset, epochs=2)) == 10
+
+
+def test_a_draw_is_a_function_of_its_position():
+    order = WeightedSampler(WEIGHTS).order(8, Key(Root(0), (0,)))
+    whole = order[np.arange(8)]
+    assert order[np.array([2, 5, 7])].tolist() == whole[[2, 5, 7]].tolist()
+    assert order[np.array([], int)].tolist() == []

@@ -1,0 +1,113 @@
+"""FileSource: one file for each sample; images and audio."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from streamflow import DataError, MissingDependencyError, ParameterError
+from streamflow.sources import FileSource, read_audio, read_image
+from streamflow.testing import check_streamer
+
+PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
+
+
+@pytest.fixture
+def images(tmp_path):
+    for k in range(4):
+        Image.fromarray(PIXELS + k).save(tmp_path / f"{k}.png")
+    return sorted(tmp_path.glob("*.png"))
+
+
+def test_images(images):
+    source = FileSource(images, read_image)
+    assert np.array_equal(source[1], PIXELS + 1)
+    assert np.array_equal(source.read([3, 0]), np.stack([PIXELS + 3, PIXELS]))
+    assert source[1:].read([0]).dtype == np.uint8
+    assert read_image(images[0], "L").shape == (2, 3)
+    assert np.array_equal(read_image(images[0], None), PIXELS)
+    source.read([0])[:] = 0  # fresh
+    source[0][:] = 0
+
+
+def test_images_of_other_kinds_become_what_is_asked_for(tmp_path):
+    Image.fromarray(PIXELS[..., 0]).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "grey.png").shape == (2, 3, 3)
+    assert read_image(tmp_path / "grey.png", None).shape == (2, 3)
+
+
+def test_audio(tmp_path):
+    signal = np.linspace(-0.5, 0.5, 40).reshape(20, 2)
+    soundfile.write(tmp_path / "a.wav", signal, 8000, subtype="FLOAT")
+    soundfile.write(tmp_path / "b.flac", signal[:5, 0], 8000)
+    got = FileSource([tmp_path / "a.wav", str(tmp_path / "b.flac")], read_audio)
+    assert got[0].dtype == np.float32
+    assert np.allclose(got[0], signal)
+    assert got[1].shape == (5, 1)
+    assert read_audio(tmp_path / "b.flac", "int16").dtype == np.int16
+    assert len(got.read([0, 1], ragged="list")) == 2
+
+
+def test_any_function(tmp_path):
+    (tmp_path / "a.txt").write_text("one two")
+    source = FileSource([tmp_path / "a.txt"], lambda path: {"words": len(Path(path).read_text().split())})
+    assert source.read([0, 0])["words"].tolist() == [2, 2]
+
+
+def test_nothing_is_opened_before_a_sample_is_read(tmp_path):
+    source = FileSource([tmp_path / "missing.png"] * 3, read_image)
+    assert len(source[1:]) == 2
+    source.batches(2, shuffle=True)
+    with pytest.raises(DataError, match=r"missing.png' cannot be read, expected an image"):
+        source[0]
+
+
+@pytest.mark.parametrize(("read", "suffix"), [(read_image, ".png"), (read_audio, ".wav")])
+def test_damaged_files_are_named_in_one_line(tmp_path, read, suffix, images):
+    whole = images[0].read_bytes()
+    for name, content in (("text", b"hello"), ("empty", b""), ("cut", whole[: len(whole) // 2])):
+        path = tmp_path / f"{name}{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"{name}{suffix}' cannot be read, expected") as caught:
+            read(str(path))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="cannot be read"):
+        read(str(tmp_path))
+
+
+def test_an_error_in_decode_carries_the_path(tmp_path):
+    def decode(path):
+        raise KeyError("x")
+
+    stream = FileSource([tmp_path / "a", tmp_path / "b"], decode).samples()
+    with pytest.raises(KeyError) as caught:
+        next(iter(stream))
+    assert f"while reading '{tmp_path / 'a'}'" in caught.value.__notes__
+
+
+def test_streams_keep_their_promises(images):
+    source = FileSource(images, read_image)
+    check_streamer(source.samples(shuffle=True, epochs=2), pickles=True)
+
+
+@pytest.mark.parametrize(
+    ("library", "read", "extra"), [("PIL", read_image, "image"), ("soundfile", read_audio, "audio")]
+)
+def test_a_missing_library_says_what_to_install(monkeypatch, library, read, extra):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(
+        MissingDependencyError, match=rf'{read.__name__} needs .*: pip install "streamflow-mux\[{extra}\]"'
+    ):
+        read("a")
+
+
+@pytest.mark.parametrize(
+    ("paths", "decode", "told"),
+    [("abc", len, "`paths`"), ([1], len, "`paths`"), (["a"], None, "`decode`")],
+)
+def test_wrong_parameters(paths, decode, told):
+    with pytest.raises(ParameterError, match=told):
+        FileSource(paths, decode)

@@ -1,0 +1,249 @@
+"""NpySource: arrays mapped in place, and every way in which a file can be wrong."""
+
+import contextlib
+import os
+import pickle
+import zipfile
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import streamflow as sf
+from streamflow import DataError, ParameterError
+from streamflow.sources import NpySource
+from streamflow.testing import check_streamer, rows
+
+X, Y = np.arange(60.0).reshape(20, 3), np.arange(20)
+
+
+@pytest.fixture
+def files(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    np.savez(tmp_path / "both.npz", X=X, y=Y)
+    np.savez(tmp_path / "one.npz", X=X)
+    return tmp_path
+
+
+def test_forms(files):
+    both, one, x, y = (files / name for name in ("both.npz", "one.npz", "x.npy", str(files / "y.npy")))
+    assert NpySource(x)[3].tolist() == X[3].tolist()
+    assert NpySource(both).read([1])["X"].tolist() == X[[1]].tolist()
+    assert NpySource({"X": both, "labels": (both, "y")})[2]["labels"] == 2
+    assert NpySource({"X": x, "y": y}).read([-1])["y"].tolist() == [19]
+    assert [value.tolist() for value in NpySource((x, y)).read([4])] == [X[[4]].tolist(), [4]]
+    assert NpySource([one, (both, "y")])[5][1] == 5
+    assert NpySource(both).keys() == ("X", "y")
+
+
+def test_keys(files):
+    both = NpySource(files / "both.npz")
+    assert next(iter(both.batches(3, keys="y"))).tolist() == [0, 1, 2]
+    assert [part.shape for part in next(iter(both[2:].batches(3, keys=("y", "X"))))] == [(3,), (3, 3)]
+    assert next(iter(NpySource({"X": files / "x.npy", "y": files / "y.npy"}).samples(keys="y"))) == 0
+    with pytest.raises(ParameterError, match="`keys` must be among 'X', 'y', got 'z'"):
+        both.batches(3, keys="z")
+
+
+def test_mapped_in_place(files):
+    for source in (NpySource(files / "x.npy"), NpySource((files / "one.npz",))[:]):
+        base = source[0] if isinstance(source[0], np.ndarray) else source[0][0]
+        assert not base.flags.owndata
+        with pytest.raises(ValueError, match="read-only"):
+            base[0] = 1
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">i8", "M8[s]", "U3", "S2", "?", "c16", [("a", "<i2"), ("b", "<f8", (2,))]])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_dtypes_and_layouts(tmp_path, dtype, order):
+    array = np.zeros((7, 2, 3), dtype, order=order)
+    if array.dtype.kind != "V":
+        array.flat[:] = np.arange(42).astype(array.dtype)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", odd_name=array, a=array)
+    for file in (tmp_path / "a.npy", (tmp_path / "a.npz", "odd_name"), (tmp_path / "a.npz", "a")):
+        got = NpySource([file]).read([6, 0, 6])[0]
+        assert got.dtype == array.dtype
+        assert got.tobytes() == array[[6, 0, 6]].tobytes()
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_versions_of_the_format(tmp_path, version):
+    with (tmp_path / "v.npy").open("wb") as file:
+        np.lib.format.write_array(file, X, version)
+    assert NpySource(tmp_path / "v.npy").read([2]).tolist() == X[[2]].tolist()
+
+
+def test_no_rows(tmp_path):
+    np.save(tmp_path / "e.npy", np.empty((0, 4), np.float32))
+    source = NpySource(tmp_path / "e.npy")
+    assert (len(source), source.read(slice(None)).shape) == (0, (0, 4))
+
+
+def test_pickled_before_and_after_it_is_opened(files):
+    source = NpySource(files / "both.npz")
+    for again in (pickle.loads(pickle.dumps(source)), source[1:].batches(2) and pickle.loads(pickle.dumps(source))):
+        assert again[1]["y"] == 1
+    assert len(pickle.dumps(source)) < 500
+
+
+def test_streams_keep_their_promises(files):
+    source = NpySource(files / "both.npz")
+    check_streamer(source.batches(6, shuffle=True, epochs=2), samples_of=rows, pickles=True)
+
+
+# ---------------------------------------------------------------------- muxes over many files
+def open_maps(folder):
+    return {
+        Path(line.split()[-1]).name for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of maps")
+def test_a_mux_maps_only_what_is_active(tmp_path):
+    for k in range(12):
+        np.savez(tmp_path / f"{k}.npz", X=np.full((4, 2), k))
+    pool = [NpySource({"X": tmp_path / f"{k}.npz"}).samples(shuffle=True, epochs=None) for k in range(12)]
+    assert open_maps(tmp_path) == set()
+    with sf.StochasticMux(pool, 3, 2, random_state=0).open() as stream:
+        seen = {int(sample["X"][0]) for sample in islice(stream, 200)}
+        assert 1 <= len(open_maps(tmp_path)) <= 4
+    assert seen == set(range(12))
+    assert open_maps(tmp_path) == set()
+
+
+def test_a_state_opens_no_member_that_is_not_active(files):
+    pool = [NpySource(files / "x.npy").samples(), NpySource(files / "missing.npy").samples()]
+    with sf.ChainMux(pool).open() as stream:
+        next(stream)
+        stream.state_dict()
+
+
+def test_another_file_in_an_open_slot_is_refused(files):
+    def tree(name):
+        return sf.StochasticMux([NpySource(files / name).samples(epochs=None)], 1, None, random_state=0)
+
+    with tree("x.npy").open() as stream:
+        next(stream)
+        state = stream.state_dict()
+    with (
+        tree("y.npy").open() as stream,
+        pytest.raises(sf.StateError, match=r"was NpySource\('.*x.npy'\).samples, is now"),
+    ):
+        stream.load_state_dict(state)
+
+
+# ---------------------------------------------------------------------- bad files
+def one_line(caught, path):
+    text = str(caught.value)
+    assert "\n" not in text
+    assert path.name in text
+    return text
+
+
+def refused(path, told, **how):
+    source = NpySource(path, **how)  # tells nothing yet
+    with pytest.raises(DataError, match=told) as caught:
+        len(source)
+    one_line(caught, path)
+
+
+def test_not_there(tmp_path):
+    refused(tmp_path / "a.npy", "cannot be read .no such file or directory., expected a file that NumPy has written")
+    refused(tmp_path / "a.npz", "no such file")
+    refused(tmp_path, "is a directory")
+
+
+def test_of_another_kind(tmp_path):
+    (tmp_path / "a.npy").write_text("hello, this is no array at all")
+    refused(tmp_path / "a.npy", "is no .npy file or is damaged")
+    (tmp_path / "a.npz").write_text("hello, this is no archive at all")
+    refused(tmp_path / "a.npz", "is no archive of arrays or is damaged")
+    (tmp_path / "empty.npy").touch()
+    refused(tmp_path / "empty.npy", "is empty")
+
+
+@given(cut=st.floats(0, 1, exclude_max=True), kind=st.sampled_from(["x.npy", "both.npz"]))
+def test_truncated_anywhere(tmp_path_factory, cut, kind):
+    folder = tmp_path_factory.mktemp("cut")
+    np.save(folder / "x.npy", X)
+    np.savez(folder / "both.npz", X=X, y=Y)
+    whole = (folder / kind).read_bytes()
+    (folder / kind).write_bytes(whole[: int(cut * len(whole))])
+    with pytest.raises(DataError) as caught:
+        len(NpySource(folder / kind))
+    one_line(caught, folder / kind)
+
+
+def test_truncated_says_how_much_is_missing(files):
+    path = files / "x.npy"
+    os.truncate(path, path.stat().st_size - 8)
+    refused(path, r"is truncated: expected 608 bytes for float64 of shape \(20, 3\), got 600")
+
+
+@given(place=st.integers(0, 127), byte=st.integers(0, 255))
+def test_a_damaged_header_never_does_harm(tmp_path_factory, place, byte):
+    path = tmp_path_factory.mktemp("damaged") / "x.npy"
+    np.save(path, X)
+    content = bytearray(path.read_bytes())
+    content[place] = byte
+    path.write_bytes(content)
+    with contextlib.suppress(DataError):  # most bytes matter
+        NpySource(path).read(slice(None))
+
+
+def test_compressed(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", X=X)
+    refused(tmp_path / "a.npz", "is compressed, expected an array stored as it is .numpy.savez, not savez_compressed")
+
+
+def test_members(files):
+    refused_place = NpySource({"Z": files / "both.npz"})
+    with pytest.raises(DataError, match="must have a member 'Z', it has 'X', 'y'"):
+        len(refused_place)
+    with pytest.raises(DataError, match="must have one member, it has 'X', 'y'"):
+        len(NpySource((files / "both.npz",)))
+
+
+def test_lengths_that_differ(files, tmp_path):
+    np.save(tmp_path / "short.npy", Y[:5])
+    with pytest.raises(
+        DataError, match="do not fit together: `data` must be arrays of one length, got 'X': 20, 'y': 5"
+    ):
+        len(NpySource({"X": files / "x.npy", "y": tmp_path / "short.npy"}))
+
+
+def test_a_member_that_is_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("notes.txt", "hello, this is no array at all")
+    refused(tmp_path / "a.npz", "'notes.txt' of .* is no .npy file")
+
+
+class Bomb:
+    went_off = False
+
+    def __reduce__(self):
+        return _go_off, ()
+
+
+def _go_off():
+    Bomb.went_off = True
+
+
+def test_objects_are_unpickled_only_on_demand(tmp_path):
+    np.save(tmp_path / "o.npy", np.array([Bomb(), 1], object), allow_pickle=True)
+    np.savez(tmp_path / "o.npz", o=np.array([{"a": 1}, None], object))
+    refused(tmp_path / "o.npy", "holds Python objects, which only allow_pickle=True reads")
+    refused(tmp_path / "o.npz", "holds Python objects")
+    assert not Bomb.went_off
+    assert NpySource(tmp_path / "o.npz", allow_pickle=True).read([0])["o"].tolist() == [{"a": 1}]
+
+
+@pytest.mark.parametrize("wrong", [5, {"X": 5}, [None], {}, [], ("a.npz", "X", 3)])
+def test_wrong_parameters(wrong):
+    with pytest.raises(ParameterError, match="`files` must be"):
+        NpySource(wrong)
