@@ -8,14 +8,20 @@ from .arrays import ArraySource
 from .base import Source
 from .crop import RandomCrop, random_crop
 from .files import FileSource, read_audio, read_image
+from .memmap_build import build_memmap_store
+from .memmap_store import MemmapStore
+from .memmap_writer import MemmapWriter
 from .npy import NpySource
 
 __all__ = [
     "ArraySource",
     "FileSource",
+    "MemmapStore",
+    "MemmapWriter",
     "NpySource",
     "RandomCrop",
     "Source",
+    "build_memmap_store",
     "random_crop",
     "read_audio",
     "read_image",

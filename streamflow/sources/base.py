@@ -120,6 +120,10 @@ class Source(ABC):
         """What a stream reads as which."""
         return Draws(sampler, len(self), key, epochs, part)
 
+    def _draws_random(self) -> bool:
+        """Whether what its own draws read is random, besides the order of the sampler."""
+        return False
+
     def _inside(self, index: tuple[Any, ...]) -> Any:
         """An index with more than one axis."""
         raise IndexError(f"{self._words()} has one axis, got an index of {len(index)}")

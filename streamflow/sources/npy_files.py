@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError
 
-__all__ = ["NpyFile", "NpzFile"]
+__all__ = ["NpyFile", "NpzFile", "array_at", "mapped"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 20
@@ -28,11 +28,11 @@ class NpyFile:
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self._path, self._allow_pickle = path, allow_pickle
-        self._memory = _mapped(path)
+        self._memory = mapped(path)
 
     def array(self, name: str | None = None) -> NDArray[Any]:
         """The array."""
-        return _array(self._memory, 0, len(self._memory), repr(self._path), self._unpickled)
+        return array_at(self._memory, 0, len(self._memory), repr(self._path), self._unpickled)
 
     def _unpickled(self) -> NDArray[Any] | None:
         if not self._allow_pickle:
@@ -46,7 +46,7 @@ class NpzFile:
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self._path, self._allow_pickle = path, allow_pickle
-        self._memory = _mapped(path)
+        self._memory = mapped(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -74,7 +74,7 @@ class NpzFile:
             raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        return _array(self._memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
+        return array_at(self._memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
 
     def _unpickled(self, name: str) -> NDArray[Any] | None:
         if not self._allow_pickle:
@@ -84,7 +84,7 @@ class NpzFile:
         return loaded
 
 
-def _mapped(path: str) -> mmap.mmap:
+def mapped(path: str) -> mmap.mmap:
     """The whole of a file."""
     try:
         with Path(path).open("rb") as file:
@@ -96,7 +96,7 @@ def _mapped(path: str) -> mmap.mmap:
         raise DataError(f"{path!r} cannot be read ({told}), expected a file that NumPy has written") from None
 
 
-def _array(memory: mmap.mmap, begin: int, end: int, told: str, unpickled: Any) -> NDArray[Any]:
+def array_at(memory: mmap.mmap, begin: int, end: int, told: str, unpickled: Any) -> NDArray[Any]:
     """The array whose ``.npy`` file lies from `begin` to `end`."""
     try:
         dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)

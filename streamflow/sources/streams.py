@@ -50,7 +50,7 @@ class _InOrder(Streamer):
         return f"{told}, with_indices=True" if self.with_indices else told
 
     def _draws_random(self) -> bool:
-        return self.sampler.random and self.sampler._root is None
+        return (self.sampler.random and self.sampler._root is None) or self.source._draws_random()
 
     def _shape(self) -> Shape:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -199,7 +199,8 @@ class _BatchNode(_DrawNode):
             return None
         assert self.source is not None
         span = _Span(*draws, self.draws.indices(*draws))
-        self.source.will_need(span.indices)
+        if self.spec.ragged.crop is None:  # of what will be cropped most is not needed
+            self.source.will_need(span.indices)
         return span
 
     def _following(self, draw: int) -> tuple[int, int] | None:

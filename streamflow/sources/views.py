@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from ..core.describe import called, digest_of
 from ..exceptions import require
+from ..samplers import Sampler
+from ..seeding import Key
 from .base import Source
 from .form import keys_of, picked
+from .order import Draws
 
 __all__ = ["Mapped", "Selected", "View"]
 
@@ -90,7 +93,17 @@ class View(Derived):
         return f"{self._source._words()}[{told}]"
 
 
-class Selected(Derived):
+class OneToOne(Derived):
+    """A source of something made of each sample of another one, which says what is read as which."""
+
+    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+        return self._source._draws(sampler, key, epochs, part)
+
+    def _draws_random(self) -> bool:
+        return self._source._draws_random()
+
+
+class Selected(OneToOne):
     """The values of one key of each sample, or tuples of the values of several."""
 
     def __init__(self, source: Source, keys: Any) -> None:
@@ -110,7 +123,7 @@ class Selected(Derived):
         return f"{self._source._words()}.{self._keys!r}"
 
 
-class Mapped(Derived):
+class Mapped(OneToOne):
     """A function of each sample; what `Source.map` gives."""
 
     def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -123,6 +136,9 @@ class Mapped(Derived):
 
     def keys(self) -> tuple[Any, ...] | None:
         return keys_of(self.sample(0)) if len(self) else None
+
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        return Mapped(self._source._view(at), self._fn, self._args, self._kwargs)
 
     def _words(self) -> str:
         return f"{self._source._words()}.map({called(self._fn)})"

@@ -1,0 +1,224 @@
+"""`Session`: one writing of a memmap store, which may be interrupted at any moment and gone on with.
+
+Whatever is written goes to a folder of its own and is noted in a journal once it is whole; nothing that a finished
+store refers to is touched.  In the end a new index replaces the old one, which is the one moment when readers see
+another store; then the journal and the files that nothing refers to are removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import DataError
+from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, read_index, sync, write_index
+
+try:
+    import fcntl
+except ImportError:  # not on this system
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Session"]
+
+_OURS = {ARRAYS, INDEX, JOURNAL, NEW_INDEX}
+
+
+class Session:
+    """The one process that writes to a store.
+
+    Parameters
+    ----------
+    path : str
+        The folder of the store; made if need be.
+    settings : dict or None
+        Of the call; that of an interrupted one must be the same.
+    anew : bool
+        Whether the store that is there is to be replaced; else what is written joins it.
+    forget : {'never', 'others', 'always'}
+        Whether what an interrupted writing has left is dropped: 'others' is that with other settings.
+
+    Attributes
+    ----------
+    index : Index or None
+        The finished store that is there, unless it is to be replaced.
+    entries : list of Entry
+        What has been written since.
+    metadata : dict of str, or None
+        What the store's metadata have been set to since.
+    folder : str
+        Where to write to, below the store.
+
+    Raises
+    ------
+    DataError
+        If another process is writing to it, or if the folder holds something else.
+    """
+
+    def __init__(self, path: str, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
+        self.path = path
+        self.entries: list[Entry] = []
+        self.metadata: dict[str, str] | None = None
+        self.folder = f"{ARRAYS}/{secrets.token_hex(4)}"
+        self._store = Path(path)
+        _check_folder(self._store)
+        self._store.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._store)
+        self._journal: int | None = None
+        try:
+            self._begin(settings, anew, forget)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
+        there = (self._store / INDEX).exists()
+        written = read_index(self.path).written if there and not anew else _written(self._store)
+        try:
+            head, end = self._read_journal() if forget != "always" else (None, 0)
+        except DataError:
+            if forget == "never":
+                raise
+            head = None
+        if head is not None and head["token"] == written:
+            head = None  # it is in the index already
+        if head is not None and head["settings"] != settings:
+            if forget != "others":
+                raise DataError(
+                    f"{self.path!r} is what another call has left unfinished ({_told(head['settings'])}, now "
+                    f"{_told(settings)}), expected the same call; overwriting begins anew"
+                )
+            head = None
+        if head is None:
+            self.entries, self.metadata, end = [], None, 0
+            head = {"token": secrets.token_hex(8), "anew": anew, "settings": settings}
+        self._found = list(self.entries)  # of an interrupted writing, perhaps not on the disk yet
+        self.token: str = head["token"]
+        self.index = read_index(self.path) if there and not head["anew"] else None
+        (self._store / self.folder).mkdir(parents=True)
+        self._journal = os.open(self._store / JOURNAL, os.O_RDWR | os.O_CREAT, 0o666)
+        os.truncate(self._journal, end)
+        os.lseek(self._journal, 0, os.SEEK_END)
+        if not end:
+            self.note(head)
+
+    def _read_journal(self) -> tuple[dict[str, Any] | None, int]:
+        """The first line of the journal, and where its last whole line ends; entries and metadata are taken over."""
+        path = self._store / JOURNAL
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None, 0
+        lines = text[: text.rfind(b"\n") + 1].splitlines()
+        try:
+            head, *notes = [json.loads(line) for line in lines] or [None]
+            for note in notes:
+                if "entry" in note:
+                    self.entries.append(Entry.of(note["entry"]))
+                else:
+                    self.metadata = note["metadata"]
+            assert head is None or {"token", "anew", "settings"} <= head.keys()
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
+            raise DataError(f"{str(path)!r} is damaged, expected the journal of a memmap store") from None
+        self.entries = [entry for entry in self.entries if self._is_whole(entry)]
+        return head, text.rfind(b"\n") + 1
+
+    def _is_whole(self, entry: Entry) -> bool:
+        try:
+            return (self._store / entry.file).stat().st_size >= entry.end
+        except OSError:
+            return False
+
+    def note(self, note: dict[str, Any]) -> None:
+        """Write a line into the journal."""
+        assert self._journal is not None
+        os.write(self._journal, json.dumps(note).encode() + b"\n")
+
+    def note_entry(self, entry: Entry) -> None:
+        """An entry is whole."""
+        self.note({"entry": entry.told()})
+        self.entries.append(entry)
+
+    def flush(self) -> None:
+        """Wait until the journal is on the disk."""
+        assert self._journal is not None
+        os.fsync(self._journal)
+
+    def publish(self, entries: list[Entry], metadata: dict[str, str], build: dict[str, Any] | None) -> None:
+        """Make this the store that readers see, and end the session; what has been written must be on the disk."""
+        sync({self._store / entry.file for entry in self._found})
+        sync({(self._store / entry.file).parent for entry in entries} | {self._store / ARRAYS})
+        write_index(self._store, Index.of(entries, metadata, build, self.token))
+        (self._store / JOURNAL).unlink()
+        self._tidy(entries)
+        self.close()
+
+    def _tidy(self, entries: list[Entry]) -> None:
+        """Remove the files that these entries, all that are left, do not refer to."""
+        used = {entry.file for entry in entries}
+        for folder in (self._store / ARRAYS).iterdir():
+            for file in folder.iterdir():
+                if f"{ARRAYS}/{folder.name}/{file.name}" not in used:
+                    file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+    def drop(self) -> None:
+        """End the session, leaving the store that is there as it is."""
+        assert self.index is not None
+        (self._store / JOURNAL).unlink()
+        self._tidy(self.index.entries)
+        self.close()
+
+    def close(self) -> None:
+        """End the session; what it has not published stays for the next."""
+        if self._journal is not None:
+            with contextlib.suppress(OSError):  # it is not empty
+                (self._store / self.folder).rmdir()
+        for descriptor in (self._journal, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._journal = self._lock = None
+
+
+def _check_folder(store: Path) -> None:
+    """Raise unless it is a store, finished or not, or nothing."""
+    if not store.exists():
+        return
+    if not store.is_dir():
+        raise DataError(f"{str(store)!r} is a file, expected a folder for a memmap store")
+    others = sorted({path.name for path in store.iterdir() if not path.name.startswith(".")} - _OURS)
+    if others:
+        raise DataError(f"{str(store)!r} holds {others[0]!r}, expected a memmap store, an empty folder or none")
+
+
+def _locked(store: Path) -> int | None:
+    """A descriptor that is locked as long as it is open, in this process or its killed self: the system unlocks it."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(store, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise DataError(
+                f"{str(store)!r} is being written by another writer, expected a store that nobody writes to"
+            ) from None
+        return None  # a file system that cannot lock
+    return descriptor
+
+
+def _written(store: Path) -> str | None:
+    """Which writing has made the store that is to be replaced, None where that cannot be told."""
+    try:
+        return read_index(str(store)).written
+    except DataError:
+        return None
+
+
+def _told(settings: dict[str, Any] | None) -> str:
+    return "a MemmapWriter" if settings is None else ", ".join(f"{key}={value!r}" for key, value in settings.items())

@@ -1,0 +1,325 @@
+"""`MemmapWriter`: arrays with metadata, written one by one to a memmap store."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.lib.format import descr_to_dtype, dtype_to_descr
+from numpy.typing import NDArray
+
+from ..core.describe import short
+from ..exceptions import DataError, is_whole, require
+from .memmap_files import Entry, npy_header, sync
+from .memmap_session import Session
+
+__all__ = ["MemmapWriter", "Pack", "checked_array", "checked_metadata", "checked_shard_bytes"]
+
+
+class MemmapWriter:
+    """Writes a memmap store, array by array.
+
+    Parameters
+    ----------
+    path : path
+        The folder of the store; made if need be.
+    mode : {'a', 'w'}
+        Whether the arrays join those of a store that is there, or take its place.
+    shard_bytes : int, optional
+        Arrays are packed into shards of about this size.  None: each becomes a ``.npy`` file.
+
+    Attributes
+    ----------
+    metadata : mapping of str
+        The store's; text by text.
+
+    Raises
+    ------
+    DataError
+        If another writer is at work there, or if the folder holds something that is no memmap store.
+
+    Notes
+    -----
+    Readers see what was written once it is closed, all of it at once; until then they see the store that was there
+    before, or none.  If it is not closed, because of an error or because the process was killed, what had been added is
+    kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from streamflow.sources import MemmapStore
+    >>> path = tempfile.mkdtemp()
+    >>> with MemmapWriter(path) as out:
+    ...     out.add(np.zeros((2, 3)), {"speaker": 3}, name="a")
+    ...     out.extend([np.ones(4), np.ones(5)])
+    ...     out.metadata["made"] = "2026"
+    >>> store = MemmapStore(path)
+    >>> store.names, store.metadata["made"], store[2].shape
+    (('a', '00000001', '00000002'), '2026', (5,))
+    """
+
+    def __init__(self, path: Any, mode: str = "a", shard_bytes: int | None = None) -> None:
+        require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
+        require(mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
+        checked_shard_bytes(shard_bytes)
+        self._path = str(os.fspath(path))
+        session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
+        self._session: Session | None = session
+        before = session.index
+        self._before = [] if before is None else before.entries
+        self._names = {entry.name for entry in self._before + session.entries}
+        known = session.metadata if session.metadata is not None else {} if before is None else before.metadata
+        self._metadata = Metadata(known)
+        self._begun_with = dict(self._metadata) if session.metadata is None else None
+        self._pack = Pack(Path(self._path), session.folder, "", shard_bytes)
+        self._lock = threading.Lock()
+
+    @property
+    def metadata(self) -> MutableMapping[str, str]:
+        """The store's metadata."""
+        return self._metadata
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+        return self._session
+
+    def add(self, array: Any, metadata: Mapping[str, Any] | None = None, name: str | None = None) -> None:
+        """Add an entry.
+
+        Parameters
+        ----------
+        array : array-like
+            Of any shape and dtype but objects.
+        metadata : mapping, optional
+            Of text to text, numbers, lists and mappings, as JSON has them; NumPy's are made so.
+        name : str, optional
+            Its number if it is not given.
+
+        Raises
+        ------
+        DataError
+            If the array cannot be stored, or if there is an entry of this name.
+        """
+        require(name is None or isinstance(name, str), "name", "text", name)
+        known = checked_metadata(metadata)
+        with self._lock:
+            session = self._open()
+            name = f"{len(self):08d}" if name is None else name
+            values = checked_array(array, f"entry {name!r}")
+            if name in self._names:
+                raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
+            session.note_entry(self._pack.write(values, name, known))
+            self._names.add(name)
+
+    def append(self, sample: Any) -> None:
+        """Add an entry without metadata, named by its number.
+
+        Parameters
+        ----------
+        sample : array-like
+        """
+        self.add(sample)
+
+    def extend(self, arrays: Iterable[Any]) -> None:
+        """Add each of some arrays, or each row of one.
+
+        Parameters
+        ----------
+        arrays : iterable of array-likes
+        """
+        refused = isinstance(arrays, (Mapping, str, bytes)) or not hasattr(type(arrays), "__iter__")
+        require(not refused, "arrays", "a collection of arrays", arrays)
+        for array in arrays:
+            self.add(array)
+
+    def flush(self) -> None:
+        """Wait until all that was added is on the disk; readers see it once the writer is closed."""
+        with self._lock:
+            session = self._open()
+            self._pack.sync()
+            if dict(self._metadata) != self._begun_with:
+                session.note({"metadata": dict(self._metadata)})
+            session.flush()
+
+    def close(self) -> None:
+        """Let readers see all that was added; may be called again."""
+        if self._session is None:
+            return
+        self.flush()
+        with self._lock:
+            session = self._open()
+            self._pack.close()
+            before = session.index
+            unchanged = not session.entries and dict(self._metadata) == self._begun_with
+            if before is not None and unchanged:
+                session.drop()
+            else:
+                build = before.build if before is not None and not session.entries else None
+                session.publish(self._before + session.entries, dict(self._metadata), build)
+            self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._session is not None:  # unfinished: another writer may go on
+            self._pack.close()
+            self._session.close()
+            self._session = None
+
+
+class Metadata(MutableMapping[str, str]):
+    """Text by text."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = dict(known)
+
+    def __getitem__(self, key: str) -> str:
+        return self._known[key]
+
+    def __setitem__(self, key: str, value: str) -> None:
+        require(isinstance(key, str), "metadata", "text by text", key)
+        require(isinstance(value, str), f"metadata[{key!r}]", "text", value)
+        self._known[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __repr__(self) -> str:
+        return repr(self._known)
+
+
+class Pack:
+    """Files of arrays, written one after another.
+
+    Parameters
+    ----------
+    store : Path
+    folder : str
+        Below the store, where to write.
+    prefix : str
+        What the names of the files begin with.
+    shard_bytes : int or None
+        As of `MemmapWriter`.
+    """
+
+    def __init__(self, store: Path, folder: str, prefix: str, shard_bytes: int | None) -> None:
+        self._store, self._prefix, self._shard_bytes = store, f"{folder}/{prefix}", shard_bytes
+        self._written = 0  #: files so far
+        self._unsynced: list[Path] = []
+        self._shard: BinaryIO | None = None
+        self._file = ""
+
+    def write(
+        self, array: NDArray[Any], name: str, metadata: dict[str, Any], stamp: tuple[int, ...] | None = None
+    ) -> Entry:
+        """Write an array that `checked_array` gave; it is whole when this returns."""
+        shard = self._shard or self._next()
+        offset = shard.tell()
+        fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+        header = npy_header(array.dtype, array.shape, fortran, offset)
+        try:
+            shard.write(header)
+            if array.nbytes:
+                flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
+                _write(shard, memoryview(flat.view(np.uint8).data))
+        except BaseException:
+            self._end()  # the part of an array that it may hold is nobody's
+            raise
+        if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
+            self._end()
+        return Entry(name, self._file, offset, len(header), array.dtype, array.shape, fortran, metadata, stamp)
+
+    def _next(self) -> BinaryIO:
+        """Begin a file."""
+        extension = "npy" if self._shard_bytes is None else "shard"
+        self._file = f"{self._prefix}{self._written:06d}.{extension}"
+        path = self._store / self._file
+        self._shard = path.open("xb", buffering=0)
+        self._unsynced.append(path)
+        self._written += 1
+        return self._shard
+
+    def _end(self) -> None:
+        """No more goes into this file."""
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk."""
+        sync(self._unsynced)
+        del self._unsynced[: None if self._shard is None else -1]
+
+    def close(self) -> None:
+        """Wait until all is on the disk, and end."""
+        self._end()
+        self.sync()
+
+
+def _write(file: BinaryIO, data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def checked_shard_bytes(shard_bytes: Any) -> None:
+    """Raise unless it is a size of shards."""
+    ok = shard_bytes is None or (is_whole(shard_bytes) and shard_bytes >= 1)
+    require(ok, "shard_bytes", "None or an integer from 1 on", shard_bytes)
+
+
+def checked_array(array: Any, told: str) -> NDArray[Any]:
+    """What is given as an array that can be stored; `told` is what errors call it."""
+    if isinstance(array, (Mapping, np.ma.MaskedArray)):
+        raise DataError(f"{told} is {short(array)}, expected one array without a mask")
+    try:
+        values = np.asarray(array)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{told} is {short(array)}, expected an array: {error}") from None
+    if values.dtype.hasobject:
+        raise DataError(f"{told} is {short(array)}, which holds Python objects; expected numbers, text or dates")
+    if descr_to_dtype(dtype_to_descr(values.dtype)) != values.dtype:
+        raise DataError(f"{told} has dtype {values.dtype}, expected one that a .npy file can hold")
+    return values
+
+
+def checked_metadata(metadata: Any) -> dict[str, Any]:
+    """The metadata of an entry as JSON has them, copied."""
+    if metadata is None:
+        return {}
+    require(isinstance(metadata, Mapping), "metadata", "a mapping", metadata)
+    plain: dict[str, Any] = _plain(metadata, "metadata")
+    return plain
+
+
+def _plain(value: Any, name: str) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        for key in value:
+            require(isinstance(key, str), name, "a mapping of text", key)
+        return {str(key): _plain(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{name}[{place}]") for place, item in enumerate(value)]
+    known = value is None or isinstance(value, (str, bool, int, float))
+    require(known, name, "text, a number, None, or lists and mappings of those", value)
+    return value
