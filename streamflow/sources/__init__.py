@@ -8,11 +8,15 @@ from .arrays import ArraySource
 from .base import Source
 from .crop import RandomCrop, random_crop
 from .files import FileSource, read_audio, read_image
+from .lmdb_store import LMDBStore
+from .lmdb_writer import LMDBWriter
 from .npy import NpySource
 
 __all__ = [
     "ArraySource",
     "FileSource",
+    "LMDBStore",
+    "LMDBWriter",
     "NpySource",
     "RandomCrop",
     "Source",
