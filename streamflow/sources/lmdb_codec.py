@@ -270,7 +270,10 @@ def _read(column: Column, record: Any, span: Span) -> Any:
     """A copy of a value."""
     first, end, dtype, shape = span
     if column.kind == _TEXT:
-        return str(record[first:end], *_TEXT_AS)
+        try:
+            return str(record[first:end], *_TEXT_AS)
+        except UnicodeDecodeError as error:
+            raise DataError(f"a sample is damaged: {error}") from None
     if column.kind == _BYTES:
         return bytes(record[first:end])
     value: NDArray[Any] = np.ndarray(shape, dtype, bytearray(record[first:end]))

@@ -265,6 +265,8 @@ class Lease:
             found = Path(path, DATA).stat()
         except OSError:
             raise DataError(f"{path!r} holds no {DATA}, {EXPECTED}") from None
+        if not found.st_size:  # LMDB would begin a new one in it
+            raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
         key = (found.st_dev, found.st_ino)
         with _books.lock:
             if key not in _books.environments:
