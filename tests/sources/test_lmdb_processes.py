@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 from streamflow import StreamflowError, ZMQStreamer
 from streamflow.core.describe import same
 from streamflow.exceptions import DataError
-from streamflow.sources import LMDBStore, LMDBWriter, lmdb_environment, lmdb_writer
+from streamflow.sources import LMDBStore, LMDBWriter, lmdb_writer
 
 DATA = np.random.default_rng(0).integers(0, 256, (400, 3000), np.uint8)
 
@@ -53,6 +54,10 @@ def in_child(work):
     return json.loads(told)
 
 
+def ys(store, indices):
+    return store.read(indices)["y"].tolist()
+
+
 def started(code, *args):
     """A new interpreter that runs `code`."""
     return subprocess.Popen(
@@ -79,7 +84,7 @@ def test_parent_and_child_read_after_a_fork(path):
     assert store[5]["y"] == 5
     assert in_child(lambda: [int(store[7]["y"]), LMDBStore(path).read([1, 2])["y"].tolist()]) == [7, [1, 2]]
     assert store[6]["y"] == 6
-    assert in_child(lambda: in_child(lambda: store.read([3])["y"].tolist())) == [3]
+    assert in_child(lambda: in_child(lambda: ys(store, [3]))) == [3]
 
 
 @linux
@@ -90,8 +95,8 @@ def test_a_child_inherits_nothing_of_lmdb(path):
     def held():
         with open("/proc/self/maps") as maps:
             mapped = [line for line in maps if str(path) in line]
-        links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
-        return mapped + [link for link in links if os.path.exists(link) and str(path) in os.path.realpath(link)]
+        opened = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()]
+        return mapped + [name for name in opened if str(path) in name]
 
     if sys.platform == "linux":
         assert held()
@@ -124,7 +129,7 @@ def test_forks_while_threads_read(path):
     threads = [threading.Thread(target=read, args=(seed,)) for seed in range(3)]
     for thread in threads:
         thread.start()
-    answers = [in_child(lambda: store.read([0, -1])["y"].tolist()) for _ in range(40)]
+    answers = [in_child(lambda: ys(store, [0, -1])) for _ in range(40)]
     done.set()
     for thread in threads:
         thread.join()
@@ -223,7 +228,7 @@ environment = lmdb.open(sys.argv[1], readonly=True, max_readers=3)
 live = [environment.begin() for _ in range(2)]
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    os.remove(path / "lock.mdb")
+    (path / "lock.mdb").unlink()
     keeper = """
 import lmdb, sys
 environment = lmdb.open(sys.argv[1], readonly=True, max_readers=3)
@@ -316,6 +321,6 @@ def test_a_store_that_may_only_be_read(path):
             return [LMDBStore(folder).read([4])["y"].tolist(), "Permission denied" in str(error)]
 
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         shutil.copy(path / "data.mdb", folder)
         assert in_child(lambda: as_nobody(folder)) == [[4], True]

@@ -85,7 +85,7 @@ def test_keys_and_shapes_that_differ(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "count, length",
+    ("count", "length"),
     [
         (6, 6),
         (2, 2),  # a second writer began again at 0
