@@ -177,9 +177,8 @@ class Layout:
     # ------------------------------------------------------------------ reading
     def one(self, record: Any, keys: Any) -> Any:
         """A sample, or what `keys` selects of it, copied from its record."""
-        spans = self._spans_of(record)
         template = self.template if keys is None else picked(self.template, keys)
-        return each(lambda column, name: _read(column, record, spans[column.place]), template)
+        return _filled(template, record, self._spans_of(record))
 
     def many(self, records: list[Any], keys: Any) -> Any:
         """Many samples, in each place an array or a list of values, copied from their records."""
@@ -266,18 +265,27 @@ def _of_size(dtype: np.dtype[Any], itemsize: int) -> np.dtype[Any]:
     return np.dtype(f"{dtype.str[:2]}{count}")
 
 
+def _filled(template: Any, record: Any, spans: list[Span]) -> Any:
+    """A sample, or a part of it; written out because a stream of samples runs it for each."""
+    if type(template) is Column:
+        return _read(template, record, spans[template.place])
+    if type(template) is dict:
+        return {key: _filled(inside, record, spans) for key, inside in template.items()}
+    return tuple([_filled(inside, record, spans) for inside in template])
+
+
 def _read(column: Column, record: Any, span: Span) -> Any:
     """A copy of a value."""
     first, end, dtype, shape = span
+    if column.kind == _ARRAY:
+        value: NDArray[Any] = np.ndarray(shape, dtype, bytearray(record[first:end]))
+        return value if shape else value[()]
     if column.kind == _TEXT:
         try:
             return str(record[first:end], *_TEXT_AS)
         except UnicodeDecodeError as error:
             raise DataError(f"a sample is damaged: {error}") from None
-    if column.kind == _BYTES:
-        return bytes(record[first:end])
-    value: NDArray[Any] = np.ndarray(shape, dtype, bytearray(record[first:end]))
-    return value if shape else value[()]
+    return bytes(record[first:end])
 
 
 def stacked_bytes(parts: list[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -319,6 +327,8 @@ def _column(place: int, value: Any, name: str) -> Column:
     if isinstance(value, (bytes, bytearray)):
         return Column(place, _BYTES, np.dtype("V0"), ())
     array = _array(value, name)
+    if descr_to_dtype(dtype_to_descr(array.dtype)) != array.dtype:
+        raise DataError(f"{name} cannot be stored: NumPy's files have no word for {array.dtype}")
     return Column(place, _ARRAY, array.dtype, array.shape)
 
 
@@ -332,8 +342,6 @@ def _array(value: Any, name: str) -> NDArray[Any]:
         array = array.astype(np.str_)
     if isinstance(value, np.ma.MaskedArray) or array.dtype.hasobject:
         raise DataError(f"{name} cannot be stored: expected numbers, text, bytes or arrays of them, got {short(value)}")
-    if descr_to_dtype(dtype_to_descr(array.dtype)) != array.dtype:
-        raise DataError(f"{name} cannot be stored: NumPy's files have no word for {array.dtype}")
     return array
 
 

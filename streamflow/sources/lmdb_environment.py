@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,27 +50,28 @@ class Gate:
     """Through it go many together, or one alone."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._alone = False
 
     def enter(self) -> None:
         """Go in with others."""
-        with self._changed:
+        with self._lock:
             while self._alone:
                 self._changed.wait()
             self._inside += 1
 
     def leave(self) -> None:
         """Come out."""
-        with self._changed:
+        with self._lock:
             self._inside -= 1
-            if not self._inside:
+            if self._alone and not self._inside:
                 self._changed.notify_all()
 
     def close(self) -> None:
         """Let no further one in, and wait until all are out."""
-        with self._changed:
+        with self._lock:
             while self._alone:
                 self._changed.wait()
             self._alone = True
@@ -84,7 +85,7 @@ class Gate:
 
     def open(self) -> None:
         """Let others in again."""
-        with self._changed:
+        with self._lock:
             self._alone = False
             self._changed.notify_all()
 
@@ -109,15 +110,15 @@ class Environment:
         self._bases: dict[bytes, Any] = {}
         self._writeable = self._shut = False
 
-    def read(self, work: Callable[[Any, dict[bytes, Any]], T]) -> T:
-        """What `work(transaction, data bases)` gives; it must copy all it takes from the map."""
+    def read(self, work: Callable[..., T], *args: Any) -> T:
+        """What `work(*args, transaction, data bases)` gives; it must copy all it takes from the map."""
         cleaned = False
         while True:
             self._gate.enter()
             try:
                 if self._env is not None:
                     with self._env.begin(buffers=True) as transaction:
-                        return work(transaction, self._bases)
+                        return work(*args, transaction, self._bases)
             except self._lmdb.MapResizedError:
                 pass  # another process has let it grow
             except self._lmdb.ReadersFullError as error:
@@ -173,6 +174,16 @@ class Environment:
                     path = Path(self.path, DATA)
                     os.truncate(path, path.stat().st_size + lacking)
 
+    def _open_base(self, name: bytes) -> None:
+        """Open a data base if it is there."""
+        while name not in self._bases:
+            try:
+                self._bases[name] = self._env.open_db(name, create=False)
+            except self._lmdb.NotFoundError:
+                return
+            except self._lmdb.MapResizedError:  # it has grown since it was opened
+                self._env.set_mapsize(0)
+
     def _check_length(self) -> None:
         lacking = self._lacks()
         if lacking:
@@ -195,8 +206,7 @@ class Environment:
             self._env = self._open(writeable or self._writeable)
             self._check_length()
             for name in (SAMPLES, ABOUT, *_OLD):
-                with suppress(self._lmdb.NotFoundError):
-                    self._bases[name] = self._env.open_db(name, create=False)
+                self._open_base(name)
             self._writeable = self._writeable or writeable
         except (self._lmdb.Error, OSError) as error:
             self.pause()

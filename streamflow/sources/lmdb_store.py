@@ -27,8 +27,9 @@ FORMAT = 1
 #: The entries about a store: what it holds, and the user's own strings.
 STORE, METADATA = b"store", b"metadata"
 REPLACED = "its samples are no longer those that were there, expected a store that is only appended to"
-#: The bits of a key below the generation, which tells the samples of a store from those that they have replaced.
-_NUMBER_BITS = 40
+#: A key is 8 bytes, the most significant first: above these bits the generation, which tells the samples of a store
+#: from those that they have replaced, and below it the number.
+NUMBER_BITS = 40
 
 
 class LMDBStore(Source):
@@ -84,20 +85,18 @@ class LMDBStore(Source):
         return self._length
 
     def sample(self, index: int) -> Any:
-        keys = self._keys
-        return self._read(lambda opened, find: opened.decoder.one(find(opened.numbers([index])[0]), keys))
+        return self._read(Opened.one, index)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        keys = self._keys
-        return self._read(lambda opened, find: opened.decoder.many(list(map(find, opened.numbers(indices))), keys))
+        return self._read(Opened.many, indices)
 
-    def _read(self, work: Callable[[Opened, Callable[[bytes], Any]], Any]) -> Any:
+    def _read(self, how: Callable[..., Any], which: Any) -> Any:
         while True:
             opened = self._handle.get()
             if opened.generation != self._generation or opened.length < self._length:
                 raise DataError(f"{self._path!r}: {REPLACED}")
             try:
-                return opened.read(work)
+                return opened.environment.read(how, opened, which, self._keys)
             except Closed:  # by another thread
                 continue
             except DataError as error:
@@ -118,7 +117,8 @@ class LMDBStore(Source):
         """The strings that were written with the store, as they are now."""
         while True:
             try:
-                return MappingProxyType(self._handle.get().metadata())
+                opened = self._handle.get()
+                return MappingProxyType(opened.environment.read(opened.metadata))
             except Closed:
                 continue
 
@@ -126,7 +126,7 @@ class LMDBStore(Source):
         self._handle.close()
 
     def _select(self, keys: Any) -> Source:
-        if self._keys is not None or isinstance(keys, int):
+        if self._keys is not None:
             return super()._select(keys)
         chosen = copy.copy(self)
         chosen._keys = keys
@@ -148,8 +148,8 @@ class Opened:
     def __init__(self, path: str) -> None:
         self._path, self._lease = path, Lease(path)
         try:
-            self._environment = self._lease.environment
-            self._environment.read(self._look)
+            self.environment = self._lease.environment
+            self.environment.read(self._look)
         except BaseException:
             self._lease.close()
             raise
@@ -165,37 +165,27 @@ class Opened:
         if known["layout"] is not None:
             self.decoder = Layout.parse(known["layout"])
 
-    def numbers(self, indices: Any) -> list[bytes]:
-        """The keys of these samples."""
-        if self.generation < 0:
-            return [b"%010d" % index for index in indices]
-        return numbered(self.generation, np.asarray(indices))
+    def one(self, index: int, keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
+        """A sample, or what `keys` selects of it."""
+        old = self.generation < 0
+        key = b"%010d" % index if old else (self.generation << NUMBER_BITS | index).to_bytes(8, "big")
+        record = transaction.get(key, None, bases[self._base])
+        if record is None:
+            raise DataError(REPLACED)
+        return self.decoder.one(record, keys)
 
-    def read(self, work: Callable[[Opened, Callable[[bytes], Any]], Any]) -> Any:
-        """What `work(self, find)` gives, where `find(key)` is the record of a sample."""
+    def many(self, indices: NDArray[np.intp], keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
+        """Many samples, in each place an array or a list of values."""
+        old, get, base = self.generation < 0, transaction.get, bases[self._base]
+        numbers = [b"%010d" % index for index in indices.tolist()] if old else numbered(self.generation, indices)
+        records = [get(number, None, base) for number in numbers]
+        if None in records:
+            raise DataError(REPLACED)
+        return self.decoder.many(records, keys)
 
-        def within(transaction: Any, bases: dict[bytes, Any]) -> Any:
-            get, base = transaction.get, bases[self._base]
-
-            def find(key: bytes) -> Any:
-                record = get(key, None, base)
-                if record is None:
-                    raise DataError(REPLACED)
-                return record
-
-            return work(self, find)
-
-        return self._environment.read(within)
-
-    def metadata(self) -> dict[str, str]:
+    def metadata(self, transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
         """The user's strings."""
-
-        def within(transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
-            if self.generation < 0:
-                return PyxisSamples(transaction, bases).metadata
-            return strings(transaction, bases)
-
-        return self._environment.read(within)
+        return PyxisSamples(transaction, bases).metadata if self.generation < 0 else strings(transaction, bases)
 
     def close(self) -> None:
         """Give back the environment."""
@@ -228,5 +218,5 @@ def strings(transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
 
 def numbered(generation: int, indices: NDArray[Any]) -> list[bytes]:
     """The keys of samples."""
-    keys: list[bytes] = ((generation << _NUMBER_BITS) + indices).astype(">u8").view("V8").tolist()
+    keys: list[bytes] = ((generation << NUMBER_BITS) + indices).astype(">u8").view("V8").tolist()
     return keys

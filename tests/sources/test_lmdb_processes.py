@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -197,7 +196,7 @@ with LMDBWriter(sys.argv[1]) as db:
 
 def test_readers_go_on_while_another_process_lets_the_map_grow(path):
     store = LMDBStore(path)
-    size = store._handle.get()._environment._env.info()["map_size"]
+    size = store._handle.get().environment._env.info()["map_size"]
     lengths = []
     with started(GROW, path) as writer:
         for _ in writer.stdout:
@@ -210,7 +209,7 @@ def test_readers_go_on_while_another_process_lets_the_map_grow(path):
     rng = np.random.default_rng(1)
     expected = [rng.integers(0, 256, (200, 3000), np.uint8) for _ in range(30)]
     assert np.array_equal(last.read(slice(400, None))["X"], np.concatenate(expected))
-    assert store._handle.get()._environment._env.info()["map_size"] > size
+    assert store._handle.get().environment._env.info()["map_size"] > size
 
 
 def test_writers_of_two_processes_append_and_grow(path):
@@ -225,28 +224,27 @@ def test_a_full_table_of_readers_is_cleared_of_the_dead(path):
     code = """
 import lmdb, os, signal, sys
 environment = lmdb.open(sys.argv[1], readonly=True, max_readers=3)
-live = [environment.begin() for _ in range(2)]
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    (path / "lock.mdb").unlink()
-    keeper = """
-import lmdb, sys
-environment = lmdb.open(sys.argv[1], readonly=True, max_readers=3)
+reading = [environment.begin() for _ in range(int(sys.argv[2]))]
 print("open", flush=True)
 sys.stdin.read()
 """
-    with started(keeper, path) as holder:  # while it is open, the table stays as it is
-        holder.stdout.readline()
+    (path / "lock.mdb").unlink()
+    with started(code, path, 1) as living:  # the first: the table has three places
+        living.stdout.readline()
         store = LMDBStore(path)
-        with started(code, path) as killed:
-            killed.wait()
-        assert killed.returncode == -signal.SIGKILL
-        environment = store._handle.get()._environment._env
-        with environment.begin():  # the last place; dead ones have the others
+        environment = store._handle.get().environment._env
+        environment.set_mapsize(0)  # it gives up the place that it keeps
+        with started(code, path, 2) as dead:
+            dead.stdout.readline()
             with pytest.raises(lmdb.ReadersFullError):
                 environment.begin()
-            assert store[3]["y"] == 3
-        holder.stdin.close()
+            with pytest.raises(DataError, match="MDB_READERS_FULL"):
+                store[3]
+            dead.kill()
+        with pytest.raises(lmdb.ReadersFullError):
+            environment.begin()
+        assert store[3]["y"] == 3
+        living.stdin.close()
 
 
 # ---------------------------------------------------------------------- kill -9
