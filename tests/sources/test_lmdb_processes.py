@@ -148,9 +148,11 @@ def test_a_writer_stays_with_its_process(tmp_path):
             db.append(2)
         except StreamflowError as error:
             db.close()
-            return str(error)
+            return [str(error), "closed"]
 
-    assert "belongs to another process" in in_child(child)
+    told, last = in_child(child)
+    assert "belongs to another process" in told
+    assert last == "closed"
     db.append(3)
     db.close()
     assert list(LMDBStore(tmp_path)) == [7, 1, 3]

@@ -160,6 +160,16 @@ def test_keys_in_their_order_and_one_alone(path, keys):
     assert same(next(iter(LMDBStore(path)[6:].batches(6, keys=keys))), expected)
 
 
+def test_places_of_tuples_are_keys(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        db.extend((X, Y, list("abcdefghijklmnopqrst")))
+    store = LMDBStore(tmp_path)
+    assert same(next(iter(store.batches(2, keys=(2, 0)))), (np.array(["a", "b"]), X[:2]))
+    assert same(next(iter(store.samples(keys=1))), Y[0])
+    assert same(next(iter(store.batches(2, keys=1, with_indices=True))), (np.arange(2), Y[:2]))
+    assert store.batches(2, keys=(2, 0)).source.keys() == (0, 1)
+
+
 def test_a_damaged_value_does_not_matter_to_those_that_do_not_read_it(tmp_path):
     with LMDBWriter(tmp_path) as db:
         db.append({"text": "abc", "y": 1})
