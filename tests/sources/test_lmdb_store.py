@@ -407,6 +407,22 @@ def test_threads_read_close_and_grow_together(tmp_path, monkeypatch):
     assert np.array_equal(LMDBStore(tmp_path).read(slice(None)), data)
 
 
+def test_a_store_that_another_thread_closes_before_it_reads(path):
+    store = LMDBStore(path)
+    handle, times = store._handle, iter([True])
+
+    class Closing:
+        def get(self):
+            opened = handle.get()
+            if next(times, False):
+                handle.close()
+            return opened
+
+    store._handle = Closing()
+    assert store[3]["y"] == 3
+    assert next(times, None) is None
+
+
 def test_one_stream_in_many_threads(path):
     live = LMDBStore(path).batches(1, keys="y", epochs=50, shuffle=True, random_state=0).open()
     seen, lock = Counter(), threading.Lock()
