@@ -20,7 +20,7 @@ import pytest
 from streamflow import StreamflowError, ZMQStreamer
 from streamflow.core.describe import same
 from streamflow.exceptions import DataError
-from streamflow.sources import LMDBStore, LMDBWriter, lmdb_writer
+from streamflow.sources import LMDBStore, LMDBWriter, lmdb_environment, lmdb_writer
 
 DATA = np.random.default_rng(0).integers(0, 256, (400, 3000), np.uint8)
 
@@ -212,6 +212,19 @@ def test_readers_go_on_while_another_process_lets_the_map_grow(path):
     expected = [rng.integers(0, 256, (200, 3000), np.uint8) for _ in range(30)]
     assert np.array_equal(last.read(slice(400, None))["X"], np.concatenate(expected))
     assert store._handle.get().environment._env.info()["map_size"] > size
+
+
+def test_a_store_that_grows_while_it_is_opened(path, monkeypatch):
+    opened = lmdb_environment.Environment._open
+
+    def slowly(self, writeable):
+        environment = opened(self, writeable)
+        with started(GROW, path) as writer:
+            writer.communicate()
+        return environment
+
+    monkeypatch.setattr(lmdb_environment.Environment, "_open", slowly)
+    assert len(LMDBStore(path)) == 400 + 30 * 200
 
 
 def test_writers_of_two_processes_append_and_grow(path):

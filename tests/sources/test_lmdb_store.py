@@ -103,6 +103,15 @@ def test_ragged_arrays_are_padded_as_those_in_memory(arrays):
     assert same(list(many["x"]), arrays)
 
 
+def test_records_of_one_length_and_two_kinds():
+    arrays = [np.arange(27, dtype=np.uint8), np.arange(3, dtype=np.uint8)]  # three numbers of 8 bytes, and 3 bytes
+    layout = Layout.of(arrays[0])
+    records = [memoryview(layout.record(array)) for array in arrays]
+    assert len(records[0]) == len(records[1])
+    assert same(layout.many(records, None), arrays)
+    assert same([layout.one(record, None) for record in records], arrays)
+
+
 @given(FORMS, st.integers(0, 500), st.binary(max_size=20))
 def test_a_damaged_record_is_an_error_and_nothing_else(sample, cut, garbage):
     layout = Layout.of(sample)
