@@ -37,7 +37,7 @@ NAMES = [
 ]
 SUBMODULES = ["core", "exceptions", "maps", "mux", "samplers", "seeding", "sources", "testing", "util", "zmq_stream"]
 #: Imported by the functions that need them.
-LAZY = ["PIL", "cloudpickle", "h5py", "joblib", "rich", "sklearn", "soundfile", "typer", "zarr"]
+LAZY = ["PIL", "cloudpickle", "h5py", "joblib", "lmdb", "msgpack", "rich", "sklearn", "soundfile", "typer", "zarr"]
 
 
 def fresh(code: str) -> list[str]:

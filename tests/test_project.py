@@ -45,7 +45,8 @@ def test_extras():
     assert names(extras["demo"]) == {"typer", "rich", "scikit-learn"}
     for extra, library in {"hdf5": "h5py", "zarr": "zarr", "image": "pillow", "audio": "soundfile"}.items():
         assert names(extras[extra]) == {library}
-    light = {f"{PROJECT['name']}[{extra}]" for extra in ("demo", "hdf5", "zarr", "image", "audio")}
+    assert names(extras["lmdb"]) == {"lmdb", "msgpack"}
+    light = {f"{PROJECT['name']}[{extra}]" for extra in ("demo", "hdf5", "zarr", "image", "audio", "lmdb")}
     assert names(extras["test"]) == {"pytest", "pytest-timeout", "hypothesis"} | light
 
 

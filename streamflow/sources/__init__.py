@@ -8,6 +8,8 @@ from .arrays import ArraySource
 from .base import Source
 from .crop import RandomCrop, random_crop
 from .files import FileSource, read_audio, read_image
+from .lmdb_store import LMDBStore
+from .lmdb_writer import LMDBWriter
 from .memmap_build import build_memmap_store
 from .memmap_store import MemmapStore
 from .memmap_writer import MemmapWriter
@@ -16,6 +18,8 @@ from .npy import NpySource
 __all__ = [
     "ArraySource",
     "FileSource",
+    "LMDBStore",
+    "LMDBWriter",
     "MemmapStore",
     "MemmapWriter",
     "NpySource",

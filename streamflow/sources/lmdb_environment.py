@@ -1,0 +1,347 @@
+"""`Environment`: an LMDB data base as all of a process share it.
+
+LMDB allows one environment per data base and process, none across a fork, and no transaction while the map changes its
+size.  So whoever reads or writes a store holds a `Lease` of its environment; transactions run in a gate, through which
+opening, growing and forking go alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..exceptions import DataError, missing
+
+__all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
+
+T = TypeVar("T")
+#: The file of a data base in its folder.
+DATA = "data.mdb"
+#: The data bases in a store: samples by number, and what is known about all of them.
+SAMPLES, ABOUT = b"samples", b"about"
+#: Those in a store that ml-pyxis wrote.
+_OLD = (b"data_db", b"meta_db")
+EXPECTED = "expected a store that LMDBWriter or ml-pyxis has written"
+#: `max_readers` is the number of transactions at one time over all processes; the first to open says it.
+_SETTINGS = {"max_dbs": 8, "max_readers": 1024, "max_spare_txns": 1, "create": False, "map_size": 0}
+_STEP = 1 << 20
+
+
+def library() -> Any:
+    """The module `lmdb`."""
+    try:
+        import lmdb
+    except ImportError:
+        raise missing("LMDBStore", "lmdb", "lmdb") from None
+    return lmdb
+
+
+class Closed(Exception):
+    """A lease was given back meanwhile."""
+
+
+class Gate:
+    """Through it go many together, or one alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._inside = 0
+        self._alone = False
+
+    def enter(self) -> None:
+        """Go in with others."""
+        with self._lock:
+            while self._alone:
+                self._changed.wait()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Come out."""
+        with self._lock:
+            self._inside -= 1
+            if self._alone and not self._inside:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let no further one in, and wait until all are out."""
+        with self._lock:
+            while self._alone:
+                self._changed.wait()
+            self._alone = True
+            try:
+                while self._inside:
+                    self._changed.wait()
+            except BaseException:
+                self._alone = False
+                self._changed.notify_all()
+                raise
+
+    def open(self) -> None:
+        """Let others in again."""
+        with self._lock:
+            self._alone = False
+            self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A block that runs while nobody is inside."""
+        self.close()
+        try:
+            yield
+        finally:
+            self.open()
+
+
+class Environment:
+    """A data base, opened when it is first needed."""
+
+    def __init__(self, path: str, key: Any) -> None:
+        self.path, self.key, self.users = path, key, 0
+        self._lmdb = library()
+        self._gate, self._writing = Gate(), threading.Lock()
+        self._env: Any = None
+        self._bases: dict[bytes, Any] = {}
+        self._writeable = self._shut = False
+
+    def read(self, work: Callable[..., T], *args: Any) -> T:
+        """What `work(*args, transaction, data bases)` gives; it must copy all it takes from the map."""
+        cleaned = False
+        while True:
+            self._gate.enter()
+            try:
+                if self._env is not None:
+                    with self._env.begin(buffers=True) as transaction:
+                        return work(*args, transaction, self._bases)
+            except self._lmdb.MapResizedError:
+                pass  # another process has let it grow
+            except self._lmdb.ReadersFullError as error:
+                if cleaned:
+                    raise self._failed(error) from error
+                cleaned = True
+                self._env.reader_check()  # the places of processes that were killed
+            except self._lmdb.Error as error:
+                raise self._failed(error) from error
+            finally:
+                self._gate.leave()
+            with self._gate.alone():
+                self._follow()
+
+    def write(self, work: Callable[[Any, dict[bytes, Any]], T], size: int) -> T:
+        """What `work(transaction, data bases)` gives, once all it wrote, about `size` bytes, is in the file.
+
+        Where the map is full it grows, and `work` is called again.
+        """
+        with self._writing:
+            while True:
+                full = False
+                self._gate.enter()
+                try:
+                    if self._env is not None and self._writeable:
+                        with self._env.begin(write=True) as transaction:
+                            result = work(transaction, self._bases)
+                        self._complete()
+                        return result
+                except self._lmdb.MapFullError:
+                    full = True
+                except self._lmdb.MapResizedError:
+                    pass
+                except self._lmdb.Error as error:
+                    raise self._failed(error) from error
+                finally:
+                    self._gate.leave()
+                with self._gate.alone():
+                    self._follow(writeable=True)
+                    if full:
+                        now = self._env.info()["map_size"]
+                        self._env.set_mapsize(-(-(2 * now + 2 * size) // _STEP) * _STEP)
+
+    def _complete(self) -> None:
+        """Make the file as long as its last page says, so that a shorter one is known to be truncated.
+
+        LMDB leaves out pages at the end that nothing refers to.
+        """
+        if self._lacks():
+            with self._env.begin(write=True):  # nobody else may write to the file now
+                lacking = self._lacks()
+                if lacking:
+                    path = Path(self.path, DATA)
+                    os.truncate(path, path.stat().st_size + lacking)
+
+    def _open_base(self, name: bytes) -> None:
+        """Open a data base if it is there."""
+        while name not in self._bases:
+            try:
+                self._bases[name] = self._env.open_db(name, create=False)
+            except self._lmdb.NotFoundError:
+                return
+            except self._lmdb.MapResizedError:  # it has grown since it was opened
+                self._env.set_mapsize(0)
+
+    def _check_length(self) -> None:
+        lacking = self._lacks()
+        if lacking:
+            raise DataError(f"{self.path!r} is truncated: expected {lacking} bytes more in {DATA}")
+
+    def _lacks(self) -> int:
+        """How many bytes the file is too short."""
+        needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        return max(0, int(needed) - Path(self.path, DATA).stat().st_size)
+
+    def _follow(self, writeable: bool = False) -> None:
+        """Open it, or take over the size that it has got elsewhere; nobody else is inside."""
+        if self._shut:
+            raise Closed
+        if self._env is not None and (self._writeable or not writeable):
+            self._env.set_mapsize(0)
+            return
+        self.pause()
+        try:
+            self._env = self._open(writeable or self._writeable)
+            self._check_length()
+            for name in (SAMPLES, ABOUT, *_OLD):
+                self._open_base(name)
+            self._writeable = self._writeable or writeable
+        except (self._lmdb.Error, OSError) as error:
+            self.pause()
+            raise self._failed(error) from error
+        except BaseException:
+            self.pause()
+            raise
+
+    def _open(self, writeable: bool) -> Any:
+        try:
+            env = self._lmdb.open(self.path, readonly=not writeable, **_SETTINGS)
+        except self._lmdb.ReadonlyError:
+            if writeable:
+                raise
+            # Whoever may not write to the folder can hold no lock in it; that is safe as long as nobody writes.
+            return self._lmdb.open(self.path, readonly=True, lock=False, **_SETTINGS)
+        env.reader_check()
+        return env
+
+    def _failed(self, error: Exception) -> DataError:
+        return DataError(f"{self.path!r} cannot be used ({str(error).removeprefix(self.path + ': ')}), {EXPECTED}")
+
+    def pause(self) -> None:
+        """Close it until it is needed again; nobody is inside."""
+        env, self._env, self._bases = self._env, None, {}
+        if env is not None:
+            env.close()
+
+    def shut(self) -> None:
+        """Close it for good."""
+        with self._gate.alone():
+            self._shut = True
+            self.pause()
+
+    def before_fork(self) -> None:
+        """Close it, so that no child has any of it, and let nobody in."""
+        self._gate.close()
+        self.pause()
+
+    def after_fork(self) -> None:
+        """Let others in again."""
+        self._gate.open()
+
+    def after_fork_in_child(self) -> None:
+        """Turn away those that still know it; the locks may be held by threads that are not in the child."""
+        self._gate, self._writing, self._shut = Gate(), threading.Lock(), True
+
+
+class Lease:
+    """The right to use an environment; given back by `close`, or when it is forgotten.
+
+    Parameters
+    ----------
+    path : str
+        The folder of the store.
+
+    Raises
+    ------
+    DataError
+        If there is no data base.
+    """
+
+    def __init__(self, path: str) -> None:
+        library()
+        try:
+            found = Path(path, DATA).stat()
+        except OSError:
+            raise DataError(f"{path!r} holds no {DATA}, {EXPECTED}") from None
+        if not found.st_size:  # LMDB would begin a new one in it
+            raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
+        key = (found.st_dev, found.st_ino)
+        with _books.lock:
+            if key not in _books.environments:
+                _books.environments[key] = Environment(path, key)
+            self.environment = _books.environments[key]
+            self.environment.users += 1
+        _sweep(_books)
+        self._given_back = weakref.finalize(self, _give_back, _books, self.environment)
+        self._given_back.atexit = False
+
+    def close(self) -> None:
+        """Give it back; the last one closes the environment."""
+        self._given_back()
+
+
+class _Books:
+    """The environments of a process, and those that a lease was given back of."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.environments: dict[Any, Environment] = {}
+        self.returned: deque[Environment] = deque()
+
+
+_books = _Books()
+
+
+def _give_back(books: _Books, environment: Environment) -> None:
+    """Runs at any moment, also in the middle of what holds the lock: then the holder does the rest."""
+    books.returned.append(environment)
+    _sweep(books)
+
+
+def _sweep(books: _Books) -> None:
+    while books.returned and books.lock.acquire(blocking=False):
+        try:
+            while books.returned:
+                environment = books.returned.popleft()
+                environment.users -= 1
+                if not environment.users:
+                    del books.environments[environment.key]
+                    environment.shut()
+        finally:
+            books.lock.release()
+
+
+def _before_fork() -> None:
+    _books.lock.acquire()
+    for environment in _books.environments.values():
+        environment.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for environment in _books.environments.values():
+        environment.after_fork()
+    _books.lock.release()
+    _sweep(_books)
+
+
+def _after_fork_in_child() -> None:
+    global _books  # noqa: PLW0603
+    for environment in _books.environments.values():
+        environment.after_fork_in_child()
+    _books = _Books()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

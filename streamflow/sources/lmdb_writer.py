@@ -1,0 +1,294 @@
+"""`LMDBWriter`: samples into an LMDB data base, so that it can be read at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ..core.describe import short
+from ..exceptions import DataError, ParameterError, StreamflowError, require
+from .arrays import ArraySource
+from .base import Source
+from .lmdb_codec import Layout
+from .lmdb_environment import ABOUT, DATA, SAMPLES, Lease, library
+from .lmdb_store import FORMAT, METADATA, STORE, about, numbered, strings
+from .pyxis import DATA_BASE, META_BASE
+
+__all__ = ["LMDBWriter"]
+
+_MODES = ("a", "w")
+#: Bytes that are kept before they are written, and that `extend` takes at once.
+_KEPT, _BLOCK = 64 << 20, 8 << 20
+_MOST = 4096  #: samples that `extend` takes at once
+_GENERATIONS = 1 << 23
+
+
+class LMDBWriter:
+    """Writes samples into a store, behind those that are there.
+
+    Parameters
+    ----------
+    path : path
+        The folder of the store; made if it is not there.
+    mode : {'a', 'w'}
+        ``'a'`` appends; ``'w'`` replaces what the store holds, at once (its file does not shrink).
+
+    Raises
+    ------
+    DataError
+        If the folder holds another data base, or cannot be written to; if samples do not fit together.
+
+    Notes
+    -----
+    Samples are written by `flush`, by `close`, and whenever 64 MiB are waiting: each time all of them together with
+    their number, in one transaction.  So the store can be read at any moment, also when the writer is killed; samples
+    that were waiting are then lost.  The map of LMDB grows by itself.
+
+    All samples have one form: the same keys (or number of values) and dtypes; shapes may differ.  A value is a number,
+    text, bytes, or an array of numbers, text, bytes or structures; nothing is pickled.
+
+    Several writers may append to one store, from several processes too.  A writer belongs to the process that made it.
+
+    Examples
+    --------
+    >>> folder = tempfile.mkdtemp()
+    >>> with LMDBWriter(folder) as db:
+    ...     db.append({"x": np.zeros(3), "y": 1})
+    ...     db.append({"x": np.zeros(5), "y": 2})
+    >>> with LMDBWriter(folder) as db:
+    ...     db.extend({"x": np.ones((4, 3)), "y": np.arange(4)})
+    ...     len(db)
+    6
+    """
+
+    def __init__(self, path: Any, mode: str = "a") -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
+        require(mode in _MODES, "mode", "'a' or 'w'", mode)
+        self._path, self._process = os.fspath(path), os.getpid()
+        self._lock = threading.RLock()
+        self._waiting: list[Any] = []
+        self._waiting_size = 0
+        _make(self._path)
+        self._lease = Lease(self._path)
+        self._closed = False
+        try:
+            environment = self._lease.environment
+            known = environment.write(lambda transaction, bases: _begin(transaction, bases, self._path, mode), 1 << 16)
+            self._count: int = known["count"]
+            self._layout = None if known["layout"] is None else Layout.parse(known["layout"])
+            self._metadata = Metadata(known["metadata"])
+        except BaseException:
+            self._lease.close()
+            raise
+
+    def __len__(self) -> int:
+        """How many samples the store had when it was last written to, and wait to be written."""
+        return self._count + len(self._waiting)
+
+    @property
+    def metadata(self) -> MutableMapping[str, str]:
+        """Strings about the whole store; written with the samples."""
+        return self._metadata
+
+    def append(self, sample: Any) -> None:
+        """Add a sample: a dict of values, a tuple of values, or one value."""
+        with self._lock:
+            self._check()
+            try:
+                if self._layout is None:
+                    self._layout = Layout.of(sample)
+                self._add([self._layout.record(sample)])
+            except DataError as error:
+                raise self._wrong(error) from None
+            self._flush_much()
+
+    def extend(self, arrays: Any) -> None:
+        """Add many samples.
+
+        Parameters
+        ----------
+        arrays : dict, tuple or list of array-likes, array-like, or Source
+            As `ArraySource` takes them: sample i is row i of each.  They are read in blocks, so they may be larger
+            than memory; if a sample is wrong, those before it are added.
+        """
+        self._check()
+        source = arrays if isinstance(arrays, Source) else ArraySource(arrays)
+        first, length = 0, 1
+        while first < len(source):
+            length = min(length, len(source) - first)
+            block = source.fetch(np.arange(first, first + length))
+            with self._lock:
+                self._check()
+                try:
+                    if self._layout is None:
+                        self._layout = Layout.of_block(block)
+                    size = self._add(self._layout.records(block, length))
+                except DataError as error:
+                    raise self._wrong(error) from None
+                self._flush_much()
+            first += length
+            length = min(_MOST, max(1, _BLOCK * length // size))
+
+    def _add(self, records: Iterable[Any]) -> int:
+        """Let records wait; gives their size."""
+        before = self._waiting_size
+        for record in records:
+            self._waiting.append(record)
+            self._waiting_size += len(record)
+        return self._waiting_size - before
+
+    def _wrong(self, error: DataError) -> DataError:
+        return DataError(f"{self._path!r}, sample {len(self)}: {error}")
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StreamflowError(f"the writer of {self._path!r} is closed; make another")
+        if os.getpid() != self._process:
+            raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
+
+    def _flush_much(self) -> None:
+        if self._waiting_size >= _KEPT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, so that it can be read and outlives this process."""
+        with self._lock:
+            self._check()
+            if self._waiting or self._metadata.changed:
+                self._count = self._lease.environment.write(self._put, self._waiting_size + 64 * len(self._waiting))
+                self._waiting, self._waiting_size = [], 0
+                self._metadata.changed.clear()
+
+    def _put(self, transaction: Any, bases: dict[bytes, Any]) -> int:
+        """All that waits and their number, in a transaction; gives the number of all samples."""
+        known = about(transaction, bases, self._path)
+        if self._waiting:
+            assert self._layout is not None
+            layout = self._layout.describe()
+            if known["layout"] not in (None, layout):
+                raise DataError(f"{self._path!r}: another writer has begun it with samples of another form")
+            numbers = known["count"] + np.arange(len(self._waiting))
+            pairs = zip(numbered(known["generation"], numbers), self._waiting, strict=True)
+            transaction.cursor(bases[SAMPLES]).putmulti(pairs, append=True)
+            known |= {"layout": layout, "count": known["count"] + len(self._waiting)}
+            transaction.put(STORE, json.dumps(known).encode(), db=bases[ABOUT])
+        if self._metadata.changed:
+            texts = {**strings(transaction, bases), **self._metadata.changed}
+            texts = {key: text for key, text in texts.items() if text is not None}
+            transaction.put(METADATA, json.dumps(texts).encode(), db=bases[ABOUT])
+        count: int = known["count"]
+        return count
+
+    def close(self) -> None:
+        """Write what waits, and let go of the store; may be called again."""
+        with self._lock:
+            if self._closed or os.getpid() != self._process:
+                return
+            try:
+                self.flush()
+            finally:
+                self._closed = True
+                self._lease.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an LMDBWriter cannot be sent to another process; make one there")
+
+    def __repr__(self) -> str:
+        return f"LMDBWriter({self._path!r})"
+
+
+class Metadata(MutableMapping[str, str]):
+    """Strings by name, and which of them have changed.
+
+    Parameters
+    ----------
+    texts : dict of str
+    """
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+        #: None: deleted
+        self.changed: dict[str, str | None] = {}
+
+    def __getitem__(self, key: str) -> str:
+        return self._texts[key]
+
+    def __setitem__(self, key: str, text: str) -> None:
+        require(isinstance(key, str), "key", "text", key)
+        require(isinstance(text, str), f"metadata[{key!r}]", "text", text)
+        self._texts[key] = self.changed[key] = text
+
+    def __delitem__(self, key: str) -> None:
+        del self._texts[key]
+        self.changed[key] = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        return repr(self._texts)
+
+
+def _new() -> bytes:
+    """The entry of a store without samples."""
+    generation = random.SystemRandom().randrange(_GENERATIONS)
+    return json.dumps({"format": FORMAT, "generation": generation, "count": 0, "layout": None}).encode()
+
+
+def _begin(transaction: Any, bases: dict[bytes, Any], path: str, mode: str) -> dict[str, Any]:
+    """What is known about the store that is written to, emptied if need be."""
+    if DATA_BASE in bases and META_BASE in bases:
+        raise DataError(f"{path!r} was written by ml-pyxis, and can only be read; expected a store of LMDBWriter")
+    known = about(transaction, bases, path)
+    if mode == "w":
+        transaction.drop(bases[SAMPLES], delete=False)
+        transaction.delete(METADATA, db=bases[ABOUT])
+        transaction.put(STORE, _new(), db=bases[ABOUT])
+        known = about(transaction, bases, path)
+    return {**known, "metadata": strings(transaction, bases)}
+
+
+def _make(path: str) -> None:
+    """Make an empty store unless there is one.
+
+    It appears as a whole: it is made apart and linked into its place, where another may have come first.
+    """
+    lmdb, folder = library(), Path(path)
+    if (folder / DATA).exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as apart:
+            with (
+                lmdb.open(apart, map_size=1 << 20, max_dbs=2) as environment,
+                environment.begin(write=True) as transaction,
+            ):
+                environment.open_db(SAMPLES, txn=transaction)
+                transaction.put(STORE, _new(), db=environment.open_db(ABOUT, txn=transaction))
+            made = Path(apart, DATA)
+            try:
+                with suppress(FileExistsError):
+                    os.link(made, folder / DATA)
+            except OSError:  # a file system without links
+                made.replace(folder / DATA)
+    except (OSError, lmdb.Error) as error:
+        raise DataError(f"{path!r} cannot be written to ({error}), expected a folder for a store") from None
