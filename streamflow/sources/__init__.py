@@ -6,17 +6,25 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 
 from .arrays import ArraySource
 from .base import Source
+from .combine import collate, concatenate, smap, split, take
+from .composite import CompositeSource
 from .crop import RandomCrop, random_crop
 from .files import FileSource, read_audio, read_image
 from .npy import NpySource
 
 __all__ = [
     "ArraySource",
+    "CompositeSource",
     "FileSource",
     "NpySource",
     "RandomCrop",
     "Source",
+    "collate",
+    "concatenate",
     "random_crop",
     "read_audio",
     "read_image",
+    "smap",
+    "split",
+    "take",
 ]

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from ..core.describe import called, digest_of
 from ..exceptions import require
+from ..samplers import Sampler
+from ..seeding import Key
 from .base import Source
 from .form import keys_of, picked
+from .order import Draws
 
 __all__ = ["Mapped", "Selected", "View"]
 
@@ -43,6 +46,9 @@ class Derived(Source):
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
 
+    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+        return self._source._draws(sampler, key, epochs, part)
+
 
 class View(Derived):
     """Some samples of a source, by their positions; what slicing gives."""
@@ -62,6 +68,9 @@ class View(Derived):
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
         self._source.will_need(self._below(indices))
+
+    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+        return Source._draws(self, sampler, key, epochs, part)
 
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """These positions in the source below."""
