@@ -6,7 +6,6 @@ sequence of its elements.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.memory import empty
-from ..exceptions import ParameterError, is_whole, require
+from ..exceptions import DataError, ParameterError, is_whole, require
 from .arrays import ArraySource
-from .base import Source
+from .base import Source, positions
 from .columns import column
 from .form import differ
 from .views import Mapped
@@ -103,8 +102,7 @@ def take(sequence: Any, indices: Any) -> Source:
     """
     source = _sequence(sequence, "sequence")
     many = isinstance(indices, (slice, list, range)) or getattr(indices, "ndim", 0) > 0
-    chosen: Source = source[indices if many else np.asarray(indices)]
-    return chosen
+    return source._view(positions(indices if many else np.asarray(indices), len(source)))
 
 
 def split(sequence: Any, edges: Any) -> list[Source]:
@@ -278,8 +276,12 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
     if isinstance(first, tuple):
         return tuple([woven(list(column), places, n) for column in zip(*parts, strict=True)])
     if all(type(part) is np.ndarray for part in parts) and len({part.shape[1:] for part in parts}) == 1:
-        with contextlib.suppress(TypeError):  # of dtypes that have none in common, which stacking tells
-            return _joined(parts, places, (n, *first.shape[1:]), np.result_type(*parts))
+        try:
+            dtype = np.result_type(*parts)
+        except TypeError:
+            told = ", ".join(sorted({str(part.dtype) for part in parts}))
+            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}") from None
+        return _joined(parts, places, (n, *first.shape[1:]), dtype)
     values: list[Any] = [None] * n
     for part, at in zip(parts, places, strict=True):
         for place, value in zip(at.tolist(), part, strict=True):
