@@ -6,6 +6,7 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 
 from .arrays import ArraySource
 from .base import Source
+from .choice import ChoiceSource
 from .combine import collate, concatenate, smap, split, take
 from .composite import CompositeSource
 from .crop import RandomCrop, random_crop
@@ -14,6 +15,7 @@ from .npy import NpySource
 
 __all__ = [
     "ArraySource",
+    "ChoiceSource",
     "CompositeSource",
     "FileSource",
     "NpySource",

@@ -116,8 +116,10 @@ class Source(ABC):
         """What a stream reads from while it is open; one that opens files for itself alone lets them go with it."""
         return self
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
-        """What a stream reads as which."""
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
 
     def _inside(self, index: tuple[Any, ...]) -> Any:

@@ -117,11 +117,13 @@ class CompositeSource(Members):
             return {key: value for part in parts for key, value in part.items()}
         return tuple([value for part in parts for value in part]) if isinstance(parts[0], tuple) else tuple(parts)
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
         alone = isinstance(sampler, (ShuffledSampler, BlockShuffledSampler))
         if alone or (isinstance(sampler, WeightedSampler) and sampler.weights is None):
             return _MemberDraws(sampler, self._length, key, epochs, part, self._lengths)
-        return super()._draws(sampler, key, epochs, part)
+        return super()._draws(sampler, key, epochs, part, batch_size)
 
     def _words(self) -> str:
         told = self._told()

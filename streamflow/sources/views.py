@@ -46,8 +46,10 @@ class Derived(Source):
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
-        return self._source._draws(sampler, key, epochs, part)
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return self._source._draws(sampler, key, epochs, part, batch_size)
 
 
 class View(Derived):
@@ -69,8 +71,11 @@ class View(Derived):
     def will_need(self, indices: NDArray[np.intp]) -> None:
         self._source.will_need(self._below(indices))
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
-        return Source._draws(self, sampler, key, epochs, part)
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        # what it is made of may have an order of its own; some samples of it have none
+        return Source._draws(self, sampler, key, epochs, part, batch_size)
 
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """These positions in the source below."""
