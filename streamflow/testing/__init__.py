@@ -1,6 +1,7 @@
-"""Checks for parts of your own: that a stream keeps what every stream promises."""
+"""Checks for parts of your own: that a stream or a source keeps what every one of its kind promises."""
 
 from .check import check_streamer
+from .source import check_source
 from .subject import rows
 
-__all__ = ["check_streamer", "rows"]
+__all__ = ["check_source", "check_streamer", "rows"]
