@@ -99,7 +99,8 @@ def agrees(got: Any, wanted: Any, name: str) -> None:
     """Raise unless two samples are equal: their form, and dtypes, shapes and values in each place."""
     if isinstance(wanted, (dict, tuple)):
         known, keys = keys_of(got) or (), keys_of(wanted) or ()
-        expect(isinstance(got, type(wanted)) and set(known) == set(keys), _instead(name, got, wanted))
+        if not isinstance(got, type(wanted)) or set(known) != set(keys):
+            raise broken(f"{name} is {told(got)} instead of {told(wanted)}")
         for key in keys_of(wanted) or ():
             agrees(got[key], wanted[key], f"{name} at {key!r}")
         return
@@ -111,10 +112,15 @@ def agrees(got: Any, wanted: Any, name: str) -> None:
         exact = hasattr(got, "dtype") and hasattr(wanted, "dtype") and one.dtype.kind not in "US"
         equal = (one.dtype == other.dtype if exact else one.dtype.kind == other.dtype.kind) and one.shape == other.shape
         equal = equal and bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fcmM"))
-    expect(equal, _instead(name, got, wanted))
+    if not equal:
+        raise broken(_instead(name, got, wanted))
 
 
 def _instead(name: str, got: Any, wanted: Any) -> str:
+    one, other = np.asarray(got), np.asarray(wanted)
+    if one.ndim and one.dtype == other.dtype and one.shape == other.shape and (one != other).any():
+        place = tuple(np.argwhere(one != other)[0].tolist())
+        return f"{name} differs at {list(place)}: {_shown(one[place])} instead of {_shown(other[place])}"
     return f"{name} is {_shown(got)} instead of {_shown(wanted)}"
 
 

@@ -69,7 +69,7 @@ def check_source(
     1. its length, and its samples by an index from the front, from the end, and by iteration; what is no index raises;
     2. slices, index arrays and masks give views with the samples that NumPy would select;
     3. `read` stacks any samples in any order; what was read can be written into, and changes nothing;
-    4. its keys, the source of each key alone, and what it does when it is told what will be needed;
+    4. being told what will be needed changes nothing; its keys, and the source of each key alone;
     5. it can be closed, and read again;
     6. pickled copies, a forked process, and threads read the same;
     7. its streams give its samples in order, in the order of a sampler, and keep the promises of `check_streamer`:
@@ -194,8 +194,12 @@ def check_read(reading: Reading) -> None:
 
 
 def check_keys(reading: Reading) -> None:
-    """Keys, one of them alone, several; and that asking ahead changes nothing."""
+    """That asking ahead changes nothing; keys, one of them alone, several."""
     source = reading.source
+    with promise("will_need(indices) changes nothing"):
+        source.will_need(reading.positions)
+        source.will_need(reading.positions[:0])
+        reading.check(source)
     known = keys_of(reading.wanted(0))
     with promise("keys() tells the keys of the samples"):
         expect(source.keys() == known, f"it tells {source.keys()} instead of {known}")
@@ -204,10 +208,6 @@ def check_keys(reading: Reading) -> None:
             some = source[reading.positions].samples(keys=keys)
             for index, sample in zip(reading.positions.tolist(), taken(iter(some), 5), strict=False):
                 agrees(sample, picked(reading.wanted(index), keys), f"sample {index}")
-    with promise("will_need(indices) changes nothing"):
-        source.will_need(reading.positions)
-        source.will_need(reading.positions[:0])
-        reading.check(source)
 
 
 def copies_of(source: Source, pickles: bool | None) -> list[tuple[str, Source]]:
