@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -360,7 +361,7 @@ def test_a_forked_process(kind, told):
 
 def test_this_process_after_a_fork():
     class Moved(Good):
-        forks = []
+        forks: ClassVar = []
 
         def sample(self, index):
             return super().sample(index - 1 if Moved.forks else index)
