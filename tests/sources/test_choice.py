@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow import ParameterError, ZMQStreamer
-from streamflow.samplers import BlockShuffledSampler, SubsetSampler, WeightedSampler
+from streamflow.samplers import BlockShuffledSampler, ShuffledSampler, SubsetSampler, WeightedSampler
+from streamflow.seeding import Key, Root
 from streamflow.sources import ArraySource, ChoiceSource
 from streamflow.testing import check_streamer, rows
 
@@ -154,6 +155,19 @@ def test_parts_without_short_batches_end_or_go_on(lengths, batch_size, count):
         assert {len(batch["x"]) for batch in got} <= {batch_size}
         assert len(got) in {0, 5}
         drawn(got)
+
+
+def test_a_part_whose_first_full_batch_is_in_a_later_epoch():
+    part = choice([4, 1], True).batches(2, partial=False, epochs=None).shard(1, 3)
+    assert [batch["x"].tolist() for batch in part(2)] == [[0, 3], [0, 3]]
+
+
+def test_old_epochs_are_forgotten():
+    source = ALL._draws(ShuffledSampler(0), Key(Root(0), (0,)), None, (0, 1), 2)
+    for draw in range(0, 22 * 50, 22):
+        source.indices(draw, draw + 22)
+    assert len(source._order_of) <= 3 * len(LENGTHS)
+    assert len(source._runs_of) <= 2
 
 
 @pytest.mark.parametrize("source", [ALL, SHORTEST], ids=["all", "shortest"])
