@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -203,6 +203,7 @@ class Concatenated(Members):
             flat += member._members if type(member) is Concatenated else [member]
         super().__init__(flat)
         self._ends = list(accumulate(self._lengths))
+        self._borders = np.array(self._ends, np.intp)
         self._begins = np.array([0, *self._ends[:-1]], np.intp)
 
     def __len__(self) -> int:
@@ -213,8 +214,8 @@ class Concatenated(Members):
         return self._members[member].sample(index - int(self._begins[member]))
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        parts = list(self._by_member(indices)) if indices.size else [(0, slice(None), indices)]
-        if len(parts) == 1:
+        parts = list(self._by_member(indices)) or [(0, indices, indices)]
+        if len(parts) == 1:  # the samples of one member are in the order asked for
             member, _, inside = parts[0]
             return self._members[member].fetch(inside)
         found = [self._members[member].fetch(inside) for member, _, inside in parts]
@@ -224,22 +225,21 @@ class Concatenated(Members):
         for member, _, inside in self._by_member(indices):
             self._members[member].will_need(inside)
 
-    def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, Any, NDArray[np.intp]]]:
+    def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
         """Each member that is read, at which places of the batch, and which of its samples."""
-        if len(self._members) == 1:
-            yield 0, slice(None), indices
+        if not indices.size:
             return
         owners = self._owners(indices)
         order = np.argsort(owners, kind="stable")
-        borders = np.flatnonzero(np.diff(owners[order])) + 1
-        for places in np.split(order, borders):
-            if places.size:
-                member = int(owners[places[0]])
-                yield member, places, indices[places] - self._begins[member]
+        owners = owners[order]
+        inside = indices[order] - self._begins[owners]
+        borders = [0, *(np.flatnonzero(owners[1:] != owners[:-1]) + 1).tolist(), len(order)]
+        for first, end in pairwise(borders):
+            yield int(owners[first]), order[first:end], inside[first:end]
 
     def _owners(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """Which member each sample is from."""
-        return np.searchsorted(self._ends, indices, side="right")
+        return self._borders.searchsorted(indices, side="right")
 
     def keys(self) -> tuple[Any, ...] | None:
         return next((one.keys() for one, length in zip(self._members, self._lengths, strict=True) if length), None)
