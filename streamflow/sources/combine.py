@@ -275,7 +275,7 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
         return {key: woven([part[key] for part in parts], places, n) for key in first}
     if isinstance(first, tuple):
         return tuple([woven(list(column), places, n) for column in zip(*parts, strict=True)])
-    if all(type(part) is np.ndarray for part in parts) and len({part.shape[1:] for part in parts}) == 1:
+    if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
         try:
             dtype = np.result_type(*parts)
         except TypeError:
@@ -296,9 +296,11 @@ def _form(part: Any) -> Any:
 
 
 def _joined(parts: list[Any], places: list[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    out = empty(shape, dtype)
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    out: Any = None if masked else empty(shape, dtype)
     if out is None:
-        out = np.empty(shape, dtype)
+        out = np.ma.empty(shape, dtype) if masked else np.empty(shape, dtype)  # type: ignore[no-untyped-call]
     for part, at in zip(parts, places, strict=True):
         out[at] = part
-    return out
+    made: NDArray[Any] = out
+    return made

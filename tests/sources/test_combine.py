@@ -121,6 +121,13 @@ def test_members_of_different_forms(parts):
         concatenate(parts).read(slice(None))
 
 
+def test_masked_values_stay_masked():
+    masked = np.ma.masked_array(np.arange(4), [0, 1, 0, 0])
+    batch = concatenate([masked, np.arange(10, 12)]).read([1, 5, 0])
+    assert batch.tolist() == [None, 11, 0]
+    assert batch.dtype == int
+
+
 def test_members_of_dtypes_with_nothing_in_common():
     source = concatenate([np.zeros(1, "M8[s]"), np.zeros(1)])
     with pytest.raises(DataError, match="can be joined, got datetime64.s., float64"):
