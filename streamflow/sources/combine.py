@@ -299,7 +299,7 @@ def _joined(parts: list[Any], places: list[Any], shape: tuple[int, ...], dtype: 
     masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
     out: Any = None if masked else empty(shape, dtype)
     if out is None:
-        out = np.ma.empty(shape, dtype) if masked else np.empty(shape, dtype)  # type: ignore[no-untyped-call]
+        out = np.ma.empty(shape, dtype) if masked else np.empty(shape, dtype)
     for part, at in zip(parts, places, strict=True):
         out[at] = part
     made: NDArray[Any] = out
