@@ -6,6 +6,9 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 
 from .arrays import ArraySource
 from .base import Source
+from .choice import ChoiceSource
+from .combine import collate, concatenate, smap, split, take
+from .composite import CompositeSource
 from .crop import RandomCrop, random_crop
 from .files import FileSource, read_audio, read_image
 from .lmdb_store import LMDBStore
@@ -17,6 +20,8 @@ from .npy import NpySource
 
 __all__ = [
     "ArraySource",
+    "ChoiceSource",
+    "CompositeSource",
     "FileSource",
     "LMDBStore",
     "LMDBWriter",
@@ -26,7 +31,12 @@ __all__ = [
     "RandomCrop",
     "Source",
     "build_memmap_store",
+    "collate",
+    "concatenate",
     "random_crop",
     "read_audio",
     "read_image",
+    "smap",
+    "split",
+    "take",
 ]

@@ -116,8 +116,10 @@ class Source(ABC):
         """What a stream reads from while it is open; one that opens files for itself alone lets them go with it."""
         return self
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
-        """What a stream reads as which."""
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
 
     def _draws_random(self) -> bool:
@@ -272,6 +274,53 @@ class Source(ABC):
         from .views import Mapped
 
         return Mapped(self, fn, args, kwargs)
+
+    def map_concat(self, fn: Callable[[Any], Any], batch_size: int = 256, progress: Any = None, **reading: Any) -> Any:
+        """What a function gives for each batch in order, joined along the first axis.
+
+        Parameters
+        ----------
+        fn : function of a batch
+            Gives an array, a number (one for each batch), or a dict, tuple or list of such.
+        batch_size : int
+            Samples in a batch; the last one may be short.
+        progress : function, optional
+            Called as ``progress(batches, total=number)``, gives the batches back one by one; such as ``tqdm``.
+        **reading
+            `keys`, `with_indices`, `ragged`, `fill` and `crop`, as in `batches`.
+
+        Returns
+        -------
+        as `fn`
+            Fresh arrays; None where there are no samples.
+
+        Raises
+        ------
+        DataError
+            If the results of two batches do not fit together.
+
+        Examples
+        --------
+        >>> from streamflow.sources import ArraySource
+        >>> ArraySource(np.arange(5)).map_concat(lambda x: {"half": x / 2, "largest": x.max()}, batch_size=3)
+        {'half': array([0. , 0.5, 1. , 1.5, 2. ]), 'largest': array([2, 4])}
+        """
+        from .results import map_concat
+
+        return map_concat(self, fn, batch_size, progress, reading)
+
+    def map_mean(self, fn: Callable[[Any], Any], batch_size: int = 256, progress: Any = None, **reading: Any) -> Any:
+        """What a function gives for each batch in order, added up and divided by the number of samples, in doubles.
+
+        Parameters and errors are those of `map_concat`; `fn` gives sums over the samples of a batch.
+
+        >>> from streamflow.sources import ArraySource
+        >>> float(ArraySource(np.arange(5)).map_mean(np.sum, batch_size=3))
+        2.0
+        """
+        from .results import map_mean
+
+        return map_mean(self, fn, batch_size, progress, reading)
 
     # ------------------------------------------------------------------ closing
     def __enter__(self) -> Self:

@@ -136,7 +136,11 @@ class SequenceColumn(Column):
         return len(self._data)
 
     def row(self, index: int) -> Any:
-        return self._data[index]
+        value = self._data[index]
+        if isinstance(value, np.ndarray) and isinstance(self._data, (list, tuple)):
+            value = value.view()  # what is held is read by others too; what was made for this call is not
+            value.flags.writeable = False
+        return value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         data = self._data

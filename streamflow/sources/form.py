@@ -8,7 +8,7 @@ from typing import Any
 from ..core.describe import short
 from ..exceptions import DataError, ParameterError, require
 
-__all__ = ["check_keys", "each", "keys_of", "picked", "transposed", "with_index"]
+__all__ = ["check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
 
 
 def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
@@ -78,17 +78,18 @@ def transposed(samples: list[Any]) -> Any:
     if isinstance(first, dict):
         for sample in samples:
             if not isinstance(sample, dict) or sample.keys() != first.keys():
-                raise _differ(first, sample)
+                raise differ(first, sample)
         return {key: transposed([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
         for sample in samples:
             if not isinstance(sample, tuple) or len(sample) != len(first):
-                raise _differ(first, sample)
+                raise differ(first, sample)
         return tuple([transposed(list(values)) for values in zip(*samples, strict=True)])
     return samples
 
 
-def _differ(first: Any, other: Any) -> DataError:
+def differ(first: Any, other: Any) -> DataError:
+    """The error of samples of different forms."""
     return DataError(f"the samples of a batch must have one form, got {_told(first)} and {_told(other)}")
 
 

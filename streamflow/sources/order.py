@@ -64,7 +64,7 @@ class Draws:
     size : int
         Draws in an epoch of the whole pass.
     longest : int
-        The most draws that this part has in an epoch.
+        The most draws that this part has between two borders of batches.
     total : int or None
         Draws of this part; None: endless.
     """
@@ -92,6 +92,16 @@ class Draws:
         """The first draw of the epoch that a draw belongs to, and that after its last."""
         epoch = (self._index + self._count * draw) // self.size
         return self._first(epoch), self._first(epoch + 1)
+
+    def border(self, draw: int, across_epochs: bool) -> int | None:
+        """The draw before which a batch that begins with this one has to end; None: nowhere."""
+        return self.total if across_epochs else self.epoch_span(draw)[1]
+
+    def last_batch(self, end: int, batch_size: int, partial: bool, across_epochs: bool) -> tuple[int, int]:
+        """The epoch in which the batch before a draw began, and its number there, from 1 on."""
+        first = 0 if across_epochs else self.epoch_span(end - 1)[0]
+        begun = (end - 1 - first) // batch_size * batch_size + first
+        return self.epoch_of(begun), (begun - self.epoch_span(begun)[0]) // batch_size + 1
 
     def indices(self, first: int, end: int) -> NDArray[np.intp]:
         """What the draws from `first` to before `end` read."""

@@ -37,6 +37,7 @@ class _InOrder(Streamer):
     """A stream over a source in the order of a sampler."""
 
     source: Source
+    batch_size: int | None = None
 
     def __init__(self, source: Source, sampler: Sampler, random_state: Any, epochs: Any, with_indices: bool) -> None:
         super().__init__(source)
@@ -70,6 +71,8 @@ class _InOrder(Streamer):
 
 class Batches(_InOrder):
     """A stream of batches; made by `Source.batches`."""
+
+    batch_size: int
 
     def __init__(
         self,
@@ -122,7 +125,7 @@ class _DrawNode(Node):
         self.spec = spec
         self.source: Source | None = spec.source._opened()
         self._length = len(self.source)
-        self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards))
+        self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
         self.items = self._begin()
 
     @abstractmethod
@@ -209,13 +212,12 @@ class _BatchNode(_DrawNode):
         total = draws.total
         while total is None or draw < total:
             end = draw + spec.batch_size
-            border = total if spec.across_epochs else draws.epoch_span(draw)[1]
+            border = draws.border(draw, spec.across_epochs)
             if border is None or end <= border:
                 return draw, end
             if spec.partial:
                 return draw, border
-            # no epoch of this part is longer than the whole pass's divided by the number of parts
-            if spec.across_epochs or spec.batch_size > draws.longest:
+            if spec.batch_size > draws.longest:  # there is no full batch
                 return None
             draw = border
         return None
@@ -237,13 +239,8 @@ class _BatchNode(_DrawNode):
         self._given, self._at = given, drawn
 
     def progress(self) -> tuple[int, int] | None:
-        draws, last = self.draws, self._at - 1
-        if last < 0:
-            return None
-        first = 0 if self.spec.across_epochs else draws.epoch_span(last)[0]
-        begun = (last - first) // self.spec.batch_size * self.spec.batch_size + first  # where the last batch began
-        first = draws.epoch_span(begun)[0]
-        return draws.epoch_of(begun), (begun - first) // self.spec.batch_size + 1
+        spec = self.spec
+        return self.draws.last_batch(self._at, spec.batch_size, spec.partial, spec.across_epochs) if self._at else None
 
 
 class _SampleNode(_DrawNode):

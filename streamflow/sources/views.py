@@ -46,6 +46,11 @@ class Derived(Source):
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
 
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return self._source._draws(sampler, key, epochs, part, batch_size)
+
 
 class View(Derived):
     """Some samples of a source, by their positions; what slicing gives."""
@@ -65,6 +70,12 @@ class View(Derived):
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
         self._source.will_need(self._below(indices))
+
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        # what it is made of may have an order of its own; some samples of it have none
+        return Source._draws(self, sampler, key, epochs, part, batch_size)
 
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """These positions in the source below."""

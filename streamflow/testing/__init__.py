@@ -1,7 +1,8 @@
-"""Checks for parts of your own: that a stream keeps what every stream promises, also in the background."""
+"""Checks for parts of your own: that a stream or a source keeps what all of its kind promise, also in the background."""
 
 from .background import check_background
 from .check import check_streamer
+from .source import check_source
 from .subject import rows
 
-__all__ = ["check_background", "check_streamer", "rows"]
+__all__ = ["check_background", "check_source", "check_streamer", "rows"]

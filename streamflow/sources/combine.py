@@ -1,0 +1,306 @@
+"""Lazy views over several sequences: one after the other, side by side, some of them, a function of each.
+
+A sequence is a source, a dict of arrays (as `ArraySource` takes it), or anything with a length and ``[]``: a list is a
+sequence of its elements.
+"""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.memory import empty
+from ..exceptions import DataError, ParameterError, is_whole, require
+from .arrays import ArraySource
+from .base import Source, positions
+from .columns import column
+from .form import differ
+from .views import Mapped
+
+__all__ = ["Concatenated", "Members", "collate", "concatenate", "smap", "split", "take"]
+
+
+def sequence(data: Any, name: str) -> Source:
+    """The source of the elements of a sequence."""
+    if isinstance(data, Source):
+        return data
+    return ArraySource(data if isinstance(data, Mapping) else column(data, name))
+
+
+def sequences(data: Any, name: str) -> list[Source]:
+    """The sources of several sequences, at least one."""
+    several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
+    require(several, name, "a list of sequences", data)
+    found = [sequence(one, f"{name}[{place}]") for place, one in enumerate(data)]
+    require(found, name, "at least one sequence", data)
+    return found
+
+
+def concatenate(sequences: Iterable[Any]) -> Source:
+    """The samples of several sequences, one sequence after the other.
+
+    Parameters
+    ----------
+    sequences : iterable of sequences
+        Sources, dicts of arrays, or anything with a length and ``[]``; some may be empty.
+
+    Returns
+    -------
+    Source
+        Nothing is copied.  A sample is as its sequence gives it; the samples of one batch take a common dtype, as
+        NumPy's promotion says.
+
+    Examples
+    --------
+    >>> data = concatenate([np.arange(3), [7, 8]])
+    >>> len(data), data[-1], data[1:4].read(slice(None)).tolist()
+    (5, 8, [1, 2, 7])
+    """
+    return Concatenated(_sequences(sequences, "sequences"))
+
+
+def collate(sequences: Iterable[Any]) -> Source:
+    """Sequences of one length side by side: a sample is the tuple of their samples, as `zip` gives it.
+
+    Parameters
+    ----------
+    sequences : iterable of sequences
+        Sources, dicts of arrays, or anything with a length and ``[]``.
+
+    Examples
+    --------
+    >>> data = collate([np.arange(5), "abcde"])
+    >>> x, letters = data[-3:].read([0, 2])
+    >>> data[1][1], x.tolist(), letters.tolist()
+    ('b', [2, 4], ['c', 'e'])
+    """
+    found = _sequences(sequences, "sequences")
+    lengths = [len(one) for one in found]
+    require(len(set(lengths)) == 1, "sequences", "of one length", lengths)
+    return ArraySource(tuple(found))
+
+
+def take(sequence: Any, indices: Any) -> Source:
+    """Some samples of a sequence in any order, with repeats: ``source[indices]`` for whatever is no source yet.
+
+    Parameters
+    ----------
+    sequence : sequence
+    indices : slice, (n,) array of int, or mask
+        As NumPy takes them.
+
+    Examples
+    --------
+    >>> list(take("abc", [2, -3, 2]))
+    ['c', 'a', 'c']
+    """
+    source = _sequence(sequence, "sequence")
+    many = isinstance(indices, (slice, list, range)) or getattr(indices, "ndim", 0) > 0
+    return source._view(positions(indices if many else np.asarray(indices), len(source)))
+
+
+def split(sequence: Any, edges: Any) -> list[Source]:
+    """A sequence cut into pieces.
+
+    Parameters
+    ----------
+    sequence : sequence
+    edges : int, list of int, or list of (start, stop)
+        Where it is cut: so many edges, which give edges + 1 pieces of one length; the positions of the edges; or the
+        pieces themselves.  Positions are those of a slice.
+
+    Returns
+    -------
+    list of Source
+
+    Examples
+    --------
+    >>> [list(piece) for piece in split("abcdef", 1)], [list(piece) for piece in split("abcdef", [2, -1])]
+    ([['a', 'b', 'c'], ['d', 'e', 'f']], [['a', 'b'], ['c', 'd', 'e'], ['f']])
+    """
+    source = _sequence(sequence, "sequence")
+    if is_whole(edges):
+        require(edges >= 0, "edges", "not negative", edges)
+        length, rest = divmod(len(source), int(edges) + 1)
+        told = f"a number that gives equal pieces of {len(source)} samples"
+        require(not rest, "edges", told, edges, "give positions for others")
+        return [source[piece * length : (piece + 1) * length] for piece in range(int(edges) + 1)]
+    try:
+        places = [tuple(edge) if np.ndim(edge) else edge for edge in edges]
+        if all(isinstance(place, tuple) for place in places):
+            return [source[start:stop] for start, stop in places] if places else [source[:]]
+        return [source[start:stop] for start, stop in zip([0, *places], [*places, None], strict=True)]
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"`edges` must be a number of edges, their positions, or pairs (start, stop), got {edges!r:.80}"
+        ) from None
+
+
+def smap(fn: Callable[..., Any], /, *sequences: Any) -> Source:
+    """A function of one sample of each sequence, called when a sample is read.
+
+    Parameters
+    ----------
+    fn : function
+        Called as ``fn(*samples)``.
+    *sequences : sequence
+        At least one, of one length.
+
+    Examples
+    --------
+    >>> list(smap(pow, [2, 3, 4], [5, 2, 1]))
+    [32, 9, 4]
+    """
+    require(callable(fn), "fn", "a function of samples", fn)
+    return _Spread(collate(sequences), fn, (), {})
+
+
+_sequence, _sequences = sequence, sequences  # where a parameter has the name
+
+
+class _Spread(Mapped):
+    """A function whose arguments are the places of a tuple."""
+
+    def sample(self, index: int) -> Any:
+        return self._fn(*self._source.sample(index))
+
+
+class Members(Source):
+    """A source over several others."""
+
+    def __init__(self, members: list[Source]) -> None:
+        self._members = members
+        self._lengths = [len(member) for member in members]
+
+    def close(self) -> None:
+        for member in self._members:
+            member.close()
+
+    def _opened(self) -> Source:
+        twin = copy.copy(self)
+        twin._members = [member._opened() for member in self._members]
+        return twin
+
+    def _told(self) -> str:
+        """The members with their lengths."""
+        some = [f"{length} of {one._words()}" for one, length in zip(self._members, self._lengths, strict=True)]
+        more = f", and {len(some) - 4} more: {sum(self._lengths)} samples" if len(some) > 4 else ""
+        return ", ".join(some[:4]) + more
+
+
+class Concatenated(Members):
+    """Several sources, one after the other; what `concatenate` gives."""
+
+    def __init__(self, members: list[Source]) -> None:
+        flat: list[Source] = []
+        for member in members:
+            flat += member._members if type(member) is Concatenated else [member]
+        super().__init__(flat)
+        self._ends = list(accumulate(self._lengths))
+        self._borders = np.array(self._ends, np.intp)
+        self._begins = np.array([0, *self._ends[:-1]], np.intp)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def sample(self, index: int) -> Any:
+        member = bisect_right(self._ends, index)
+        return self._members[member].sample(index - int(self._begins[member]))
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        parts = list(self._by_member(indices)) or [(0, indices, indices)]
+        if len(parts) == 1:  # the samples of one member are in the order asked for
+            member, _, inside = parts[0]
+            return self._members[member].fetch(inside)
+        found = [self._members[member].fetch(inside) for member, _, inside in parts]
+        return woven(found, [places for _, places, _ in parts], len(indices))
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        for member, _, inside in self._by_member(indices):
+            self._members[member].will_need(inside)
+
+    def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
+        """Each member that is read, at which places of the batch, and which of its samples."""
+        if not indices.size:
+            return
+        owners = self._owners(indices)
+        order = np.argsort(owners, kind="stable")
+        owners = owners[order]
+        inside = indices[order] - self._begins[owners]
+        borders = [0, *(np.flatnonzero(owners[1:] != owners[:-1]) + 1).tolist(), len(order)]
+        for first, end in pairwise(borders):
+            yield int(owners[first]), order[first:end], inside[first:end]
+
+    def _owners(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Which member each sample is from."""
+        return self._borders.searchsorted(indices, side="right")
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return next((one.keys() for one, length in zip(self._members, self._lengths, strict=True) if length), None)
+
+    def _select(self, keys: Any) -> Source:
+        filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
+        return Concatenated([one._checked_selection(keys, False) for one in filled])
+
+    def _words(self) -> str:
+        return f"concatenate({self._told()})"
+
+
+def woven(parts: list[Any], places: list[Any], n: int) -> Any:
+    """What several sources have fetched, as one of them would have fetched it.
+
+    Parameters
+    ----------
+    parts : list
+        Data of one form.
+    places : list of (m,) arrays of int
+        Where in the batch each part belongs.
+    n : int
+        Samples in the batch.
+
+    >>> woven([np.array([1, 2]), np.array([0.5])], [np.array([2, 0]), np.array([1])], 3)
+    array([2. , 0.5, 1. ])
+    """
+    first = parts[0]
+    for part in parts:
+        if _form(part) != _form(first):
+            raise differ(first, part)
+    if isinstance(first, dict):
+        return {key: woven([part[key] for part in parts], places, n) for key in first}
+    if isinstance(first, tuple):
+        return tuple([woven(list(column), places, n) for column in zip(*parts, strict=True)])
+    if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
+        try:
+            dtype = np.result_type(*parts)
+        except TypeError:
+            told = ", ".join(sorted({str(part.dtype) for part in parts}))
+            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}") from None
+        return _joined(parts, places, (n, *first.shape[1:]), dtype)
+    values: list[Any] = [None] * n
+    for part, at in zip(parts, places, strict=True):
+        for place, value in zip(at.tolist(), part, strict=True):
+            values[place] = value
+    return values
+
+
+def _form(part: Any) -> Any:
+    if isinstance(part, dict):
+        return part.keys()
+    return len(part) if isinstance(part, tuple) else None
+
+
+def _joined(parts: list[Any], places: list[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    out: Any = None if masked else empty(shape, dtype)
+    if out is None:
+        out = np.ma.empty(shape, dtype) if masked else np.empty(shape, dtype)
+    for part, at in zip(parts, places, strict=True):
+        out[at] = part
+    made: NDArray[Any] = out
+    return made

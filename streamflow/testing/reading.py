@@ -1,0 +1,173 @@
+"""What a source should give, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.describe import same
+from ..sources import Source
+from ..sources.form import keys_of
+from .subject import broken, expect, told
+
+__all__ = ["Reading", "agrees", "leaves"]
+
+
+class Reading:
+    """A source under check, and the data that it should have."""
+
+    def __init__(self, source: Source, data: Any, n_samples: int) -> None:
+        self.source, self._data = source, data
+        self.random = np.random.default_rng(0)
+        n, known = len(source), None if data is None else _length(data)
+        expect(known in {None, n}, f"it is {n} instead of {known}")
+        expect(n > 0, "it is 0, so there is nothing to check")
+        #: The samples that are looked at.
+        self.positions: NDArray[np.intp] = np.arange(n)
+        if n > n_samples:
+            inner = self.random.choice(np.arange(1, n - 1), max(0, n_samples - 2), replace=False)
+            self.positions = np.sort(np.append(inner, [0, n - 1][:n_samples])).astype(np.intp)
+        self._seen: dict[int, Any] = {}
+        #: How batches are read: samples of different shapes as lists.
+        self.how: dict[str, Any] = {}
+        shapes = {tuple(map(np.shape, leaves(self.wanted(index)))) for index in self.positions.tolist()}
+        if len(shapes) > 1:
+            self.how = {"ragged": "list"}
+
+    def wanted(self, index: int) -> Any:
+        """The sample that should be at an index; without data, what the source gave when it was first asked."""
+        if self._data is not None:
+            return _row(self._data, index)
+        if index not in self._seen:
+            self._seen[index] = _copied(self.source.sample(index))
+        return self._seen[index]
+
+    def expect(self, index: int, sample: Any, how: str = "") -> None:
+        """Raise unless a sample is the one of this index."""
+        agrees(sample, self.wanted(index), f"sample {index}{f' {how}' if how else ''}")
+
+    def expect_batch(self, indices: Any, batch: Any) -> None:
+        """Raise unless a batch is made of these samples."""
+        if not len(indices):
+            expect(all(not len(leaf) for leaf in leaves(batch)), f"no samples are {told(batch)}")
+            return
+        for place, index in enumerate(np.asarray(indices).tolist()):
+            self.expect(index, self.row_of(batch, place, len(indices)))
+
+    def row_of(self, batch: Any, place: int, n: int) -> Any:
+        """One sample of a batch of n."""
+        return _row_like(batch, self.wanted(0), place, n)
+
+    def check(self, source: Source, random: np.random.Generator | None = None) -> None:
+        """Raise unless a source reads as it should: some samples one by one and many at once."""
+        random = random or self.random
+        order = random.permutation(self.positions)
+        for index in order[:10].tolist():
+            self.expect(index, source[index])
+        self.expect_batch(order, source.read(order, **self.how))
+
+    def some(self, n: int) -> list[int]:
+        """A few places of so many."""
+        return np.unique(self.random.integers(n, size=4)).tolist() if n else []
+
+    def indexes(self, n: int) -> Iterator[Any]:
+        """Slices; few enough to be read for large sources too."""
+        limit = len(self.positions)
+        for begin, end, step in (
+            (None, limit, None),
+            (-limit, None, 2),
+            (limit, None, -1),
+            (-1, None, -max(1, n // 9)),
+        ):
+            yield slice(begin, end, step)
+        yield slice(0, 0)
+
+    def sequences(self, n: int) -> Iterator[Any]:
+        """Index arrays, with repeats, negative ones, and in any order; a list; a mask."""
+        for _ in range(3):
+            yield self.random.choice(self.positions, len(self.positions)) - n * self.random.integers(2)
+        yield self.positions[:2].tolist()
+        mask = np.zeros(n, bool)
+        mask[self.positions[::2]] = True
+        yield mask
+
+
+def agrees(got: Any, wanted: Any, name: str) -> None:
+    """Raise unless two samples are equal: their form, and dtypes, shapes and values in each place."""
+    if isinstance(wanted, (dict, tuple)):
+        known, keys = keys_of(got) or (), keys_of(wanted) or ()
+        if not isinstance(got, type(wanted)) or set(known) != set(keys):
+            raise broken(f"{name} is {told(got)} instead of {told(wanted)}")
+        for key in keys_of(wanted) or ():
+            agrees(got[key], wanted[key], f"{name} at {key!r}")
+        return
+    one, other = np.asarray(got), np.asarray(wanted)
+    if one.dtype.kind in "OV" or other.dtype.kind in "OV":
+        equal = same(got, wanted) or (one.dtype == other.dtype and same(one, other))
+    else:
+        # text of any length is one type, and a number of Python has none of NumPy's
+        exact = hasattr(got, "dtype") and hasattr(wanted, "dtype") and one.dtype.kind not in "US"
+        equal = (one.dtype == other.dtype if exact else one.dtype.kind == other.dtype.kind) and one.shape == other.shape
+        equal = equal and bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fcmM"))
+    if not equal:
+        raise broken(_instead(name, got, wanted))
+
+
+def _instead(name: str, got: Any, wanted: Any) -> str:
+    one, other = np.asarray(got), np.asarray(wanted)
+    if one.ndim and one.dtype == other.dtype and one.shape == other.shape and (one != other).any():
+        place = tuple(np.argwhere(one != other)[0].tolist())
+        return f"{name} differs at {list(place)}: {_shown(one[place])} instead of {_shown(other[place])}"
+    return f"{name} is {_shown(got)} instead of {_shown(wanted)}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, a number with its dtype."""
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    return f"{value.dtype} {value}" if isinstance(value, np.generic) else told(value)
+
+
+def leaves(data: Any) -> list[Any]:
+    """The values in all places of a form."""
+    if isinstance(data, dict):
+        return [leaf for value in data.values() for leaf in leaves(value)]
+    if isinstance(data, tuple):
+        return [leaf for value in data for leaf in leaves(value)]
+    return [data]
+
+
+def _length(data: Any) -> int:
+    if isinstance(data, dict):
+        return _length(next(iter(data.values())))
+    return _length(data[0]) if isinstance(data, tuple) else len(data)
+
+
+def _row(data: Any, index: int) -> Any:
+    if isinstance(data, dict):
+        return {key: _row(value, index) for key, value in data.items()}
+    return tuple([_row(value, index) for value in data]) if isinstance(data, tuple) else data[index]
+
+
+def _row_like(batch: Any, form: Any, place: int, n: int) -> Any:
+    """One row of a batch whose samples have this form."""
+    if isinstance(form, dict):
+        expect(isinstance(batch, dict) and batch.keys() == form.keys(), f"a batch is {told(batch)}")
+        return {key: _row_like(batch[key], form[key], place, n) for key in form}
+    if isinstance(form, tuple):
+        expect(isinstance(batch, tuple) and len(batch) == len(form), f"a batch is {told(batch)}")
+        return tuple([_row_like(one, other, place, n) for one, other in zip(batch, form, strict=True)])
+    if not hasattr(batch, "__len__") or len(batch) != n:
+        raise broken(f"a batch of {n} samples is {told(batch)}")
+    return batch[place]
+
+
+def _copied(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _copied(value) for key, value in data.items()}
+    if isinstance(data, tuple):
+        return tuple([_copied(value) for value in data])
+    return data.copy() if isinstance(data, np.ndarray) else data

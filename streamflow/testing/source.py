@@ -1,0 +1,270 @@
+"""`check_source`: hold a source to all that sources promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import is_whole, require
+from ..samplers import SubsetSampler
+from ..sources import Source
+from ..sources.form import keys_of, picked
+from .check import check_streamer
+from .elsewhere import check_fork, check_threads
+from .reading import Reading, agrees, leaves
+from .subject import broken, expect, promise, rows, taken, told
+
+__all__ = ["check_source"]
+
+
+def check_source(
+    source: Source,
+    data: Any = None,
+    *,
+    n_samples: int = 30,
+    pickles: bool | None = True,
+    fork: bool = True,
+    n_threads: int = 4,
+    fresh_process: bool = True,
+    timeout: float = 60,
+) -> None:
+    """Check that a source keeps every promise of sources; raise where it does not.
+
+    For sources, stores and views of your own: build a small one and give it to this function in a test, with the data
+    that it should have.
+
+    Parameters
+    ----------
+    source : Source
+        The source to check, with at least one sample.
+    data : array, dict or tuple of arrays, or list of samples, optional
+        What it should have, in memory.  None: what it gives itself, one sample after the other.
+    n_samples : int
+        How many samples are looked at, at least 1; the first and the last are among them.
+    pickles : bool, optional
+        True: pickle has to carry it.  None: cloudpickle has to, pickle need not.  False: neither, and there is no fresh
+        process then.
+    fork : bool
+        Whether it is read in a forked process too, where there are such.
+    n_threads : int
+        How many threads read at once.
+    fresh_process : bool
+        Whether states of its streams are resumed in a new interpreter too, see `check_streamer`.
+    timeout : float
+        Seconds for which the threads or the other process may take.
+
+    Raises
+    ------
+    AssertionError
+        If a promise is broken; its text says which, and where.
+    ParameterError
+        If a parameter is wrong.
+
+    Notes
+    -----
+    What is checked, in this order:
+
+    1. its length, and its samples by an index from the front, from the end, and by iteration; what is no index raises;
+    2. slices, index arrays and masks give views with the samples that NumPy would select;
+    3. `read` stacks any samples in any order; what was read can be written into, and changes nothing;
+    4. being told what will be needed changes nothing; its keys, and the source of each key alone;
+    5. it can be closed, and read again;
+    6. pickled copies, a forked process, and threads read the same;
+    7. its streams give its samples in order, in the order of a sampler, and keep the promises of `check_streamer`:
+       they repeat, resume and can be sharded.
+
+    Examples
+    --------
+    >>> from streamflow.sources import ArraySource, Source
+    >>> x = np.arange(10)
+    >>> check_source(ArraySource({"x": x}), {"x": x})
+    >>> class Shifted(Source):
+    ...     '''Reads many samples otherwise than one.'''
+    ...     def __len__(self):
+    ...         return 10
+    ...     def sample(self, index):
+    ...         return index
+    ...     def fetch(self, indices):
+    ...         return indices + 1
+    >>> check_source(Shifted(), x)
+    Traceback (most recent call last):
+    AssertionError: read(indices) gives these samples, stacked: sample 9 is int64 10 instead of int64 9
+    """
+    require(isinstance(source, Source), "source", "a Source", source)
+    for name, number in {"n_samples": n_samples, "n_threads": n_threads}.items():
+        whole = is_whole(number)
+        require(whole and number >= 1, name, "an integer from 1 on", number)
+    with promise("a source has a length, that of its data"):
+        reading = Reading(source, data, int(n_samples))
+    check_samples(reading)
+    check_views(reading)
+    check_read(reading)
+    check_keys(reading)
+    with promise("a source that was closed can be read again"):
+        source.close()
+        source.close()
+        reading.check(source)
+    for by, copy in copies_of(source, pickles):
+        with promise(f"a copy by {by} reads the same"):
+            reading.check(copy)
+            copy.close()
+    if fork:
+        check_fork(reading, timeout)
+    check_threads(reading, int(n_threads), timeout)
+    check_streams(reading, pickles, fresh_process=fresh_process, timeout=timeout)
+
+
+def check_samples(reading: Reading) -> None:
+    """Samples by any index of one; what is no index raises."""
+    source, n = reading.source, len(reading.source)
+    with promise("a sample is the row of the data"):
+        for index in reading.positions.tolist():
+            reading.expect(index, source[index])
+            reading.expect(index, source[index - n], "from the end")
+            reading.expect(index, source[np.int32(index)], "by an index of NumPy")
+    with promise("iteration gives the samples in order"):
+        for index, sample in enumerate(taken(iter(source), len(reading.positions))):
+            reading.expect(index, sample)
+        if n <= len(reading.positions):
+            expect(sum(1 for _ in source) == n, f"there are {sum(1 for _ in source)} instead of {n}")
+    with promise("what is written into a sample does not reach the source"):
+        for index in reading.positions[:5].tolist():
+            spoil(source[index])
+            reading.expect(index, source[index])
+    for wrong in (n, -n - 1, 0.5, None, True):
+        with promise(f"source[{wrong}] raises IndexError"):
+            try:
+                source[wrong]
+            except IndexError:
+                continue
+            raise broken("it gave a sample")
+
+
+def spoil(data: Any) -> None:
+    """Write other values into all arrays that allow it."""
+    for leaf in leaves(data):
+        if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
+            if leaf.dtype.kind in "biufc":
+                leaf[...] = leaf == 0
+            elif leaf.dtype.kind in "US":
+                leaf[...] = "!"
+            elif leaf.dtype.kind in "mM":
+                leaf += 1
+
+
+def check_views(reading: Reading) -> None:
+    """Slices, index arrays and masks, of views too."""
+    source, everything = reading.source, np.arange(len(reading.source))
+    for index in (*reading.indexes(len(source)), *reading.sequences(len(source))):
+        with promise(f"source[{shown(index)}] is a view of what NumPy selects"):
+            view, selected = source[index], everything[index]
+            expect(isinstance(view, Source), f"it is {told(view)}")
+            expect(len(view) == len(selected), f"its length is {len(view)} instead of {len(selected)}")
+            for place in reading.some(len(view)):
+                reading.expect(int(selected[place]), view[place])
+            for below in reading.indexes(len(view)) if len(view) else ():
+                again = selected[below]
+                for place in reading.some(len(again)):
+                    reading.expect(int(again[place]), view[below][place], f"as [{shown(below)}] of the view")
+
+
+def shown(index: Any) -> str:
+    """An index for a message."""
+    if isinstance(index, slice):
+        return ":".join("" if part is None else str(part) for part in (index.start, index.stop, index.step))
+    return f"{len(index)} {'of a mask' if np.asarray(index).dtype == bool else 'indices'}"
+
+
+def check_read(reading: Reading) -> None:
+    """Batches: any samples in any order, stacked and fresh."""
+    source, everything = reading.source, np.arange(len(reading.source))
+    with promise("read(indices) gives these samples, stacked"):
+        for index in (reading.positions[::-1], *reading.indexes(len(source)), *reading.sequences(len(source))):
+            reading.expect_batch(everything[index], source.read(index, **reading.how))
+    with promise("read(index) is a batch of one"):
+        reading.expect_batch(everything[-1:], source.read(-1, **reading.how))
+    with promise("what is written into a batch does not reach the source, nor another batch"):
+        some = reading.positions[:5]
+        held = source.read(some, **reading.how)
+        spoil(source.read(some, **reading.how))
+        reading.expect_batch(some, held)
+        reading.expect_batch(some, source.read(some, **reading.how))
+
+
+def check_keys(reading: Reading) -> None:
+    """That asking ahead changes nothing; keys, one of them alone, several."""
+    source = reading.source
+    with promise("will_need(indices) changes nothing"):
+        source.will_need(reading.positions)
+        source.will_need(reading.positions[:0])
+        reading.check(source)
+    known = keys_of(reading.wanted(0))
+    with promise("keys() tells the keys of the samples"):
+        expect(source.keys() == known, f"it tells {source.keys()} instead of {known}")
+    for keys in (*(known or ()), *((known[::-1],) if known else ())):
+        with promise(f"keys={keys!r} gives these alone"):
+            some = source[reading.positions].samples(keys=keys)
+            for index, sample in zip(reading.positions.tolist(), taken(iter(some), 5), strict=False):
+                agrees(sample, picked(reading.wanted(index), keys), f"sample {index}")
+
+
+def copies_of(source: Source, pickles: bool | None) -> list[tuple[str, Source]]:
+    """Copies of the source by all that can carry it."""
+    import pickle
+
+    import cloudpickle
+
+    copies: list[tuple[str, Source]] = []
+    if pickles is False:
+        return copies
+    with promise("a source can be pickled by cloudpickle (or say `pickles=False`)"):
+        copies.append(("cloudpickle", pickle.loads(cloudpickle.dumps(source))))
+    if pickles:
+        with promise("a source can be pickled by pickle (or say `pickles=None`)"):
+            copies.append(("pickle", pickle.loads(pickle.dumps(source))))
+    return copies
+
+
+def check_streams(reading: Reading, pickles: bool | None, *, fresh_process: bool, timeout: float) -> None:
+    """Streams of the source: their samples, and all that streams promise."""
+    source, n, how = reading.source, len(reading.source), reading.how
+    with promise("samples() gives the samples in order"):
+        for index, sample in enumerate(taken(iter(source.samples()), len(reading.positions))):
+            reading.expect(index, sample)
+    with promise("a sampler decides which samples come"):
+        order = reading.random.permutation(reading.positions)
+        for index, sample in zip(order.tolist(), source.samples(sampler=SubsetSampler(order)), strict=True):
+            reading.expect(index, sample)
+    if "index" not in (source.keys() or ()):
+        with promise("with_indices tells the positions in the unsliced source"):
+            check_indices(reading, order)
+    part = source if n <= len(reading.positions) else source[reading.positions]
+    rest: dict[str, Any] = {"pickles": pickles, "timeout": timeout}
+    items = -(-len(part) // 3) + 1
+    shuffled = part.batches(3, shuffle=True, **how)
+    check_streamer(shuffled, items, samples_of=rows, fresh_process=fresh_process, **rest)
+    check_streamer(part.samples(shuffle=True), len(part) + 1, fresh_process=False, **rest)
+
+
+def check_indices(reading: Reading, order: NDArray[np.intp]) -> None:
+    """The positions that come with a batch are those of its samples."""
+    source, form = reading.source, reading.wanted(0)
+    each_alone = [source._origins(np.array([place])).tolist()[0] for place in order.tolist()]
+    found = [_parted(sample, form)[0] for sample in source[order].samples(with_indices=True)]
+    expect(found == each_alone, f"a view of {order.tolist()} has {found} instead of {each_alone}")
+    places = {repr(source._origins(np.array([place])).tolist()[0]): place for place in reading.positions.tolist()}
+    for batch in taken(iter(source.batches(3, with_indices=True, **reading.how)), 10):
+        index, rest = _parted(batch, form)
+        for place, origin in enumerate(index.tolist()):
+            if repr(origin) in places:
+                reading.expect(places[repr(origin)], reading.row_of(rest, place, len(index)), "by its index")
+
+
+def _parted(data: Any, form: Any) -> tuple[Any, Any]:
+    """The indices of a sample or batch, and the rest of it; `form` is that of a sample without them."""
+    if isinstance(data, dict):
+        return data["index"], {key: value for key, value in data.items() if key != "index"}
+    index, *rest = data
+    return index, tuple(rest) if isinstance(form, tuple) else rest[0]
