@@ -148,10 +148,12 @@ class Inside(Entries, Derived):
     def _origins(self, indices: NDArray[Any]) -> NDArray[np.intp]:
         return self._source._origins(indices if indices.dtype.names is None else indices["at"])
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
         crops = self._crops()
         if not crops:
-            return Source._draws(self, sampler, key, epochs, part)
+            return Source._draws(self, sampler, key, epochs, part, batch_size)
         return CropDraws(crops, sampler, len(self), key, epochs, part)
 
     def _about(self, index: int) -> Entry:

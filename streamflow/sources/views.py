@@ -107,9 +107,6 @@ class View(Derived):
 class OneToOne(Derived):
     """A source of something made of each sample of another one, which says what is read as which."""
 
-    def _draws(self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int]) -> Draws:
-        return self._source._draws(sampler, key, epochs, part)
-
     def _draws_random(self) -> bool:
         return self._source._draws_random()
 

@@ -1,4 +1,4 @@
-"""Checks for parts of your own: that a stream or a source keeps what all of its kind promise, also in the background."""
+"""Checks for parts of your own: that a stream or a source keeps what all of its kind promise."""
 
 from .background import check_background
 from .check import check_streamer
