@@ -41,7 +41,7 @@ class Heap:
     @staticmethod
     def rounded(size: int) -> int:
         """The size class of so many bytes."""
-        step = max(ALIGN, 1 << max(0, size.bit_length() - 4))
+        step = 1 << (size.bit_length() - 4) if size >= ALIGN << 3 else ALIGN
         return (size + step - 1) & -step
 
     def free(self, size: int) -> list[int]:

@@ -12,6 +12,7 @@ A block holds the small arrays of an item, a short pickle, and a table of the bu
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import struct
@@ -40,6 +41,7 @@ __all__ = [
     "loan_of",
     "mapped",
     "table_at",
+    "table_of",
 ]
 
 #: Of a record: kind, offset of the block, bytes of the pickle in it, number of buffers apart.
@@ -63,6 +65,12 @@ def mapped(fd: int) -> mmap.mmap:
     if sys.version_info >= (3, 13):  # who holds an array holds no descriptor
         return mmap.mmap(fd, os.fstat(fd).st_size, trackfd=False)
     return mmap.mmap(fd, os.fstat(fd).st_size)
+
+
+@functools.cache
+def table_of(count: int) -> struct.Struct:
+    """A table of so many buffers apart."""
+    return struct.Struct(f"<{2 * count}Q")
 
 
 def table_at(size: int, inside: int) -> int:

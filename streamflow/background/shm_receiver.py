@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +13,22 @@ from numpy.typing import NDArray
 
 from .failure import unpacked
 from .records import ITEM, LAYOUT, Quiet, Record
-from .segment import DATA, EPOCH, EVENT_RING, EVENTS, RECORD, RECORDS, RING, SHIFT, STOP, TAKEN, Loan, loan_of, table_at
+from .segment import (
+    DATA,
+    EPOCH,
+    EVENT_RING,
+    EVENTS,
+    RECORD,
+    RECORDS,
+    RING,
+    SHIFT,
+    STOP,
+    TAKEN,
+    Loan,
+    loan_of,
+    table_at,
+    table_of,
+)
 from .wire import HEADER, Layout
 
 __all__ = ["Receiver"]
@@ -117,7 +131,7 @@ class Receiver:
 
     def _apart(self, table: int, count: int) -> list[NDArray[Any]]:
         """Buffers that lie apart: lent, or copied where the consumer holds much already."""
-        words = struct.unpack_from(f"<{2 * count}Q", self._memory, table)
+        words = table_of(count).unpack_from(self._memory, table)
         offsets, sizes = words[::2], words[1::2]
         n_loans, held = len(self._loans), self._held + sum(sizes)
         lends = not self._copy and (n_loans < _LOANS * count or (held <= self._limit and n_loans < _MOST_LOANS))

@@ -5,8 +5,8 @@ The worker owns the memory: it says which blocks are whose.
 
 from __future__ import annotations
 
+import math
 import mmap
-import struct
 from collections import deque
 from collections.abc import Callable
 from itertools import cycle
@@ -20,7 +20,22 @@ from ..exceptions import DataError
 from .failure import packed
 from .heap import ALIGN, Heap
 from .records import HELLO, ITEM, LAYOUT, Record, Stopped
-from .segment import CODE, DATA, EVENT_RING, EVENTS, RECORD, RECORDS, RING, SHIFT, STOP, TAKEN, Loan, loan_of, table_at
+from .segment import (
+    CODE,
+    DATA,
+    EVENT_RING,
+    EVENTS,
+    RECORD,
+    RECORDS,
+    RING,
+    SHIFT,
+    STOP,
+    TAKEN,
+    Loan,
+    loan_of,
+    table_at,
+    table_of,
+)
 from .wire import HEADER, LARGE, MOST_APART, Forms, Layout
 
 __all__ = ["Sender"]
@@ -69,14 +84,14 @@ class Sender:
     def item(self, record: Record) -> None:
         self._settle()
         layout, arrays, parts = self._forms.of(record[1])
+        staged: _Staged = layout.staged
+        if staged is None:
+            staged = layout.staged = _Staged(layout, self._heap)
         if parts or layout.n_apart:
             held = [arrays]
             del arrays  # what nobody holds need not be copied
             self._put_apart(record, layout, held, parts)
         else:
-            staged = layout.staged
-            if staged is None:
-                staged = layout.staged = _Staged(layout, self._heap)
             offset = staged.free.pop() if staged.free else self._heap.take(staged.size)
             views = staged.views.get(offset) or staged.over(self._segment, offset)
             for view, array in zip(views, arrays):  # noqa: B905  (of one length, by what a layout is)
@@ -100,16 +115,15 @@ class Sender:
         table: list[tuple[int, int]] = []
         lent: list[tuple[int, Loan]] = []
         small = []
-        for array, (shape, dtype, at, order, _) in zip(held.pop(), layout.arrays, strict=True):
+        for array, (shape, dtype, at, order, size) in zip(held.pop(), layout.staged.arrays, strict=True):
             if at is not None:
                 small.append((array, shape, dtype, at, order))
                 continue
-            loan = self._loan_of(array)
+            loan = self._loan_of(array) if self._lent else None
             if loan is not None:
                 lent.append((len(table), loan))
-                table.append((loan.offset, loan.size))
+                table.append((loan.offset, size))
             else:
-                size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
                 offset = self._take(size)
                 np.ndarray(shape, dtype, self._segment, offset, None, order)[...] = array
                 table.append((offset, size))
@@ -138,11 +152,12 @@ class Sender:
             self._segment[offset + size : offset + size + inside] = parts[0]
         if table:
             words = [word for entry in table for word in entry]
-            struct.pack_into(f"<{len(words)}Q", self._segment, offset + table_at(size, inside), *words)
+            table_of(len(table)).pack_into(self._segment, offset + table_at(size, inside), *words)
+        ahead = whole
         for apart, length in table:
             self._out[apart] = self._heap.free(Heap.rounded(length))
-        size = whole + sum(length for _, length in table)
-        self._publish(kind, offset, inside, len(table), size, self._heap.free(Heap.rounded(whole)))
+            ahead += length
+        self._publish(kind, offset, inside, len(table), ahead, self._heap.free(Heap.rounded(whole)))
 
     def _publish(self, kind: int, offset: int, inside: int, n_apart: int, size: int, free: list[int]) -> None:
         RECORD.pack_into(self._segment, next(self._slots), kind, offset, inside, n_apart)
@@ -247,12 +262,16 @@ def _inside(parts: list[Any]) -> int:
 
 
 class _Staged:
-    """A layout whose items are one block: the block's size class, and views of the blocks that it had before."""
+    """A layout, its arrays with their sizes; and where they are one block, its size class and views of earlier ones."""
 
-    __slots__ = ("_layout", "free", "size", "views")
+    __slots__ = ("_layout", "arrays", "free", "size", "views")
 
     def __init__(self, layout: Layout, heap: Heap) -> None:
         self._layout, self.size = layout, Heap.rounded(layout.size)
+        #: (shape, dtype, offset in the block or None, order, bytes) of each array
+        self.arrays = [
+            (shape, dtype, at, order, dtype.itemsize * math.prod(shape)) for shape, dtype, at, order, _ in layout.arrays
+        ]
         self.free = heap.free(self.size)
         self.views: dict[int, list[NDArray[Any]]] = {}
 
