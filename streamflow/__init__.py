@@ -4,7 +4,11 @@ A `Streamer` describes a stream; muxes compose Streamers into sampling trees; ma
 `ZMQStreamer` runs a tree in other processes, a `ThreadStreamer` in a thread.
 """
 
-from . import core, exceptions, maps, mux, samplers, seeding, sources, testing, util, zmq_stream
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from . import core, exceptions, maps, mux, seeding, util, zmq_stream
 from .core import Stream, Streamer, StreamerList, streamable
 from .exceptions import (
     BackgroundError,
@@ -20,6 +24,9 @@ from .maps import buffer_stream, cache, keras_tuples, tuples
 from .mux import BaseMux, ChainMux, Mux, RoundRobinMux, ShuffledMux, StochasticMux, ZipMux
 from .thread_stream import ThreadStreamer
 from .zmq_stream import ZMQStreamer
+
+if _TYPE_CHECKING:
+    from . import samplers, sources, testing
 
 __version__ = "0.1.0"
 
@@ -60,3 +67,16 @@ __all__ = [
     "util",
     "zmq_stream",
 ]
+
+#: Submodules that are loaded when they are first used.
+_LATER = ("samplers", "sources", "testing")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return _import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
