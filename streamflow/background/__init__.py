@@ -3,7 +3,6 @@
 From the ground up; each file knows only those above it::
 
     records      what passes between worker and consumer, and what a channel is
-    signals      signals while something is half done
     stacks       where a worker is that does not answer
     heap         which bytes of a segment are free
     wire         items <-> layouts, arrays and pickles

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from weakref import WeakSet
 
 from ..core.node import Node, Ticks
+from ..core.signals import later
 from ..core.source import Shards, merged
 from ..core.streamer import Streamer
 from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
@@ -28,7 +29,6 @@ from ..seeding import Key
 from .crew import Crew, Elsewhere, Handle, Lane, Place, finish
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Quiet, Record
 from .sending import Job, LaneJob
-from .signals import later
 
 __all__ = ["BackgroundNode", "warn_of_idle"]
 

@@ -17,10 +17,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..core.signals import blocked, later
 from ..exceptions import BackgroundError
 from .records import Door, Inbox, Record
 from .sending import Inherited, Job, Pickled
-from .signals import blocked, later
 from .stacks import Stacks
 from .worker import TERMINATED, Start, in_worker, main
 

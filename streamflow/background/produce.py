@@ -17,11 +17,11 @@ from time import perf_counter
 from typing import Any
 
 from ..core.node import Node, close_all, skip
+from ..core.signals import later
 from ..core.streamer import open_node
 from ..exceptions import StateError
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sink, Stopped
 from .sending import Job, LaneJob
-from .signals import later
 
 __all__ = ["Work", "frozen", "produce"]
 

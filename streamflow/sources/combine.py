@@ -62,7 +62,10 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     >>> len(data), data[-1], data[1:4].read(slice(None)).tolist()
     (5, 8, [1, 2, 7])
     """
-    return Concatenated(_sequences(sequences, "sequences"))
+    flat: list[Source] = []
+    for one in _sequences(sequences, "sequences"):
+        flat += one._members if type(one) is Concatenated else [one]
+    return Concatenated(flat)
 
 
 def collate(sequences: Iterable[Any]) -> Source:
@@ -198,10 +201,7 @@ class Concatenated(Members):
     """Several sources, one after the other; what `concatenate` gives."""
 
     def __init__(self, members: list[Source]) -> None:
-        flat: list[Source] = []
-        for member in members:
-            flat += member._members if type(member) is Concatenated else [member]
-        super().__init__(flat)
+        super().__init__(members)
         self._ends = list(accumulate(self._lengths))
         self._borders = np.array(self._ends, np.intp)
         self._begins = np.array([0, *self._ends[:-1]], np.intp)

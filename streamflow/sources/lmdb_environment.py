@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,7 +146,9 @@ class Environment:
                     if self._env is not None and self._writeable:
                         with self._env.begin(write=True) as transaction:
                             result = work(transaction, self._bases)
-                        self._complete()
+                        # It is in the file; if that is not completed now, the next writer will do it.
+                        with suppress(self._lmdb.Error, OSError):
+                            self._complete()
                         return result
                 except self._lmdb.MapFullError:
                     full = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -15,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..core.describe import short
+from ..core.signals import later
 from ..exceptions import DataError, ParameterError, StreamflowError, require
 from .arrays import ArraySource
 from .base import Source
@@ -165,9 +167,11 @@ class LMDBWriter:
         with self._lock:
             self._check()
             if self._waiting or self._metadata.changed:
-                self._count = self._lease.environment.write(self._put, self._waiting_size + 64 * len(self._waiting))
-                self._waiting, self._waiting_size = [], 0
-                self._metadata.changed.clear()
+                with later(signal.SIGINT):  # what is in the file does not wait any more: it would be written twice
+                    size = self._waiting_size + 64 * len(self._waiting)
+                    self._count = self._lease.environment.write(self._put, size)
+                    self._waiting, self._waiting_size = [], 0
+                    self._metadata.changed.clear()
 
     def _put(self, transaction: Any, bases: dict[bytes, Any]) -> int:
         """All that waits and their number, in a transaction; gives the number of all samples."""

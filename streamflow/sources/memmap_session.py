@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,11 @@ class Session:
         self._store = Path(path)
         _check_folder(self._store)
         self._store.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self._store)
+        self._held: list[int] = []  # descriptors: the lock, the journal
+        self._give_up = weakref.finalize(self, _closed, self._held, os.getpid())
         self._journal: int | None = None
         try:
+            self._held += _locked(self._store)
             self._begin(settings, anew, forget)
         except BaseException:
             self.close()
@@ -100,6 +103,7 @@ class Session:
         self.index = read_index(self.path) if there and not head["anew"] else None
         (self._store / self.folder).mkdir(parents=True)
         self._journal = os.open(self._store / JOURNAL, os.O_RDWR | os.O_CREAT, 0o666)
+        self._held.append(self._journal)
         os.truncate(self._journal, end)
         os.lseek(self._journal, 0, os.SEEK_END)
         if not end:
@@ -135,7 +139,15 @@ class Session:
     def note(self, note: dict[str, Any]) -> None:
         """Write a line into the journal."""
         assert self._journal is not None
-        os.write(self._journal, json.dumps(note).encode() + b"\n")
+        line = json.dumps(note).encode() + b"\n"
+        begin = os.lseek(self._journal, 0, os.SEEK_CUR)
+        try:
+            while line:
+                line = line[os.write(self._journal, line) :]
+        except BaseException:  # a full disk, or Ctrl-C: no half line stays
+            os.truncate(self._journal, begin)
+            os.lseek(self._journal, begin, os.SEEK_SET)
+            raise
 
     def note_entry(self, entry: Entry) -> None:
         """An entry is whole."""
@@ -178,10 +190,8 @@ class Session:
         if self._journal is not None:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
-        for descriptor in (self._journal, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._journal = self._lock = None
+        self._journal = None
+        self._give_up()
 
 
 def _check_folder(store: Path) -> None:
@@ -195,10 +205,19 @@ def _check_folder(store: Path) -> None:
         raise DataError(f"{str(store)!r} holds {others[0]!r}, expected a memmap store, an empty folder or none")
 
 
-def _locked(store: Path) -> int | None:
+def _closed(held: list[int], process: int) -> None:
+    """Close descriptors, and unlock the first: a process that was forked meanwhile would keep the lock."""
+    if fcntl is not None and held and os.getpid() == process:
+        with contextlib.suppress(OSError):
+            fcntl.flock(held[0], fcntl.LOCK_UN)
+    while held:
+        os.close(held.pop())
+
+
+def _locked(store: Path) -> list[int]:
     """A descriptor that is locked as long as it is open, in this process or its killed self: the system unlocks it."""
     if fcntl is None:
-        return None
+        return []
     descriptor = os.open(store, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -208,8 +227,8 @@ def _locked(store: Path) -> int | None:
             raise DataError(
                 f"{str(store)!r} is being written by another writer, expected a store that nobody writes to"
             ) from None
-        return None  # a file system that cannot lock
-    return descriptor
+        return []  # a file system that cannot lock
+    return [descriptor]
 
 
 def _written(store: Path) -> str | None:

@@ -14,7 +14,7 @@ from numpy.lib.format import descr_to_dtype, dtype_to_descr
 from numpy.typing import NDArray
 
 from ..core.describe import short
-from ..exceptions import DataError, is_whole, require
+from ..exceptions import DataError, StreamflowError, is_whole, require
 from .memmap_files import Entry, npy_header, sync
 from .memmap_session import Session
 
@@ -67,7 +67,7 @@ class MemmapWriter:
         require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
         require(mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
         checked_shard_bytes(shard_bytes)
-        self._path = str(os.fspath(path))
+        self._path, self._process = str(os.fspath(path)), os.getpid()
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index
@@ -90,6 +90,8 @@ class MemmapWriter:
     def _open(self) -> Session:
         if self._session is None:
             raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+        if os.getpid() != self._process:
+            raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
         return self._session
 
     def add(self, array: Any, metadata: Mapping[str, Any] | None = None, name: str | None = None) -> None:

@@ -146,7 +146,7 @@ class Mapped(OneToOne):
         return keys_of(self.sample(0)) if len(self) else None
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
-        return Mapped(self._source._view(at), self._fn, self._args, self._kwargs)
+        return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
 
     def _words(self) -> str:
         return f"{self._source._words()}.map({called(self._fn)})"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamflow import ParameterError, ZMQStreamer
 from streamflow.samplers import BlockShuffledSampler, ShuffledSampler, SubsetSampler, WeightedSampler
 from streamflow.seeding import Key, Root
-from streamflow.sources import ArraySource, ChoiceSource
+from streamflow.sources import ArraySource, ChoiceSource, concatenate
 from streamflow.testing import check_streamer, rows
 
 LENGTHS = (7, 3, 12)
@@ -236,3 +236,9 @@ def test_large_members_need_no_order_in_memory():
     live = ChoiceSource([big, [0] * 100]).batches(10, shuffle=True).open()
     next(live)
     live.close()
+
+
+def test_a_concatenation_is_one_member():
+    both = ChoiceSource([concatenate([ArraySource({"x": [1, 2]}), ArraySource({"x": [3, 4]})]), {"x": [5, 6, 7, 8]}])
+    taken = {int(member) for batch in both.batches(2, shuffle=True, random_state=0) for member in batch["member"]}
+    assert taken == {0, 1}

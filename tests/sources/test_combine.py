@@ -287,3 +287,9 @@ def test_files_are_opened_for_a_stream_and_closed(tmp_path):
     with source:
         assert source[19].tolist() == X[9].tolist()
     assert source[0].tolist() == X[0].tolist()
+
+
+def test_a_view_of_smap_calls_with_all_arguments():
+    powers = smap(pow, [2, 3, 4], [5, 2, 1])
+    assert powers[1:].read(slice(None)).tolist() == [9, 4]
+    assert list(powers[::-1]) == [4, 9, 32]

@@ -1,0 +1,113 @@
+"""Writers that are dropped, forked or interrupted in the middle of their work."""
+
+import gc
+import os
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import streamflow as sf
+from streamflow.sources import LMDBStore, LMDBWriter, MemmapStore, MemmapWriter
+
+
+def in_child(run) -> int:
+    """The exit code of a forked process: 0 if `run` gives True."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        code = 1
+        try:
+            code = 0 if run() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
+    out = MemmapWriter(tmp_path)
+    out.add(np.arange(3))
+    del out
+    gc.collect()
+    with MemmapWriter(tmp_path) as again:
+        again.add(np.arange(4))
+    assert [len(MemmapStore(tmp_path)[i]) for i in range(2)] == [3, 4]
+
+
+def test_a_memmap_writer_belongs_to_its_process(tmp_path):
+    out = MemmapWriter(tmp_path)
+    out.add(np.arange(3))
+
+    def use():
+        with pytest.raises(sf.StreamflowError, match="another process"):
+            out.add(np.arange(4))
+        with pytest.raises(sf.StreamflowError, match="another process"):
+            out.close()
+        return True
+
+    assert in_child(use) == 0
+    out.add(np.arange(5))
+    out.close()
+    assert [len(entry) for entry in MemmapStore(tmp_path)] == [3, 5]
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path):
+    out = MemmapWriter(tmp_path)
+    out.add(np.arange(3))
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        signal.pause()
+        os._exit(0)
+    try:
+        out.close()
+        with MemmapWriter(tmp_path) as again:
+            again.add(np.arange(4))
+        assert len(MemmapStore(tmp_path)) == 2
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_what_lmdb_has_is_not_written_again_after_ctrl_c(tmp_path):
+    pytest.importorskip("lmdb")
+    rng = random.Random(0)
+    for trial in range(12):
+        path = tmp_path / str(trial)
+        timer = threading.Timer(rng.uniform(0, 0.03), os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            with LMDBWriter(path) as db:
+                db.extend({"x": np.zeros((200, 20_000))})
+                timer.start()
+                db.flush()
+                time.sleep(0.1)  # a later Ctrl-C comes here
+        except KeyboardInterrupt:
+            pass
+        timer.join()
+        assert len(LMDBStore(path)) == 200
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
+    """The system takes half of what is to be written, and then nothing more."""
+    write, left = os.write, [1]
+
+    def short(descriptor, data):
+        if len(data) < 40:
+            return write(descriptor, data)
+        if not left.pop():
+            raise OSError(28, "No space left on device")
+        left.append(0)
+        return write(descriptor, data[: len(data) // 2])
+
+    out = MemmapWriter(tmp_path)
+    out.add(np.arange(3))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", short)
+        with pytest.raises(OSError, match="No space"):
+            out.add(np.arange(4))
+    out.add(np.arange(5))
+    out.close()
+    assert [len(entry) for entry in MemmapStore(tmp_path)][:1] == [3]
