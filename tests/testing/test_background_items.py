@@ -170,14 +170,14 @@ def test_errors_without_a_place(rejected):
 
 
 def test_errors_that_end_the_program(rejected, monkeypatch):
-    monkeypatch.setattr(thread, "_harmless", lambda error: error)
+    monkeypatch.setattr(thread, "harmless", lambda error, where: error)
     rejected("an error arrives after the items", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
     rejected("a source function that is called", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
 
 
 def test_errors_that_lose_their_words(rejected, monkeypatch):
     monkeypatch.setattr(
-        thread, "_harmless", lambda error: error if isinstance(error, Exception) else RuntimeError("something")
+        thread, "harmless", lambda error, where: error if isinstance(error, Exception) else RuntimeError("something")
     )
     rejected("an error arrives after the items", ThreadStreamer, "SystemExit: what it said is lost")
 

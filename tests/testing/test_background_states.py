@@ -143,7 +143,7 @@ def test_states_that_know_no_arguments(rejected):
 
 
 def test_states_that_follow_the_source(rejected, monkeypatch):
-    monkeypatch.setattr(thread, "_frozen", lambda mark: mark)
+    monkeypatch.setattr(thread, "frozen", lambda mark: mark)
     rejected("the state of a source is that of its moment", ThreadStreamer, "the resumed pass (differs|has)|it raised")
 
 
