@@ -100,7 +100,7 @@ def array_at(memory: mmap.mmap, begin: int, end: int, told: str, unpickled: Any)
     """The array whose ``.npy`` file lies from `begin` to `end`."""
     try:
         dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)
-    except (ValueError, SyntaxError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, SyntaxError, LookupError, TypeError, struct.error) as error:
         raise DataError(
             f"{told} is no .npy file or is damaged ({error}), expected an array that NumPy has written"
         ) from None

@@ -285,7 +285,7 @@ def test_the_system_is_asked_for_what_is_needed(tmp_path, monkeypatch):
         source.will_need(np.array([0]))
         assert asked == ([] if wanted is None else [wanted])
         asked.clear()
-    draws = store[[0], random_crop(2)]._draws(SequentialSampler(), Key(Root(0), (0,)), 1, (0, 1))
+    draws = store[[0], random_crop(2)]._draws(SequentialSampler(), Key(Root(0), (0,)), 1, (0, 1), None)
     store[[0], random_crop(2)].will_need(draws.indices(0, 1))
     assert asked == [2 << 20]
     asked.clear()
