@@ -23,6 +23,7 @@ SCRIPTS = (
     "transport_memory",
     "transport_start",
     "zmq_example",
+    "minibatches",
     "sources",
     "lmdb_store",
 )
