@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
+from weakref import WeakKeyDictionary, WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,52 @@ try:
 except ImportError:  # not on this system
     resource = None  # type: ignore[assignment]
 
-__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "memory_of", "stretches_of"]
+__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "keep", "memory_of", "stretches_of"]
 
 CAN_ADVISE = hasattr(mmap, "MADV_WILLNEED")
 _CAN_COUNT = hasattr(resource, "RUSAGE_THREAD")
 _never_twice = count()  #: where nothing can be counted, each call seems to have moved something
+
+
+_MOST = 256  #: maps that a process keeps: each holds a descriptor, of which it mostly has 1024
+#: What is kept, in the order in which it was mapped, and what lets go of it.
+_kept: WeakKeyDictionary[mmap.mmap, tuple[WeakMethod[Callable[..., object]], tuple[Any, ...]]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def keep(memory: mmap.mmap, let_go: Callable[..., object], *args: Any) -> None:
+    """Note that a description keeps a map for its next read.
+
+    A process keeps `_MOST` for all of its sources and stores together.  If there are more, those that were mapped first
+    are let go of; one that an array still shows is closed with the array.
+
+    Parameters
+    ----------
+    memory : mmap
+    let_go : bound method
+        Called as ``let_go(*args)``, lets go of this map.
+    *args
+        Of it.
+    """
+    surplus = []
+    with _lock:
+        _kept[memory] = WeakMethod(let_go), args
+        while len(_kept) > _MOST:
+            surplus.append(_kept.pop(next(iter(_kept))))
+    for method, its in surplus:  # not under the lock: it may wait for one of its own
+        call = method()
+        if call is not None:
+            call(*its)
+
+
+def _forked() -> None:
+    """The lock may have been held at the fork; what the parent keeps is the parent's (`handle.py`)."""
+    global _kept, _lock
+    _kept, _lock = WeakKeyDictionary(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def memory_of(array: Any) -> mmap.mmap | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,14 +15,12 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError, require
 from .handle import Handle
-from .mapping import CAN_ADVISE, Ahead, Stretch
+from .mapping import CAN_ADVISE, Ahead, Stretch, keep
 from .memmap_files import INDEX, Entry, Index, npy_header, read_index
 from .memmap_index import Entries
 from .npy_files import array_at, mapped
 
 __all__ = ["MemmapStore"]
-
-_MOST = 256  #: files that are mapped at once: each holds a descriptor
 
 
 class MemmapStore(Entries):
@@ -54,8 +51,8 @@ class MemmapStore(Entries):
 
     Notes
     -----
-    It reads the index, which runs no code, and maps files when they are first needed, at most 256 at a time.  Pickled
-    it is the path; where it is opened again the store must be the same.
+    It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps 256, of
+    all stores and sources together.  Pickled it is the path; where it is opened again the store must be the same.
 
     Examples
     --------
@@ -143,7 +140,7 @@ class MemmapStore(Entries):
 
 
 class OpenFiles:
-    """The files of a store that are mapped, those that were used last.
+    """The files of a store that are mapped.
 
     Parameters
     ----------
@@ -153,7 +150,7 @@ class OpenFiles:
     def __init__(self, store: str) -> None:
         self.ahead = Ahead()
         self._store = Path(store)
-        self._maps: OrderedDict[str, tuple[mmap.mmap, set[int]]] = OrderedDict()
+        self._maps: dict[str, tuple[mmap.mmap, set[int]]] = {}
         self._lock = threading.Lock()
 
     def array(self, entry: Entry) -> NDArray[Any]:
@@ -170,15 +167,17 @@ class OpenFiles:
 
     def _mapped(self, file: str) -> tuple[mmap.mmap, set[int]]:
         """A file, and where in it entries lie that have been checked since it was mapped."""
-        with self._lock:
-            found = self._maps.get(file)
-            if found is None:
-                found = self._maps[file] = mapped(str(self._store / file)), set()
-                if len(self._maps) > _MOST:
-                    self._maps.popitem(last=False)
-            else:
-                self._maps.move_to_end(file)
-            return found
+        found = self._maps.get(file)
+        if found is None:
+            with self._lock:
+                found = self._maps.get(file)
+                if found is None:
+                    found = self._maps[file] = mapped(str(self._store / file)), set()
+                    keep(found[0], self._let_go, file)
+        return found
+
+    def _let_go(self, file: str) -> None:
+        self._maps.pop(file, None)
 
     def _check(self, entry: Entry, memory: mmap.mmap) -> None:
         """Raise unless the file has what the index says."""
@@ -196,8 +195,7 @@ class OpenFiles:
 
     def close(self) -> None:
         """Forget the maps; each is closed when nothing shows it any more."""
-        with self._lock:
-            self._maps.clear()
+        self._maps.clear()
 
 
 def _array(entry: Entry, memory: mmap.mmap) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from .arrays import ArraySource
 from .base import Source
 from .form import each, keys_of, picked
 from .handle import Handle
+from .mapping import keep
 from .npy_files import NpyFile, NpzFile
 
 __all__ = ["NpySource"]
@@ -47,7 +48,8 @@ class NpySource(Source):
     Notes
     -----
     The files are mapped when they are first needed, in each process that reads.  A stream maps them for itself, and
-    lets go of them when it is closed.
+    lets go of them when it is closed.  Of what is read by hand a process keeps 256 files mapped, of all sources and
+    memmap stores together.
 
     Examples
     --------
@@ -75,20 +77,34 @@ class NpySource(Source):
         self._places, self._allow_pickle = places, allow_pickle
         self._handle = Handle(open_arrays, places, allow_pickle)
 
+    def _arrays(self) -> Opened:
+        """The arrays, mapped now if they are not."""
+        arrays = self._handle.thing
+        if arrays is None:
+            arrays = self._handle.get()
+            for file in arrays.files:
+                keep(file.memory, self._handle.close)
+        return arrays
+
+    def _glimpsed(self) -> Opened:
+        """The arrays, for a question after which they need not stay mapped."""
+        arrays = self._handle.thing
+        return open_arrays(self._places, self._allow_pickle) if arrays is None else arrays
+
     def __len__(self) -> int:
-        return len(self._handle.get())
+        return len(self._glimpsed())
 
     def sample(self, index: int) -> Any:
-        return self._handle.get().sample(index)
+        return self._arrays().sample(index)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return self._handle.get().fetch(indices)
+        return self._arrays().fetch(indices)
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        self._handle.get().will_need(indices)
+        self._arrays().will_need(indices)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return self._handle.get().keys() if self._is_archive() else keys_of(self._places)
+        return self._glimpsed().keys() if self._is_archive() else keys_of(self._places)
 
     def _is_archive(self) -> bool:
         """Whether it is all members of one archive, whose names are only known once it is open."""
@@ -144,22 +160,29 @@ def _place(file: Any, key: Any) -> Place:
     return Place(place.path, key) if place.in_archive else place
 
 
-def open_arrays(places: Any, allow_pickle: bool) -> ArraySource:
+class Opened(ArraySource):
+    """Arrays, and the files that they lie in."""
+
+    def __init__(self, data: Any, files: list[NpyFile | NpzFile]) -> None:
+        super().__init__(data)
+        self.files = files
+
+
+def open_arrays(places: Any, allow_pickle: bool) -> Opened:
     """Map the arrays at these places."""
     files: dict[str, NpyFile | NpzFile] = {}
 
     def array(place: Place, name: str = "") -> Any:
         if place.path not in files:
             files[place.path] = (NpzFile if place.in_archive else NpyFile)(place.path, allow_pickle)
-        return files[place.path].array(place.name)
+        file = files[place.path]
+        if isinstance(file, NpzFile) and place is places and place.name is None:
+            return {name: file.array(name) for name in file.names()}
+        return file.array(place.name)
 
-    if isinstance(places, Place) and places.in_archive and places.name is None:
-        archive = NpzFile(places.path, allow_pickle)
-        data = {name: archive.array(name) for name in archive.names()}
-    else:
-        data = each(array, places)
+    data = each(array, places)
     try:
-        return ArraySource(data)
+        return Opened(data, list(files.values()))
     except ParameterError as error:
         told = each(lambda place, name: place.told(), places)
         raise DataError(f"the files {told} do not fit together: {error}") from None

@@ -24,15 +24,15 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class NpyFile:
-    """A ``.npy`` file."""
+    """A ``.npy`` file, mapped."""
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self._path, self._allow_pickle = path, allow_pickle
-        self._memory = mapped(path)
+        self.memory = mapped(path)
 
     def array(self, name: str | None = None) -> NDArray[Any]:
         """The array."""
-        return array_at(self._memory, 0, len(self._memory), repr(self._path), self._unpickled)
+        return array_at(self.memory, 0, len(self.memory), repr(self._path), self._unpickled)
 
     def _unpickled(self) -> NDArray[Any] | None:
         if not self._allow_pickle:
@@ -42,11 +42,11 @@ class NpyFile:
 
 
 class NpzFile:
-    """An archive of ``.npy`` files, stored without compression."""
+    """An archive of ``.npy`` files, stored without compression, mapped."""
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self._path, self._allow_pickle = path, allow_pickle
-        self._memory = mapped(path)
+        self.memory = mapped(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -69,12 +69,12 @@ class NpzFile:
             raise DataError(
                 f"{told} is compressed, expected an array stored as it is (numpy.savez, not savez_compressed)"
             )
-        header = self._memory[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
+        header = self.memory[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
         if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
             raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        return array_at(self._memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
+        return array_at(self.memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
 
     def _unpickled(self, name: str) -> NDArray[Any] | None:
         if not self._allow_pickle:

@@ -97,7 +97,10 @@ def selections(draw, n: int):
 
 def chosen(arrays, many):
     """The arrays that a selection selects."""
-    return [arrays[place] for place in np.arange(len(arrays))[np.array(many, int) if isinstance(many, (list, tuple)) else many]]
+    return [
+        arrays[place]
+        for place in np.arange(len(arrays))[np.array(many, int) if isinstance(many, (list, tuple)) else many]
+    ]
 
 
 def outcome(function):
