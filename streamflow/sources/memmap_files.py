@@ -27,9 +27,21 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
-from ..exceptions import DataError, is_whole
+from ..exceptions import DataError, is_whole, require
 
-__all__ = ["ARRAYS", "INDEX", "JOURNAL", "NEW_INDEX", "Entry", "Index", "npy_header", "read_index", "write_index"]
+__all__ = [
+    "ARRAYS",
+    "INDEX",
+    "JOURNAL",
+    "NEW_INDEX",
+    "Entry",
+    "Index",
+    "checked_path",
+    "npy_header",
+    "read_index",
+    "sync",
+    "write_index",
+]
 
 INDEX, NEW_INDEX, JOURNAL, ARRAYS = "index.json", "index.json.new", "journal.jsonl", "arrays"
 _FORMAT = "streamflow memmap store"
@@ -164,6 +176,12 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offs
     before = 8 + struct.calcsize(length) + len(encoded) + 1
     encoded += b" " * (-(offset + before) % _ALIGNMENT) + b"\n"
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(length, len(encoded)) + encoded
+
+
+def checked_path(path: Any, name: str) -> str:
+    """A path as it is from anywhere: the process may go to another folder, and others begin there."""
+    require(isinstance(path, (str, os.PathLike)), name, "a path", path)
+    return str(Path(os.fsdecode(path)).absolute())
 
 
 def read_index(store: str) -> Index:

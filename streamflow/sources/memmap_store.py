@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import DataError, require
+from ..exceptions import DataError
 from .handle import Handle
 from .mapping import CAN_ADVISE, Ahead, Stretch, keep
-from .memmap_files import INDEX, Entry, Index, npy_header, read_index
+from .memmap_files import INDEX, Entry, Index, checked_path, npy_header, read_index
 from .memmap_index import Entries
 from .npy_files import array_at, mapped
 
@@ -72,8 +72,7 @@ class MemmapStore(Entries):
     """
 
     def __init__(self, path: Any) -> None:
-        require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
-        self._path = str(os.fspath(path))
+        self._path, self._given = checked_path(path, "path"), os.fsdecode(path)
         self._known: Index | None = read_index(self._path)
         self._digest = self._known.digest
         self._files = Handle(OpenFiles, self._path)
@@ -136,7 +135,7 @@ class MemmapStore(Entries):
         return self._index.entries[index].shape
 
     def _words(self) -> str:
-        return f"MemmapStore({self._path!r} {self._digest[:8]})"
+        return f"MemmapStore({self._given!r} {self._digest[:8]})"  # states go along when the folder is moved
 
 
 class OpenFiles:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..exceptions import DataError, StreamflowError, is_whole, require
-from .memmap_files import Entry, npy_header, sync
+from .memmap_files import Entry, checked_path, npy_header, sync
 from .memmap_session import Session
 
 __all__ = ["MemmapWriter", "Pack", "checked_array", "checked_metadata", "checked_shard_bytes"]
@@ -64,10 +64,9 @@ class MemmapWriter:
     """
 
     def __init__(self, path: Any, mode: str = "a", shard_bytes: int | None = None) -> None:
-        require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
-        require(mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
+        self._path, self._process = checked_path(path, "path"), os.getpid()
+        require(isinstance(mode, str) and mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
         checked_shard_bytes(shard_bytes)
-        self._path, self._process = str(os.fspath(path)), os.getpid()
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index

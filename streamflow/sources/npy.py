@@ -9,19 +9,20 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.describe import short
-from ..exceptions import DataError, ParameterError, require
+from ..exceptions import DataError, ParameterError, check_flag, require
 from .arrays import ArraySource
 from .base import Source
 from .form import each, keys_of, picked
 from .handle import Handle
 from .mapping import keep
+from .memmap_files import checked_path
 from .npy_files import NpyFile, NpzFile
 
 __all__ = ["NpySource"]
@@ -71,6 +72,7 @@ class NpySource(Source):
             places = tuple([_place(file, None) for file in files])
         else:
             places = _place(files, None)
+        check_flag("allow_pickle", allow_pickle)
         self._set(places, bool(allow_pickle))
 
     def _set(self, places: Any, allow_pickle: bool) -> None:
@@ -120,7 +122,7 @@ class NpySource(Source):
     def _select(self, keys: Any) -> Source:
         places = self._places
         if self._is_archive():
-            places = {key: Place(places.path, key) for key in (keys if isinstance(keys, tuple) else (keys,))}
+            places = {key: replace(places, name=key) for key in (keys if isinstance(keys, tuple) else (keys,))}
         chosen = copy.copy(self)
         chosen._set(picked(places, keys), self._allow_pickle)
         return chosen
@@ -135,9 +137,13 @@ class NpySource(Source):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an array is: a file, and in an archive the member."""
+    """Where an array is: a file, and in an archive the member.
 
-    path: str
+    Its words have the path as it was given, so that states go along when a folder is moved.
+    """
+
+    given: str
+    path: str  #: from anywhere: the process may go to another folder, and others begin there
     name: str | None = None
 
     @property
@@ -147,7 +153,7 @@ class Place:
 
     def told(self) -> str:
         """It for messages."""
-        return f"{self.path!r}" if self.name is None else f"{self.name!r} of {self.path!r}"
+        return f"{self.given!r}" if self.name is None else f"{self.name!r} of {self.given!r}"
 
 
 def _place(file: Any, key: Any) -> Place:
@@ -156,8 +162,8 @@ def _place(file: Any, key: Any) -> Place:
         require(isinstance(key, str), "files", "pairs of a path and a name", (file, key))
     if not isinstance(file, (str, os.PathLike)):
         raise ParameterError(f"`files` must be a path, or a dict, list or tuple of paths, got {short(file)}")
-    place = Place(os.fspath(file))
-    return Place(place.path, key) if place.in_archive else place
+    place = Place(os.fsdecode(file), checked_path(file, "files"))
+    return replace(place, name=key) if place.in_archive else place
 
 
 class Opened(ArraySource):

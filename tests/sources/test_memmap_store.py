@@ -201,6 +201,27 @@ def test_pickled_it_is_the_path(tmp_path):
         len(pickle.loads(kept))
 
 
+def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    written(tmp_path / "store", [np.arange(3), np.arange(4)])
+    store, twin = MemmapStore("store"), MemmapStore("store")
+    kept = pickle.dumps(twin)
+    words = store._words()
+    with store.samples().open() as stream:
+        state = (next(stream), stream.state_dict())[1]
+    store.close()
+    monkeypatch.chdir(tmp_path / "deep")
+    for again in (store, twin, pickle.loads(kept), pickle.loads(pickle.dumps(store))):
+        assert [len(entry) for entry in again] == [3, 4]
+        assert again._words() == words
+    # a state does not know where the folder lies
+    (tmp_path / "store").rename(tmp_path / "deep" / "store")
+    with MemmapStore("store").samples().open() as stream:
+        stream.load_state_dict(state)
+        assert next(stream).tolist() == [0, 1, 2, 3]
+
+
 def _sums(store, queue):
     queue.put([float(array.sum()) for array in store])
 

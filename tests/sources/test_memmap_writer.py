@@ -157,12 +157,36 @@ def test_metadata_of_the_store_are_text(tmp_path):
         assert repr(out.metadata) == "{}"
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "r"}, {"shard_bytes": 0}, {"shard_bytes": True}, {"path": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "r"},
+        {"mode": ["a"]},
+        {"mode": None},
+        {"shard_bytes": 0},
+        {"shard_bytes": True},
+        {"shard_bytes": 1e6},
+        {"path": 3},
+        {"path": b"x"},
+    ],
+)
 def test_parameters(tmp_path, wrong):
     [name] = wrong
     with pytest.raises(ParameterError, match=f"`{name}` must be"):
         MemmapWriter(**{"path": tmp_path / "new", **wrong})
     assert names_in(tmp_path) == []
+
+
+def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    out = MemmapWriter("store", shard_bytes=10)
+    out.append(np.arange(3))
+    monkeypatch.chdir(tmp_path / "deep")
+    out.append(np.arange(4))
+    out.close()
+    assert names_in(tmp_path / "deep") == []
+    assert [len(array) for array in MemmapStore("../store")] == [3, 4]
 
 
 def test_an_error_leaves_what_can_be_gone_on_with(tmp_path):

@@ -91,6 +91,30 @@ def test_pickled_before_and_after_it_is_opened(files):
     assert len(pickle.dumps(source)) < 500
 
 
+def test_relative_paths_stay_what_they_were(files, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "deep").mkdir()
+    both, pair, part = (
+        NpySource("both.npz"),
+        NpySource({"X": "x.npy", "y": ("both.npz", "y")}),
+        NpySource("both.npz")[1:],
+    )
+    keyed = both.samples(keys="y")
+    kept = pickle.dumps(pair)
+    with pair.samples().open() as stream:
+        state = (next(stream), stream.state_dict())[1]
+    both[0], pair[0]
+    pair.close()
+    monkeypatch.chdir(files / "deep")
+    assert both[3]["y"] == pair[3]["y"] == pickle.loads(kept)[3]["y"] == part[2]["y"] == list(keyed)[3] == 3
+    # a state does not know where the files lie
+    for name in ("x.npy", "both.npz"):
+        (files / name).rename(files / "deep" / name)
+    with NpySource({"X": "x.npy", "y": ("both.npz", "y")}).samples().open() as stream:
+        stream.load_state_dict(state)
+        assert next(stream)["y"] == 1
+
+
 def test_streams_keep_their_promises(files):
     source = NpySource(files / "both.npz")
     check_streamer(source.batches(6, shuffle=True, epochs=2), samples_of=rows, pickles=True)
@@ -241,6 +265,12 @@ def test_objects_are_unpickled_only_on_demand(tmp_path):
     refused(tmp_path / "o.npz", "holds Python objects")
     assert not Bomb.went_off
     assert NpySource(tmp_path / "o.npz", allow_pickle=True).read([0])["o"].tolist() == [{"a": 1}]
+
+
+@pytest.mark.parametrize("wrong", ["no", 1, None, [True]])
+def test_allow_pickle_is_a_flag(files, wrong):
+    with pytest.raises(ParameterError, match="`allow_pickle` must be True or False, got"):
+        NpySource(files / "x.npy", allow_pickle=wrong)
 
 
 @pytest.mark.parametrize("wrong", [5, {"X": 5}, [None], {}, [], ("a.npz", "X", 3)])
