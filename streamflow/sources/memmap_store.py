@@ -18,7 +18,7 @@ from .handle import Handle
 from .mapping import CAN_ADVISE, Ahead, Stretch, keep
 from .memmap_files import INDEX, Entry, Index, checked_path, npy_header, read_index
 from .memmap_index import Entries
-from .npy_files import array_at, mapped
+from .npy_files import array_at, mapped, placed
 
 __all__ = ["MemmapStore"]
 
@@ -180,11 +180,13 @@ class OpenFiles:
 
     def _check(self, entry: Entry, memory: mmap.mmap) -> None:
         """Raise unless the file has what the index says."""
+        told = f"entry {entry.name!r} in {str(self._store / entry.file)!r}"
         header = npy_header(entry.dtype, entry.shape, entry.fortran, entry.offset)
         if entry.end <= len(memory) and memory[entry.offset : entry.begin] == header:
-            return  # as it was written; to read a header takes several times as long as to make one
-        told = f"entry {entry.name!r} in {str(self._store / entry.file)!r}"
-        found = array_at(memory, entry.offset, len(memory), told, lambda: None)
+            # as it was written; to read a header takes several times as long as to make one
+            placed(memory, entry.begin, entry.dtype, entry.shape, entry.fortran, told)
+            return
+        found = array_at(memory, entry.offset, len(memory), told, None)
         same = (found.dtype, found.shape) == (entry.dtype, entry.shape)
         if not same or found.__array_interface__ != _array(entry, memory).__array_interface__:
             raise DataError(

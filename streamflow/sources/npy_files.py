@@ -6,6 +6,8 @@ import ast
 import mmap
 import struct
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError
 
-__all__ = ["NpyFile", "NpzFile", "array_at", "mapped"]
+__all__ = ["NpyFile", "NpzFile", "array_at", "mapped", "placed"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 20
@@ -32,13 +34,8 @@ class NpyFile:
 
     def array(self, name: str | None = None) -> NDArray[Any]:
         """The array."""
-        return array_at(self.memory, 0, len(self.memory), repr(self._path), self._unpickled)
-
-    def _unpickled(self) -> NDArray[Any] | None:
-        if not self._allow_pickle:
-            return None
-        loaded: NDArray[Any] = np.load(self._path, allow_pickle=True)
-        return loaded
+        load = partial(np.load, self._path, allow_pickle=True) if self._allow_pickle else None
+        return array_at(self.memory, 0, len(self.memory), repr(self._path), load)
 
 
 class NpzFile:
@@ -74,14 +71,14 @@ class NpzFile:
             raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        return array_at(self.memory, begin, begin + info.file_size, told, lambda: self._unpickled(name))
+        load = partial(_member, self._path, name) if self._allow_pickle else None
+        return array_at(self.memory, begin, begin + info.file_size, told, load)
 
-    def _unpickled(self, name: str) -> NDArray[Any] | None:
-        if not self._allow_pickle:
-            return None
-        with np.load(self._path, allow_pickle=True) as archive:
-            loaded: NDArray[Any] = archive[name]
-        return loaded
+
+def _member(path: str, name: str) -> NDArray[Any]:
+    with np.load(path, allow_pickle=True) as archive:
+        loaded: NDArray[Any] = archive[name]
+    return loaded
 
 
 def mapped(path: str) -> mmap.mmap:
@@ -96,26 +93,44 @@ def mapped(path: str) -> mmap.mmap:
         raise DataError(f"{path!r} cannot be read ({told}), expected a file that NumPy has written") from None
 
 
-def array_at(memory: mmap.mmap, begin: int, end: int, told: str, unpickled: Any) -> NDArray[Any]:
-    """The array whose ``.npy`` file lies from `begin` to `end`."""
+def array_at(
+    memory: mmap.mmap, begin: int, end: int, told: str, load: Callable[[], NDArray[Any]] | None
+) -> NDArray[Any]:
+    """The array whose ``.npy`` file lies from `begin` to `end`; `load` gives objects, None: they may not be read."""
     try:
         dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)
-    except (ValueError, SyntaxError, LookupError, TypeError, struct.error) as error:
-        raise DataError(
-            f"{told} is no .npy file or is damaged ({error}), expected an array that NumPy has written"
-        ) from None
+    except Exception as error:  # noqa: BLE001  (there is nothing that odd text may not raise)
+        raise _damaged(told, error) from None
     if dtype.hasobject:
-        loaded: NDArray[Any] | None = unpickled()
-        if loaded is None:
+        if load is None:
             raise DataError(
                 f"{told} holds Python objects, which only allow_pickle=True reads (it runs code in the file)"
             )
-        return loaded
+        try:
+            return load()
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DataError(f"{told} cannot be unpickled ({why}), expected objects that are known here") from error
     expected = length + dtype.itemsize * int(np.prod(shape, dtype=object))
     if begin + expected > min(end, len(memory)):
         there = min(end, len(memory)) - begin
         raise DataError(f"{told} is truncated: expected {expected} bytes for {dtype} of shape {shape}, got {there}")
-    return np.ndarray(shape, dtype, memory, begin + length, order="F" if fortran_order else "C")
+    return placed(memory, begin + length, dtype, shape, fortran_order, told)
+
+
+def placed(
+    memory: mmap.mmap, begin: int, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, told: str
+) -> NDArray[Any]:
+    """The array whose data begin at `begin`."""
+    try:
+        return np.ndarray(shape, dtype, memory, begin, order="F" if fortran else "C")
+    except (ValueError, OverflowError) as error:  # of no elements, but with more axes or longer ones than there can be
+        raise _damaged(told, error) from None
+
+
+def _damaged(told: str, error: Exception) -> DataError:
+    why = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"{told} is no .npy file or is damaged ({why}), expected an array that NumPy has written")
 
 
 def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
@@ -131,7 +146,11 @@ def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any],
         raise ValueError(f"its header is {length} bytes long")
     text = memory[begin + first : begin + first + length].decode("utf-8" if major == 3 else "latin1")
     described = ast.literal_eval(text.strip())
-    shape = described["shape"]
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise ValueError(f"its shape is {shape}")
-    return descr_to_dtype(described["descr"]), bool(described["fortran_order"]), tuple(shape), first + length
+    if not isinstance(described, dict) or described.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("its header has other keys")
+    shape, fortran_order = described["shape"], described["fortran_order"]
+    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"its shape is {shape!r:.80}")
+    if fortran_order not in (True, False):
+        raise ValueError(f"its fortran_order is {fortran_order!r:.80}")
+    return descr_to_dtype(described["descr"]), bool(fortran_order), shape, first + length

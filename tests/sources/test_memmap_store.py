@@ -17,6 +17,7 @@ from streamflow.samplers import SequentialSampler
 from streamflow.seeding import Key, Root
 from streamflow.sources import MemmapStore, MemmapWriter, random_crop
 from streamflow.sources.mapping import Ahead
+from streamflow.sources.memmap_files import npy_header
 from streamflow.testing import check_streamer
 
 STRUCTURED = np.array([(1, "ab"), (2, "c")], [("number", ">i4"), ("text", "U2")])
@@ -432,6 +433,16 @@ def test_a_file_that_is_damaged(tmp_path, damage, told):
     assert repr(str(file)) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert store[1].tolist() == [0, 1, 2, 3]
+
+
+def test_a_shape_that_no_array_can_have(tmp_path):
+    written(tmp_path, [np.empty((0, 3))])
+    header = npy_header(np.dtype("f8"), (0, 2**62), fortran=False)
+    files(tmp_path)[0].write_bytes(header)
+    name = files(tmp_path)[0].relative_to(tmp_path).as_posix()
+    change(tmp_path / "index.json", entries=entry(file=name, header=len(header), dtype="<f8", shape=[0, 2**62]))
+    with pytest.raises(DataError, match="^entry 'a' in .*npy' is no .npy file or is damaged"):
+        MemmapStore(tmp_path)[0]
 
 
 def test_a_shard_that_is_cut_off_keeps_what_is_whole(tmp_path):
