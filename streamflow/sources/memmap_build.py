@@ -19,7 +19,7 @@ import numpy as np
 from ..core.describe import called
 from ..exceptions import DataError, WorkerDied, check_flag, is_whole, require
 from .memmap_files import INDEX, Entry, checked_path, read_index
-from .memmap_session import Session
+from .memmap_session import Session, tidy
 from .memmap_store import MemmapStore
 from .memmap_writer import Pack, checked_array, checked_metadata, checked_shard_bytes
 from .npy_files import NpyFile
@@ -113,6 +113,7 @@ def build_memmap_store(
     settings = {"load": None if load is None else called(load), "pattern": patterns}
     if not overwrite and Path(store, INDEX).exists():
         _check_unchanged(store, files, settings, on_error)
+        tidy(store)
         return MemmapStore(store)
     session = Session(store, settings, anew=True, forget="others" if overwrite else "never")
     try:
