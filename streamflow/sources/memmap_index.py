@@ -225,6 +225,11 @@ class Scattered(Entries, Derived):
     def will_need(self, indices: NDArray[np.intp]) -> None:
         _ask(self._ahead, self, indices)
 
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return Source._draws(self, sampler, key, epochs, part, batch_size)  # it has as many as it says, not as entries
+
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
 

@@ -184,6 +184,10 @@ def test_scatter_gives_each_index_of_an_axis(stores, data, axis):
     for found, value in zip(view, wanted, strict=True):
         check_same(found, value)
     assert len({view._words(), store[many,]._words()}) == 2
+    for found, value in zip(view.samples(), wanted, strict=True):
+        check_same(found, value)
+    shuffled = list(view.batches(4, shuffle=True, ragged="list", with_indices=True, random_state=0))
+    assert sorted(np.concatenate([[], *[indices for indices, _ in shuffled]])) == list(range(len(wanted)))
 
 
 def test_scatter_keeps_names_and_metadata(tmp_path):

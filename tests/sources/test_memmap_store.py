@@ -18,7 +18,7 @@ from streamflow.seeding import Key, Root
 from streamflow.sources import MemmapStore, MemmapWriter, random_crop
 from streamflow.sources.mapping import Ahead
 from streamflow.sources.memmap_files import npy_header
-from streamflow.testing import check_streamer
+from streamflow.testing import check_source, check_streamer
 
 STRUCTURED = np.array([(1, "ab"), (2, "c")], [("number", ">i4"), ("text", "U2")])
 KINDS = [
@@ -173,6 +173,28 @@ def test_streams(tmp_path, shard_bytes):
     [batch] = store[[7, 3], ::2].batches(9, with_indices=True)
     assert batch[0].tolist() == [7, 3]
     assert batch[1].tolist() == [[21, 23], [9, 11]]
+
+
+ROWS = np.arange(13 * 6 * 4, dtype=np.float32).reshape(13, 6, 4)
+VIEWS = {
+    "all": (lambda store: store, ROWS),
+    "some": (lambda store: store[2:], ROWS[2:]),
+    "slices": (lambda store: store[:, 0:2], ROWS[:, 0:2]),
+    "places": (lambda store: store[::-1, (3, -1), ..., ::-1], ROWS[::-1, (3, -1), ..., ::-1]),
+    "scattered": (lambda store: store.scatter(0), ROWS.reshape(-1, 4)),
+    "scattered views": (
+        lambda store: store[1:, :, 1:].scatter(-1)[::2],
+        ROWS[1:, :, 1:].swapaxes(1, 2).reshape(-1, 6)[::2],
+    ),
+}
+
+
+@pytest.mark.parametrize("shards", [None, 500], ids=["files", "shards"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_keeps_the_promises_of_sources(tmp_path, shards, view):
+    of, data = VIEWS[view]
+    store = written(tmp_path, ROWS, shard_bytes=shards)
+    check_source(of(store), data, fresh_process=view == "slices" and shards is None)
 
 
 def test_a_state_belongs_to_the_store(tmp_path):
