@@ -25,6 +25,7 @@ SCRIPTS = (
     "zmq_example",
     "sources",
     "lmdb_store",
+    "memmap_store",
 )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any
-from weakref import WeakKeyDictionary, WeakMethod
+from typing import Any, Protocol
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,41 +29,44 @@ _CAN_COUNT = hasattr(resource, "RUSAGE_THREAD")
 _never_twice = count()  #: where nothing can be counted, each call seems to have moved something
 
 
+class Keeper(Protocol):
+    """What keeps maps for its next read."""
+
+    def _let_go(self, file: str) -> object:
+        """Keep this file no longer."""
+
+
 _MOST = 256  #: maps that a process keeps: each holds a descriptor, of which it mostly has 1024
-#: What is kept, in the order in which it was mapped, and what lets go of it.
-_kept: WeakKeyDictionary[mmap.mmap, tuple[WeakMethod[Callable[..., object]], tuple[Any, ...]]] = WeakKeyDictionary()
+#: What is kept, in the order in which it was mapped, and by whom.
+_kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def keep(memory: mmap.mmap, let_go: Callable[..., object], *args: Any) -> None:
-    """Note that a description keeps a map for its next read.
+def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
+    """Note that a map is kept for the next read of a file.
 
     A process keeps `_MOST` for all of its sources and stores together.  If there are more, those that were mapped first
     are let go of; one that an array still shows is closed with the array.
-
-    Parameters
-    ----------
-    memory : mmap
-    let_go : bound method
-        Called as ``let_go(*args)``, lets go of this map.
-    *args
-        Of it.
     """
     surplus = []
     with _lock:
-        _kept[memory] = WeakMethod(let_go), args
+        _kept[ref(memory, _closed)] = ref(keeper), file
         while len(_kept) > _MOST:
-            surplus.append(_kept.pop(next(iter(_kept))))
-    for method, its in surplus:  # not under the lock: it may wait for one of its own
-        call = method()
-        if call is not None:
-            call(*its)
+            surplus.append(_kept.popitem(last=False)[1])
+    for who, its in surplus:  # not under the lock: it may wait for one of its own
+        known = who()
+        if known is not None:
+            known._let_go(its)
+
+
+def _closed(memory: ref[mmap.mmap]) -> None:
+    _kept.pop(memory, None)
 
 
 def _forked() -> None:
     """The lock may have been held at the fork; what the parent keeps is the parent's (`handle.py`)."""
     global _kept, _lock
-    _kept, _lock = WeakKeyDictionary(), threading.Lock()
+    _kept, _lock = OrderedDict(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Iterable
@@ -88,7 +89,7 @@ class Entry:
     @property
     def end(self) -> int:
         """Where they end."""
-        return self.begin + self.dtype.itemsize * int(np.prod(self.shape, dtype=object))
+        return self.begin + self.dtype.itemsize * math.prod(self.shape)
 
     def told(self) -> dict[str, Any]:
         """It for JSON."""

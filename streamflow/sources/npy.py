@@ -85,8 +85,11 @@ class NpySource(Source):
         if arrays is None:
             arrays = self._handle.get()
             for file in arrays.files:
-                keep(file.memory, self._handle.close)
+                keep(file.memory, self, file.path)
         return arrays
+
+    def _let_go(self, file: str) -> None:
+        self._handle.close()
 
     def _glimpsed(self) -> Opened:
         """The arrays, for a question after which they need not stay mapped."""

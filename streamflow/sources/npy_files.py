@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import mmap
 import struct
 import zipfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError
 
-__all__ = ["NpyFile", "NpzFile", "array_at", "mapped", "placed"]
+__all__ = ["NpyFile", "NpzFile", "array_at", "damaged", "mapped"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 20
@@ -29,20 +30,20 @@ class NpyFile:
     """A ``.npy`` file, mapped."""
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
-        self._path, self._allow_pickle = path, allow_pickle
+        self.path, self._allow_pickle = path, allow_pickle
         self.memory = mapped(path)
 
     def array(self, name: str | None = None) -> NDArray[Any]:
         """The array."""
-        load = partial(np.load, self._path, allow_pickle=True) if self._allow_pickle else None
-        return array_at(self.memory, 0, len(self.memory), repr(self._path), load)
+        load = partial(np.load, self.path, allow_pickle=True) if self._allow_pickle else None
+        return array_at(self.memory, 0, len(self.memory), repr(self.path), load)
 
 
 class NpzFile:
     """An archive of ``.npy`` files, stored without compression, mapped."""
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
-        self._path, self._allow_pickle = path, allow_pickle
+        self.path, self._allow_pickle = path, allow_pickle
         self.memory = mapped(path)
         try:
             with zipfile.ZipFile(path) as archive:
@@ -60,8 +61,8 @@ class NpzFile:
             (name,) = self._members
         if name not in self._members:
             told = "one member" if name is None else f"a member {name!r}"
-            raise DataError(f"{self._path!r} must have {told}, it has {', '.join(map(repr, self._members)) or 'none'}")
-        info, told = self._members[name], f"{name!r} of {self._path!r}"
+            raise DataError(f"{self.path!r} must have {told}, it has {', '.join(map(repr, self._members)) or 'none'}")
+        info, told = self._members[name], f"{name!r} of {self.path!r}"
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise DataError(
                 f"{told} is compressed, expected an array stored as it is (numpy.savez, not savez_compressed)"
@@ -71,7 +72,7 @@ class NpzFile:
             raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        load = partial(_member, self._path, name) if self._allow_pickle else None
+        load = partial(_member, self.path, name) if self._allow_pickle else None
         return array_at(self.memory, begin, begin + info.file_size, told, load)
 
 
@@ -84,7 +85,7 @@ def _member(path: str, name: str) -> NDArray[Any]:
 def mapped(path: str) -> mmap.mmap:
     """The whole of a file."""
     try:
-        with Path(path).open("rb") as file:
+        with FileIO(path) as file:  # a tenth of what Path.open costs
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:  # an empty file cannot be mapped
         raise DataError(f"{path!r} is empty, expected an array that NumPy has written") from None
@@ -100,7 +101,7 @@ def array_at(
     try:
         dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)
     except Exception as error:  # noqa: BLE001  (there is nothing that odd text may not raise)
-        raise _damaged(told, error) from None
+        raise damaged(told, error) from None
     if dtype.hasobject:
         if load is None:
             raise DataError(
@@ -111,24 +112,18 @@ def array_at(
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise DataError(f"{told} cannot be unpickled ({why}), expected objects that are known here") from error
-    expected = length + dtype.itemsize * int(np.prod(shape, dtype=object))
+    expected = length + dtype.itemsize * math.prod(shape)
     if begin + expected > min(end, len(memory)):
         there = min(end, len(memory)) - begin
         raise DataError(f"{told} is truncated: expected {expected} bytes for {dtype} of shape {shape}, got {there}")
-    return placed(memory, begin + length, dtype, shape, fortran_order, told)
-
-
-def placed(
-    memory: mmap.mmap, begin: int, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, told: str
-) -> NDArray[Any]:
-    """The array whose data begin at `begin`."""
     try:
-        return np.ndarray(shape, dtype, memory, begin, order="F" if fortran else "C")
+        return np.ndarray(shape, dtype, memory, begin + length, order="F" if fortran_order else "C")
     except (ValueError, OverflowError) as error:  # of no elements, but with more axes or longer ones than there can be
-        raise _damaged(told, error) from None
+        raise damaged(told, error) from None
 
 
-def _damaged(told: str, error: Exception) -> DataError:
+def damaged(told: str, error: Exception) -> DataError:
+    """The error of a file that says what an array cannot be."""
     why = " ".join(str(error).split()) or type(error).__name__
     return DataError(f"{told} is no .npy file or is damaged ({why}), expected an array that NumPy has written")
 
