@@ -26,6 +26,7 @@ SCRIPTS = (
     "minibatches",
     "sources",
     "lmdb_store",
+    "memmap_store",
 )
 
 

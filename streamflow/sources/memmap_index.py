@@ -86,6 +86,7 @@ class Entries(Source):
             first, rest = slice(None), [..., *rest]
         if isinstance(first, RandomCrop):
             raise IndexError(f"the first index selects entries, got {first!r}, which crops an axis of each")
+        first = list(first) if isinstance(first, tuple) else first  # inside an index a tuple is a list, as for NumPy
         if not rest:
             return self[first]
         many = self[first] if isinstance(first, (slice, list, range)) or getattr(first, "ndim", 0) > 0 else None
@@ -224,6 +225,11 @@ class Scattered(Entries, Derived):
     def will_need(self, indices: NDArray[np.intp]) -> None:
         _ask(self._ahead, self, indices)
 
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return Source._draws(self, sampler, key, epochs, part, batch_size)  # it has as many as it says, not as entries
+
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
 
@@ -249,7 +255,7 @@ def _frozen(item: Any) -> Any:
     if not isinstance(item, np.ndarray) and not array.size:
         array = array.astype(np.intp)
     array.flags.writeable = False
-    return item if array.dtype.kind == "U" else array
+    return copy.copy(item) if array.dtype.kind == "U" else array
 
 
 def _word(item: Any) -> str:
@@ -268,7 +274,7 @@ def _applied(array: Any, steps: Steps, u: Any, name: str) -> Any:
     for step in steps:
         try:
             index = _without_crops(step, np.shape(array), places)
-            array = array[index[0] if len(index) == 1 else index]
+            array = array[index[0] if len(index) == 1 and isinstance(index[0], (str, list)) else index]
         except (IndexError, DataError) as error:
             told = f"entry {name!r} of shape {np.shape(array)}: {error}"
             raise type(error)(told) from None
