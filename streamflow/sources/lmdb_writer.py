@@ -8,7 +8,7 @@ import random
 import signal
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from .base import Source
 from .lmdb_codec import Layout
 from .lmdb_environment import ABOUT, DATA, SAMPLES, Lease, library
 from .lmdb_store import FORMAT, METADATA, STORE, about, numbered, strings
+from .metadata import Metadata
 from .pyxis import DATA_BASE, META_BASE
 
 __all__ = ["LMDBWriter"]
@@ -166,12 +167,12 @@ class LMDBWriter:
         """Write what waits, so that it can be read and outlives this process."""
         with self._lock:
             self._check()
-            if self._waiting or self._metadata.changed:
+            if self._waiting or self._metadata.changes:
                 with later(signal.SIGINT):  # what is in the file does not wait any more: it would be written twice
                     size = self._waiting_size + 64 * len(self._waiting)
                     self._count = self._lease.environment.write(self._put, size)
                     self._waiting, self._waiting_size = [], 0
-                    self._metadata.changed.clear()
+                    self._metadata.changes.clear()
 
     def _put(self, transaction: Any, bases: dict[bytes, Any]) -> int:
         """All that waits and their number, in a transaction; gives the number of all samples."""
@@ -186,8 +187,8 @@ class LMDBWriter:
             transaction.cursor(bases[SAMPLES]).putmulti(pairs, append=True)
             known |= {"layout": layout, "count": known["count"] + len(self._waiting)}
             transaction.put(STORE, json.dumps(known).encode(), db=bases[ABOUT])
-        if self._metadata.changed:
-            texts = {**strings(transaction, bases), **self._metadata.changed}
+        if self._metadata.changes:
+            texts = {**strings(transaction, bases), **dict(self._metadata.changes)}
             texts = {key: text for key, text in texts.items() if text is not None}
             transaction.put(METADATA, json.dumps(texts).encode(), db=bases[ABOUT])
         count: int = known["count"]
@@ -215,41 +216,6 @@ class LMDBWriter:
 
     def __repr__(self) -> str:
         return f"LMDBWriter({self._path!r})"
-
-
-class Metadata(MutableMapping[str, str]):
-    """Strings by name, and which of them have changed.
-
-    Parameters
-    ----------
-    texts : dict of str
-    """
-
-    def __init__(self, texts: dict[str, str]) -> None:
-        self._texts = texts
-        #: None: deleted
-        self.changed: dict[str, str | None] = {}
-
-    def __getitem__(self, key: str) -> str:
-        return self._texts[key]
-
-    def __setitem__(self, key: str, text: str) -> None:
-        require(isinstance(key, str), "key", "text", key)
-        require(isinstance(text, str), f"metadata[{key!r}]", "text", text)
-        self._texts[key] = self.changed[key] = text
-
-    def __delitem__(self, key: str) -> None:
-        del self._texts[key]
-        self.changed[key] = None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __repr__(self) -> str:
-        return repr(self._texts)
 
 
 def _new() -> bytes:
