@@ -6,6 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -74,7 +75,7 @@ class LMDBStore(Source):
     def __init__(self, path: Any) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
-        self._path = os.fspath(path)
+        self._given, self._path = os.fspath(path), str(Path(path).absolute())
         self._handle = Handle(Opened, self._path)
         opened = self._handle.get()
         self._length: int = opened.length
@@ -133,7 +134,7 @@ class LMDBStore(Source):
         return chosen
 
     def _words(self) -> str:
-        told = f"LMDBStore({self._path!r})"
+        told = f"LMDBStore({self._given!r})"
         return told if self._keys is None else f"{told}.{self._keys!r}"
 
 
