@@ -155,6 +155,8 @@ class Layout:
     def many(self, records: list[Any], keys: Any) -> Any:
         """Many samples, in each place an array or a list of values, copied from their records."""
         template = self.template if keys is None else picked(self.template, keys)
+        if not records:
+            return each(lambda column, name: column.nothing(), template)
         if not self._texts and set(map(len, records)) == {self._own_size} and not any(record[0] for record in records):
 
             def column_of(column: Column, name: str) -> Any:

@@ -42,6 +42,10 @@ class Column:
         """Whether values may be wider."""
         return self.dtype.kind in _FLEXIBLE and self.dtype.names is None and self.dtype.subdtype is None
 
+    def nothing(self) -> Any:
+        """The values of no samples."""
+        return np.empty((0, *self.shape), self.dtype) if self.kind == ARRAY else []
+
     def stored(self, value: Any, name: str) -> Any:
         """A value as it goes into a record: an array, or a string of bytes.
 
