@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..exceptions import DataError, missing
+from .lmdb_pages import has_all_pages
 
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
 
@@ -165,7 +166,7 @@ class Environment:
                         self._env.set_mapsize(-(-(2 * now + 2 * size) // _STEP) * _STEP)
 
     def _complete(self) -> None:
-        """Make the file as long as its last page says, so that a shorter one is known to be truncated.
+        """Make the file as long as its last page says, so that whoever opens it sees at once that it is whole.
 
         LMDB leaves out pages at the end that nothing refers to.
         """
@@ -188,8 +189,16 @@ class Environment:
 
     def _check_length(self) -> None:
         lacking = self._lacks()
-        if lacking:
-            raise DataError(f"{self.path!r} is truncated: expected {lacking} bytes more in {DATA}")
+        while lacking:
+            try:
+                with self._env.begin() as transaction:
+                    number = transaction.id()
+                    if has_all_pages(Path(self.path, DATA), self._env.stat()["psize"], number):
+                        return
+                if self._env.info()["last_txnid"] == number:  # nobody has written to it meanwhile
+                    raise DataError(f"{self.path!r} is truncated: expected {lacking} bytes more in {DATA}")
+            except self._lmdb.MapResizedError:
+                self._env.set_mapsize(0)
 
     def _lacks(self) -> int:
         """How many bytes the file is too short."""
