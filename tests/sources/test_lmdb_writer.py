@@ -16,6 +16,9 @@ from streamflow.exceptions import DataError, StreamflowError
 from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb_environment import Environment
 
+#: The timer of signals is the test's own.
+on_the_thread = pytest.mark.timeout(30, method="thread")
+
 
 class Stop(Exception):
     """What the handler of a signal raises."""
@@ -39,6 +42,7 @@ def in_child(work):
     read, write = os.pipe()
     child = os.fork()
     if not child:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(20)
         try:
             os.write(write, json.dumps(work()).encode())
@@ -134,11 +138,12 @@ def test_stores_from_before_writers_were_noted(tmp_path):
     assert list(LMDBStore(tmp_path)) == [1, 2]
 
 
+@on_the_thread
 def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path):
     def stop(number, frame):
         raise Stop
 
-    rng, rows, stopped = random.Random(0), np.zeros((200, 20_000)), 0
+    rng, rows, stopped = random.Random(0), np.zeros((200, 5_000)), 0
     before = signal.signal(signal.SIGALRM, stop)
     try:
         for trial in range(12):
@@ -146,7 +151,7 @@ def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path):
             try:
                 with LMDBWriter(path) as db:
                     db.extend(rows)
-                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.03))
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.015))
                     db.flush()
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except Stop:
@@ -158,6 +163,39 @@ def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert stopped
+
+
+@on_the_thread
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, closing):
+    """Whoever reads, and is interrupted, stands in nobody's way."""
+
+    def stop(number, frame):
+        raise Stop
+
+    with LMDBWriter(tmp_path) as db:
+        db.extend(range(50))
+    rng, store = random.Random(0), LMDBStore(tmp_path)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for _ in range(500):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 3e-4 if closing else 6e-5), 0.01)
+                while True:
+                    store[1]
+                    if closing:
+                        store.close()
+            except Stop:
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert in_child(lambda: len(LMDBStore(tmp_path))) == 50  # it goes through alone, and so do these
+    with LMDBWriter(tmp_path) as db:
+        db.append(np.int64(50))
+    store.close()
+    assert store[49] == 49
 
 
 # ---------------------------------------------------------------------- two writers on an empty store
