@@ -129,6 +129,10 @@ def _array(value: Any, name: str) -> NDArray[Any]:
         array = array.astype(np.str_)
     if isinstance(value, np.ma.MaskedArray) or array.dtype.hasobject:
         raise DataError(f"{name} cannot be stored: expected numbers, text, bytes or arrays of them, got {short(value)}")
+    if array.dtype.kind in "US" and isinstance(value, list) and (array.astype(object) != np.array(value, object)).any():
+        raise DataError(
+            f"{name} cannot be stored: expected text that does not end in NUL, and nothing else, in a list of text"
+        )
     return array
 
 

@@ -75,7 +75,7 @@ class LMDBStore(Source):
     def __init__(self, path: Any) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
-        self._given, self._path = os.fspath(path), str(Path(path).absolute())
+        self._given, self._path = os.fsdecode(path), str(Path(os.fsdecode(path)).absolute())
         self._handle = Handle(Opened, self._path)
         opened = self._handle.get()
         self._length: int = opened.length

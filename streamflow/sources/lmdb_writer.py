@@ -78,7 +78,8 @@ class LMDBWriter:
     The map of LMDB grows by itself.
 
     All samples have one form: the same keys (or number of values) and dtypes; shapes may differ.  A value is a number,
-    text, bytes, or an array of numbers, text, bytes or structures; nothing is pickled.
+    text, bytes, or an array of numbers, text, bytes or structures (or lists that make one); nothing is pickled.
+    Numbers of Python and lists of them take the dtype that is there, and are refused where it would round whole ones.
 
     Several writers may append to one store, from several processes too.  A writer belongs to the process that made it.
 
@@ -98,7 +99,7 @@ class LMDBWriter:
         if not isinstance(path, (str, os.PathLike)):
             raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
         require(mode in _MODES, "mode", "'a' or 'w'", mode)
-        self._path, self._process = str(Path(path).absolute()), os.getpid()
+        self._path, self._process = str(Path(os.fsdecode(path)).absolute()), os.getpid()
         self._name, self._lock = secrets.token_hex(6), threading.RLock()
         _make(self._path)
         self._lease = Lease(self._path)

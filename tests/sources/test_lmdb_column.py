@@ -108,3 +108,17 @@ def test_a_tuple_is_a_form_and_no_array(first):
         stored(first, (0.0, 0.0))
     with pytest.raises(DataError, match=r"must be one value"):
         stored({"a": first if not isinstance(first, dict) else 1}, {"a": (0.0, 0.0)})
+
+
+@pytest.mark.parametrize("words", [["a\0", "b"], [["x"], ["\0"]], [b"a\0"], [1, "a"], ["a", b"b"], [True, "True"]])
+def test_lists_of_text_are_stored_as_they_are_or_refused(words):
+    with pytest.raises(DataError, match="'w' cannot be stored"):
+        Layout.of({"w": words}).record({"w": words})
+    with pytest.raises(DataError, match="'w' cannot be stored"):
+        stored({"w": np.array(["abc"])}, {"w": words})
+
+
+def test_lists_of_text():
+    assert stored(["a", "bcd"], ["", "efghi"]).tolist() == ["", "efghi"]
+    assert stored([b"a"], [b"\0a", b""]).tolist() == [b"\0a", b""]
+    assert stored([["a\0b", ""]], [["c", "d"]]).tolist() == [["c", "d"]]
