@@ -8,52 +8,24 @@ shape is not that of the layout), and the bytes of the values.
 
 from __future__ import annotations
 
-import ast
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate, count, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import descr_to_dtype, dtype_to_descr
 from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..core.memory import empty
 from ..exceptions import DataError
 from .form import each, keys_of, picked
+from .lmdb_column import ARRAY, TEXT, Column, column_of, described, parsed, to_text
 
 __all__ = ["Layout", "stacked_bytes"]
 
-_ARRAY, _TEXT, _BYTES = "array", "text", "bytes"
 _SAME, _OWN = b"\0", b"\1"
-#: Of these the number of characters is part of the shape.
-_FLEXIBLE = "USV"
-_TEXT_AS = ("utf-8", "surrogatepass")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One value of each sample."""
-
-    place: int
-    kind: str
-    dtype: np.dtype[Any]  #: of arrays
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """The bytes of an array of this shape."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def flexible(self) -> bool:
-        """Whether values may be wider."""
-        return self.dtype.kind in _FLEXIBLE and self.dtype.names is None and self.dtype.subdtype is None
-
-
 #: Where a value lies in its record, and what it is.
 Span = tuple[int, int, np.dtype[Any], tuple[int, ...]]
 
@@ -76,10 +48,10 @@ class Layout:
 
     def __init__(self, template: Any) -> None:
         self.template = template
-        self._description = _described(template)
+        self._description = described(template)
         self.columns: list[Column] = []
         each(lambda column, name: self.columns.append(column), template)
-        self._texts = [column.place for column in self.columns if column.kind != _ARRAY]
+        self._texts = [column.place for column in self.columns if column.kind != ARRAY]
         sizes = [column.size for column in self.columns]
         self._ends = list(accumulate(sizes, initial=1))
         #: of each column, in records without numbers
@@ -95,7 +67,7 @@ class Layout:
     def of(cls, sample: Any) -> Layout:
         """The layout that a first sample makes."""
         places = count()
-        return cls(each(lambda value, name: _column(next(places), value, name), sample))
+        return cls(each(lambda value, name: column_of(next(places), value, name), sample))
 
     @classmethod
     def of_block(cls, block: Any) -> Layout:
@@ -103,9 +75,9 @@ class Layout:
         return cls.of(each(lambda values, name: values[0, ...] if isinstance(values, np.ndarray) else values[0], block))
 
     @classmethod
-    def parse(cls, described: Any) -> Layout:
+    def parse(cls, told: Any) -> Layout:
         """The layout that `describe` has described."""
-        return cls(_parsed(described, count()))
+        return cls(parsed(told, count()))
 
     def describe(self) -> Any:
         """It as what JSON can hold."""
@@ -124,7 +96,7 @@ class Layout:
         DataError
             If it is of another form or holds what cannot be stored.
         """
-        values = [_value(column, value, name) for column, value, name in _pairs(self.template, sample, "")]
+        values = [column.stored(value, name) for column, value, name in _pairs(self.template, sample, "")]
         return self._joined(values)
 
     def records(self, block: Any, length: int) -> Iterator[Any]:
@@ -138,7 +110,7 @@ class Layout:
             return
         for row in range(length):
             values_of_row = [
-                _value(column, values[row, ...] if isinstance(values, np.ndarray) else values[row], name)
+                column.stored(values[row, ...] if isinstance(values, np.ndarray) else values[row], name)
                 for column, values, name in pairs
             ]
             yield self._joined(values_of_row)
@@ -156,12 +128,12 @@ class Layout:
     def _joined(self, values: list[Any]) -> bytes:
         """The record of values, arrays and strings of bytes."""
         same = all(
-            column.kind != _ARRAY or (value.shape == column.shape and value.dtype == column.dtype)
+            column.kind != ARRAY or (value.shape == column.shape and value.dtype == column.dtype)
             for column, value in zip(self.columns, values, strict=True)
         )
         numbers: list[int] = []
         for column, value in zip(self.columns, values, strict=True):
-            if column.kind != _ARRAY:
+            if column.kind != ARRAY:
                 numbers.append(len(value))
             elif not same:
                 numbers += [value.ndim, *value.shape, value.nbytes]
@@ -183,6 +155,8 @@ class Layout:
     def many(self, records: list[Any], keys: Any) -> Any:
         """Many samples, in each place an array or a list of values, copied from their records."""
         template = self.template if keys is None else picked(self.template, keys)
+        if not records:
+            return each(lambda column, name: column.nothing(), template)
         if not self._texts and set(map(len, records)) == {self._own_size} and not any(record[0] for record in records):
 
             def column_of(column: Column, name: str) -> Any:
@@ -193,7 +167,7 @@ class Layout:
 
             def column_of(column: Column, name: str) -> Any:
                 places = [each_one[column.place] for each_one in spans]
-                if column.kind == _ARRAY and all(place[2:] == places[0][2:] for place in places):
+                if column.kind == ARRAY and all(place[2:] == places[0][2:] for place in places):
                     parts = [record[place[0] : place[1]] for record, place in zip(records, places, strict=True)]
                     return stacked_bytes(parts, *places[0][2:])
                 return [_read(column, record, place) for record, place in zip(records, places, strict=True)]
@@ -219,7 +193,7 @@ class Layout:
         spans: list[Span] = []
         first = 1 + self._numbers.size
         for column in self.columns:
-            end = first + (column.size if column.kind == _ARRAY else next(lengths))
+            end = first + (column.size if column.kind == ARRAY else next(lengths))
             spans.append((first, end, column.dtype, column.shape))
             first = end
         return spans
@@ -237,7 +211,7 @@ def _own_spans(columns: list[Column], record: Any) -> list[Span]:
 
     told: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
     for column in columns:
-        if column.kind != _ARRAY:
+        if column.kind != ARRAY:
             told.append((numbers(1)[0], column.dtype, ()))
             continue
         (ndim,) = numbers(1)
@@ -277,14 +251,11 @@ def _filled(template: Any, record: Any, spans: list[Span]) -> Any:
 def _read(column: Column, record: Any, span: Span) -> Any:
     """A copy of a value."""
     first, end, dtype, shape = span
-    if column.kind == _ARRAY:
+    if column.kind == ARRAY:
         value: NDArray[Any] = np.ndarray(shape, dtype, bytearray(record[first:end]))
         return value if shape else value[()]
-    if column.kind == _TEXT:
-        try:
-            return str(record[first:end], *_TEXT_AS)
-        except UnicodeDecodeError as error:
-            raise DataError(f"a sample is damaged: {error}") from None
+    if column.kind == TEXT:
+        return to_text(record[first:end])
     return bytes(record[first:end])
 
 
@@ -316,85 +287,3 @@ def _pairs(template: Any, data: Any, name: str) -> Iterator[tuple[Column, Any, s
             yield from _pairs(inside, data[place], f"{name}[{place}]")
     else:
         yield template, data, name or "the sample"
-
-
-def _column(place: int, value: Any, name: str) -> Column:
-    """The column that a first value makes."""
-    if isinstance(value, np.ndarray) and not value.ndim and value.dtype.hasobject:
-        value = value[()]
-    if isinstance(value, str):
-        return Column(place, _TEXT, np.dtype("V0"), ())
-    if isinstance(value, (bytes, bytearray)):
-        return Column(place, _BYTES, np.dtype("V0"), ())
-    array = _array(value, name)
-    if descr_to_dtype(dtype_to_descr(array.dtype)) != array.dtype:
-        raise DataError(f"{name} cannot be stored: NumPy's files have no word for {array.dtype}")
-    return Column(place, _ARRAY, array.dtype, array.shape)
-
-
-def _array(value: Any, name: str) -> NDArray[Any]:
-    """A value as an array that can be stored."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{name} cannot be stored: {' '.join(str(error).split())}") from None
-    if array.dtype.kind == "T":
-        array = array.astype(np.str_)
-    if isinstance(value, np.ma.MaskedArray) or array.dtype.hasobject:
-        raise DataError(f"{name} cannot be stored: expected numbers, text, bytes or arrays of them, got {short(value)}")
-    return array
-
-
-def _value(column: Column, value: Any, name: str) -> Any:
-    """A value as it goes into the record of a column."""
-    if isinstance(value, np.ndarray) and not value.ndim and (column.kind != _ARRAY or value.dtype.hasobject):
-        value = value[()]
-    if column.kind == _TEXT and isinstance(value, str):
-        return str(value).encode(*_TEXT_AS)
-    if column.kind == _BYTES and isinstance(value, (bytes, bytearray)):
-        return bytes(value)
-    if column.kind != _ARRAY:
-        raise DataError(f"{name} must be {column.kind}, as in the samples before, got {short(value)}")
-    dtype = column.dtype
-    try:
-        if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
-            fits = np.result_type(dtype, value) == dtype
-            array = np.asarray(value, dtype if fits else None)
-        else:
-            array = _array(value, name)
-            if isinstance(value, (list, tuple)) and np.result_type(array.dtype, dtype) == dtype and not column.flexible:
-                array = array.astype(dtype)
-    except (OverflowError, TypeError) as error:
-        raise DataError(f"{name} must be of {dtype}, as in the samples before: {error}") from None
-    if array.dtype != dtype and not (column.flexible and array.dtype.str[:2] == dtype.str[:2]):
-        raise DataError(f"{name} must be of {dtype}, as in the samples before, got {array.dtype}")
-    return array
-
-
-# ---------------------------------------------------------------------- layouts as JSON
-def _described(template: Any) -> Any:
-    if isinstance(template, dict):
-        for key in template:
-            if not isinstance(key, str):
-                raise DataError(f"the keys of samples must be text, got {short(key)}")
-        return {"dict": [[key, _described(inside)] for key, inside in template.items()]}
-    if isinstance(template, tuple):
-        return {"tuple": [_described(inside) for inside in template]}
-    told = {"kind": template.kind}
-    if template.kind == _ARRAY:
-        # what .npy files say of a dtype, and how they say it
-        told |= {"dtype": repr(dtype_to_descr(template.dtype)), "shape": list(template.shape)}
-    return told
-
-
-def _parsed(described: Any, places: Iterator[int]) -> Any:
-    if "dict" in described:
-        return {key: _parsed(inside, places) for key, inside in described["dict"]}
-    if "tuple" in described:
-        return tuple([_parsed(inside, places) for inside in described["tuple"]])
-    if described["kind"] in {_TEXT, _BYTES}:
-        return Column(next(places), described["kind"], np.dtype("V0"), ())
-    dtype = descr_to_dtype(ast.literal_eval(described["dtype"]))
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
-    return Column(next(places), _ARRAY, dtype, tuple(described["shape"]))

@@ -11,12 +11,14 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..exceptions import DataError, missing
+from .lmdb_pages import has_all_pages
 
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
 
@@ -31,6 +33,7 @@ EXPECTED = "expected a store that LMDBWriter or ml-pyxis has written"
 #: `max_readers` is the number of transactions at one time over all processes; the first to open says it.
 _SETTINGS = {"max_dbs": 8, "max_readers": 1024, "max_spare_txns": 1, "create": False, "map_size": 0}
 _STEP = 1 << 20
+_AGAIN = 0.1  #: seconds after which whoever waits looks again
 
 
 def library() -> Any:
@@ -47,56 +50,38 @@ class Closed(Exception):
 
 
 class Gate:
-    """Through it go many together, or one alone."""
+    """Through it go many together, or one alone.
+
+    Whoever goes through says who he is, and takes himself out of `inside` or `alone` first of all in a `finally`: the
+    handler of a signal may raise wherever something is called, after the call, and nobody may stay behind.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._inside = 0
-        self._alone = False
+        self.inside: set[object] = set()
+        self.alone: object = None
 
-    def enter(self) -> None:
+    def enter(self, who: object) -> None:
         """Go in with others."""
         with self._lock:
-            while self._alone:
-                self._changed.wait()
-            self._inside += 1
+            while self.alone is not None:
+                self._changed.wait(_AGAIN)
+            self.inside.add(who)
 
-    def leave(self) -> None:
-        """Come out."""
-        with self._lock:
-            self._inside -= 1
-            if self._alone and not self._inside:
-                self._changed.notify_all()
-
-    def close(self) -> None:
+    def close(self, who: object) -> None:
         """Let no further one in, and wait until all are out."""
         with self._lock:
-            while self._alone:
-                self._changed.wait()
-            self._alone = True
-            try:
-                while self._inside:
-                    self._changed.wait()
-            except BaseException:
-                self._alone = False
-                self._changed.notify_all()
-                raise
+            while self.alone is not None:
+                self._changed.wait(_AGAIN)
+            self.alone = who
+            while self.inside:
+                self._changed.wait(_AGAIN)
 
-    def open(self) -> None:
-        """Let others in again."""
+    def wake(self) -> None:
+        """Let those that wait look again; they do it by themselves where this is interrupted."""
         with self._lock:
-            self._alone = False
             self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """A block that runs while nobody is inside."""
-        self.close()
-        try:
-            yield
-        finally:
-            self.open()
 
 
 class Environment:
@@ -112,10 +97,10 @@ class Environment:
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
         """What `work(*args, transaction, data bases)` gives; it must copy all it takes from the map."""
-        cleaned = False
+        cleaned, who = False, object()
         while True:
-            self._gate.enter()
             try:
+                self._gate.enter(who)
                 if self._env is not None:
                     with self._env.begin(buffers=True) as transaction:
                         return work(*args, transaction, self._bases)
@@ -129,9 +114,10 @@ class Environment:
             except self._lmdb.Error as error:
                 raise self._failed(error) from error
             finally:
-                self._gate.leave()
-            with self._gate.alone():
-                self._follow()
+                self._gate.inside.discard(who)
+                if self._gate.alone is not None:
+                    self._gate.wake()
+            self._alone(self._follow)
 
     def write(self, work: Callable[[Any, dict[bytes, Any]], T], size: int) -> T:
         """What `work(transaction, data bases)` gives, once all it wrote, about `size` bytes, is in the file.
@@ -139,10 +125,11 @@ class Environment:
         Where the map is full it grows, and `work` is called again.
         """
         with self._writing:
+            who = object()
             while True:
-                full = False
-                self._gate.enter()
+                lacking = None
                 try:
+                    self._gate.enter(who)
                     if self._env is not None and self._writeable:
                         with self._env.begin(write=True) as transaction:
                             result = work(transaction, self._bases)
@@ -151,21 +138,30 @@ class Environment:
                             self._complete()
                         return result
                 except self._lmdb.MapFullError:
-                    full = True
+                    lacking = size
                 except self._lmdb.MapResizedError:
                     pass
                 except self._lmdb.Error as error:
                     raise self._failed(error) from error
                 finally:
-                    self._gate.leave()
-                with self._gate.alone():
-                    self._follow(writeable=True)
-                    if full:
-                        now = self._env.info()["map_size"]
-                        self._env.set_mapsize(-(-(2 * now + 2 * size) // _STEP) * _STEP)
+                    self._gate.inside.discard(who)
+                    if self._gate.alone is not None:
+                        self._gate.wake()
+                self._alone(self._follow, True, lacking)
+
+    def _alone(self, work: Callable[..., None], *args: Any) -> None:
+        """Do something while nobody is inside."""
+        who = object()
+        try:
+            self._gate.close(who)
+            work(*args)
+        finally:
+            if self._gate.alone is who:
+                self._gate.alone = None
+            self._gate.wake()
 
     def _complete(self) -> None:
-        """Make the file as long as its last page says, so that a shorter one is known to be truncated.
+        """Make the file as long as its last page says, so that whoever opens it sees at once that it is whole.
 
         LMDB leaves out pages at the end that nothing refers to.
         """
@@ -188,20 +184,31 @@ class Environment:
 
     def _check_length(self) -> None:
         lacking = self._lacks()
-        if lacking:
-            raise DataError(f"{self.path!r} is truncated: expected {lacking} bytes more in {DATA}")
+        while lacking:
+            try:
+                with self._env.begin() as transaction:
+                    number = transaction.id()
+                    if has_all_pages(Path(self.path, DATA), self._env.stat()["psize"], number):
+                        return
+                if self._env.info()["last_txnid"] == number:  # nobody has written to it meanwhile
+                    raise DataError(f"{self.path!r} is truncated: expected {lacking} bytes more in {DATA}")
+            except self._lmdb.MapResizedError:
+                self._env.set_mapsize(0)
 
     def _lacks(self) -> int:
         """How many bytes the file is too short."""
         needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
         return max(0, int(needed) - Path(self.path, DATA).stat().st_size)
 
-    def _follow(self, writeable: bool = False) -> None:
-        """Open it, or take over the size that it has got elsewhere; nobody else is inside."""
+    def _follow(self, writeable: bool = False, lacking: int | None = None) -> None:
+        """Open it, or take over the size that it has got elsewhere, and let it grow; nobody else is inside."""
         if self._shut:
             raise Closed
         if self._env is not None and (self._writeable or not writeable):
             self._env.set_mapsize(0)
+            if lacking is not None:
+                now = self._env.info()["map_size"]
+                self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
             return
         self.pause()
         try:
@@ -239,18 +246,22 @@ class Environment:
 
     def shut(self) -> None:
         """Close it for good."""
-        with self._gate.alone():
-            self._shut = True
-            self.pause()
+        self._alone(self._end)
+
+    def _end(self) -> None:
+        self._shut = True
+        self.pause()
 
     def before_fork(self) -> None:
         """Close it, so that no child has any of it, and let nobody in."""
-        self._gate.close()
+        self._gate.close(self)
         self.pause()
 
     def after_fork(self) -> None:
         """Let others in again."""
-        self._gate.open()
+        if self._gate.alone is self:
+            self._gate.alone = None
+        self._gate.wake()
 
     def after_fork_in_child(self) -> None:
         """Turn away those that still know it; the locks may be held by threads that are not in the child."""
@@ -313,7 +324,8 @@ def _give_back(books: _Books, environment: Environment) -> None:
 
 
 def _sweep(books: _Books) -> None:
-    while books.returned and books.lock.acquire(blocking=False):
+    # It is the loop that takes the lock: after a call the handler of a signal might raise before `try`.
+    for _ in iter(partial(books.lock.acquire, False), False):
         try:
             while books.returned:
                 environment = books.returned.popleft()
@@ -323,6 +335,8 @@ def _sweep(books: _Books) -> None:
                     environment.shut()
         finally:
             books.lock.release()
+        if not books.returned:
+            return
 
 
 def _before_fork() -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -74,7 +75,7 @@ class LMDBStore(Source):
     def __init__(self, path: Any) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
-        self._path = os.fspath(path)
+        self._given, self._path = os.fsdecode(path), str(Path(os.fsdecode(path)).absolute())
         self._handle = Handle(Opened, self._path)
         opened = self._handle.get()
         self._length: int = opened.length
@@ -92,9 +93,7 @@ class LMDBStore(Source):
 
     def _read(self, how: Callable[..., Any], which: Any) -> Any:
         while True:
-            opened = self._handle.get()
-            if opened.generation != self._generation or opened.length < self._length:
-                raise DataError(f"{self._path!r}: {REPLACED}")
+            opened = self._checked()
             try:
                 return opened.environment.read(how, opened, which, self._keys)
             except Closed:  # by another thread
@@ -104,12 +103,19 @@ class LMDBStore(Source):
                     raise
                 raise DataError(f"{self._path!r}: {error}") from None
 
+    def _checked(self) -> Opened:
+        """The store, open in this process, if it has the samples that it had."""
+        opened = self._handle.get()
+        if opened.generation != self._generation or opened.length < self._length:
+            raise DataError(f"{self._path!r}: {REPLACED}")
+        return opened
+
     def keys(self) -> tuple[Any, ...] | None:
         if self._keys is not None:
             return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
         if not self._length:
             return None
-        known: tuple[Any, ...] | None = self._handle.get().decoder.keys()
+        known: tuple[Any, ...] | None = self._checked().decoder.keys()
         return super().keys() if known == () else known
 
     @property
@@ -133,7 +139,7 @@ class LMDBStore(Source):
         return chosen
 
     def _words(self) -> str:
-        told = f"LMDBStore({self._path!r})"
+        told = f"LMDBStore({self._given!r})"
         return told if self._keys is None else f"{told}.{self._keys!r}"
 
 
@@ -176,6 +182,8 @@ class Opened:
 
     def many(self, indices: NDArray[np.intp], keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
         """Many samples, in each place an array or a list of values."""
+        if self.decoder is None:  # there are no samples
+            return []
         old, get, base = self.generation < 0, transaction.get, bases[self._base]
         numbers = [b"%010d" % index for index in indices.tolist()] if old else numbered(self.generation, indices)
         records = [get(number, None, base) for number in numbers]

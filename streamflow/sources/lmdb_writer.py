@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
+import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -16,13 +16,13 @@ from typing import Any, Self
 import numpy as np
 
 from ..core.describe import short
-from ..core.signals import later
 from ..exceptions import DataError, ParameterError, StreamflowError, require
 from .arrays import ArraySource
 from .base import Source
 from .lmdb_codec import Layout
 from .lmdb_environment import ABOUT, DATA, SAMPLES, Lease, library
 from .lmdb_store import FORMAT, METADATA, STORE, about, numbered, strings
+from .metadata import Metadata
 from .pyxis import DATA_BASE, META_BASE
 
 __all__ = ["LMDBWriter"]
@@ -32,6 +32,27 @@ _MODES = ("a", "w")
 _KEPT, _BLOCK = 64 << 20, 8 << 20
 _MOST = 4096  #: samples that `extend` takes at once
 _GENERATIONS = 1 << 23
+#: Writers of which a store knows how much of theirs it has, the latest ones.
+_KNOWN_WRITERS = 64
+
+
+class Waiting:
+    """Records that are still to be written.
+
+    Parameters
+    ----------
+    first : int
+        How many the writer has had before them.
+    there : int
+        How many samples of all writers are in front of them, as far as is known.
+    """
+
+    __slots__ = ("first", "records", "size", "there")
+
+    def __init__(self, first: int, there: int) -> None:
+        self.first, self.there = first, there
+        self.records: list[Any] = []
+        self.size = 0
 
 
 class LMDBWriter:
@@ -53,10 +74,12 @@ class LMDBWriter:
     -----
     Samples are written by `flush`, by `close`, and whenever 64 MiB are waiting: each time all of them together with
     their number, in one transaction.  So the store can be read at any moment, also when the writer is killed; samples
-    that were waiting are then lost.  The map of LMDB grows by itself.
+    that were waiting are then lost.  A block that ends with an error keeps what was added and set before the error.
+    The map of LMDB grows by itself.
 
     All samples have one form: the same keys (or number of values) and dtypes; shapes may differ.  A value is a number,
-    text, bytes, or an array of numbers, text, bytes or structures; nothing is pickled.
+    text, bytes, or an array of numbers, text, bytes or structures (or lists that make one); nothing is pickled.
+    Numbers of Python and lists of them take the dtype that is there, and are refused where it would round whole ones.
 
     Several writers may append to one store, from several processes too.  A writer belongs to the process that made it.
 
@@ -76,17 +99,15 @@ class LMDBWriter:
         if not isinstance(path, (str, os.PathLike)):
             raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
         require(mode in _MODES, "mode", "'a' or 'w'", mode)
-        self._path, self._process = os.fspath(path), os.getpid()
-        self._lock = threading.RLock()
-        self._waiting: list[Any] = []
-        self._waiting_size = 0
+        self._path, self._process = str(Path(os.fsdecode(path)).absolute()), os.getpid()
+        self._name, self._lock = secrets.token_hex(6), threading.RLock()
         _make(self._path)
         self._lease = Lease(self._path)
         self._closed = False
         try:
             environment = self._lease.environment
             known = environment.write(lambda transaction, bases: _begin(transaction, bases, self._path, mode), 1 << 16)
-            self._count: int = known["count"]
+            self._waiting = Waiting(0, known["count"])
             self._layout = None if known["layout"] is None else Layout.parse(known["layout"])
             self._metadata = Metadata(known["metadata"])
         except BaseException:
@@ -95,21 +116,22 @@ class LMDBWriter:
 
     def __len__(self) -> int:
         """How many samples the store had when it was last written to, and wait to be written."""
-        return self._count + len(self._waiting)
+        waiting = self._waiting
+        return waiting.there + len(waiting.records)
 
     @property
     def metadata(self) -> MutableMapping[str, str]:
-        """Strings about the whole store; written with the samples."""
+        """Strings about the whole store; written with the samples, and kept or lost with them."""
         return self._metadata
 
     def append(self, sample: Any) -> None:
         """Add a sample: a dict of values, a tuple of values, or one value."""
+        self._check()
         with self._lock:
             self._check()
             try:
-                if self._layout is None:
-                    self._layout = Layout.of(sample)
-                self._add([self._layout.record(sample)])
+                layout = self._layout or Layout.of(sample)
+                self._add(layout, [layout.record(sample)])
             except DataError as error:
                 raise self._wrong(error) from None
             self._flush_much()
@@ -132,22 +154,23 @@ class LMDBWriter:
             with self._lock:
                 self._check()
                 try:
-                    if self._layout is None:
-                        self._layout = Layout.of_block(block)
-                    size = self._add(self._layout.records(block, length))
+                    layout = self._layout or Layout.of_block(block)
+                    size = self._add(layout, layout.records(block, length))
                 except DataError as error:
                     raise self._wrong(error) from None
                 self._flush_much()
             first += length
             length = min(_MOST, max(1, _BLOCK * length // size))
 
-    def _add(self, records: Iterable[Any]) -> int:
+    def _add(self, layout: Layout, records: Iterable[Any]) -> int:
         """Let records wait; gives their size."""
-        before = self._waiting_size
+        waiting = self._waiting
+        before = waiting.size
         for record in records:
-            self._waiting.append(record)
-            self._waiting_size += len(record)
-        return self._waiting_size - before
+            self._layout = layout
+            waiting.records.append(record)
+            waiting.size += len(record)
+        return waiting.size - before
 
     def _wrong(self, error: DataError) -> DataError:
         return DataError(f"{self._path!r}, sample {len(self)}: {error}")
@@ -159,48 +182,80 @@ class LMDBWriter:
             raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
 
     def _flush_much(self) -> None:
-        if self._waiting_size >= _KEPT:
+        if self._waiting.size >= _KEPT:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, so that it can be read and outlives this process."""
+        """Write what waits, so that it can be read and outlives this process.
+
+        If it is interrupted, what waits is written by the next one; what the file has already is not written again.
+        """
+        self._check()
         with self._lock:
             self._check()
-            if self._waiting or self._metadata.changed:
-                with later(signal.SIGINT):  # what is in the file does not wait any more: it would be written twice
-                    size = self._waiting_size + 64 * len(self._waiting)
-                    self._count = self._lease.environment.write(self._put, size)
-                    self._waiting, self._waiting_size = [], 0
-                    self._metadata.changed.clear()
+            waiting, changes = self._waiting, list(self._metadata.changes)
+            if not waiting.records and not changes:
+                return
+            size = waiting.size + 64 * len(waiting.records)
+            known = self._lease.environment.write(
+                lambda transaction, bases: self._put(transaction, bases, waiting, changes), size
+            )
+            # At once, so that an interruption comes before or after.  Records that still wait are of the layout.
+            self._waiting = Waiting(waiting.first + len(waiting.records), known["count"])
+            if known["layout"] is not None and (self._layout is None or known["layout"] != self._layout.describe()):
+                self._layout = Layout.parse(known["layout"])
+            del self._metadata.changes[: len(changes)]
 
-    def _put(self, transaction: Any, bases: dict[bytes, Any]) -> int:
-        """All that waits and their number, in a transaction; gives the number of all samples."""
+    def _put(
+        self, transaction: Any, bases: dict[bytes, Any], waiting: Waiting, changes: list[tuple[str, str | None]]
+    ) -> dict[str, Any]:
+        """What waits and is not there yet, in a transaction; gives what the store then says of itself.
+
+        With the samples the store notes how many of this writer's it has: an error may come after the commit.
+        """
         known = about(transaction, bases, self._path)
-        if self._waiting:
-            assert self._layout is not None
-            layout = self._layout.describe()
-            if known["layout"] not in (None, layout):
-                raise DataError(f"{self._path!r}: another writer has begun it with samples of another form")
-            numbers = known["count"] + np.arange(len(self._waiting))
-            pairs = zip(numbered(known["generation"], numbers), self._waiting, strict=True)
+        writers = known.get("writers", {})
+        records = waiting.records[max(0, writers.pop(self._name, 0) - waiting.first) :]
+        if records:
+            known["layout"], records = self._fitting(known["layout"], records)
+            numbers = known["count"] + np.arange(len(records))
+            pairs = zip(numbered(known["generation"], numbers), records, strict=True)
             transaction.cursor(bases[SAMPLES]).putmulti(pairs, append=True)
-            known |= {"layout": layout, "count": known["count"] + len(self._waiting)}
+            writers[self._name] = waiting.first + len(waiting.records)
+            known |= {
+                "count": known["count"] + len(records),
+                "writers": dict(list(writers.items())[-_KNOWN_WRITERS:]),
+            }
             transaction.put(STORE, json.dumps(known).encode(), db=bases[ABOUT])
-        if self._metadata.changed:
-            texts = {**strings(transaction, bases), **self._metadata.changed}
+        if changes:
+            texts = {**strings(transaction, bases), **dict(changes)}
             texts = {key: text for key, text in texts.items() if text is not None}
             transaction.put(METADATA, json.dumps(texts).encode(), db=bases[ABOUT])
-        count: int = known["count"]
-        return count
+        return known
+
+    def _fitting(self, described: Any, records: list[Any]) -> tuple[Any, list[Any]]:
+        """The layout of the store, and records that are in it; another writer may have begun it meanwhile."""
+        own = self._layout
+        assert own is not None
+        if described in (None, own.describe()):
+            return own.describe(), records
+        layout = Layout.parse(described)
+        try:
+            return described, [layout.record(own.one(memoryview(record), None)) for record in records]
+        except DataError as error:
+            told = f"another writer has begun it with samples of another form: {error}"
+            raise DataError(f"{self._path!r}: {told}") from None
 
     def close(self) -> None:
-        """Write what waits, and let go of the store; may be called again."""
+        """Write what waits, and let go of the store; may be called again.
+
+        If what waits cannot be written it raises, and the writer stays open: nothing is lost before it is dropped.
+        """
+        if os.getpid() != self._process:
+            return
         with self._lock:
-            if self._closed or os.getpid() != self._process:
-                return
-            try:
+            if not self._closed:
                 self.flush()
-            finally:
                 self._closed = True
                 self._lease.close()
 
@@ -215,41 +270,6 @@ class LMDBWriter:
 
     def __repr__(self) -> str:
         return f"LMDBWriter({self._path!r})"
-
-
-class Metadata(MutableMapping[str, str]):
-    """Strings by name, and which of them have changed.
-
-    Parameters
-    ----------
-    texts : dict of str
-    """
-
-    def __init__(self, texts: dict[str, str]) -> None:
-        self._texts = texts
-        #: None: deleted
-        self.changed: dict[str, str | None] = {}
-
-    def __getitem__(self, key: str) -> str:
-        return self._texts[key]
-
-    def __setitem__(self, key: str, text: str) -> None:
-        require(isinstance(key, str), "key", "text", key)
-        require(isinstance(text, str), f"metadata[{key!r}]", "text", text)
-        self._texts[key] = self.changed[key] = text
-
-    def __delitem__(self, key: str) -> None:
-        del self._texts[key]
-        self.changed[key] = None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __repr__(self) -> str:
-        return repr(self._texts)
 
 
 def _new() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from ..core.describe import short
 from ..exceptions import DataError, StreamflowError, is_whole, require
 from .memmap_files import Entry, checked_path, npy_header, sync
 from .memmap_session import Session
+from .metadata import Metadata
 
 __all__ = ["MemmapWriter", "Pack", "checked_array", "checked_metadata", "checked_shard_bytes"]
 
@@ -218,33 +219,6 @@ class MemmapWriter:
                 self._note_metadata(session)
             finally:
                 session.close()
-
-
-class Metadata(MutableMapping[str, str]):
-    """Text by text."""
-
-    def __init__(self, known: Mapping[str, str]) -> None:
-        self._known = dict(known)
-
-    def __getitem__(self, key: str) -> str:
-        return self._known[key]
-
-    def __setitem__(self, key: str, value: str) -> None:
-        require(isinstance(key, str), "metadata", "text by text", key)
-        require(isinstance(value, str), f"metadata[{key!r}]", "text", value)
-        self._known[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self._known[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __repr__(self) -> str:
-        return repr(self._known)
 
 
 class Pack:

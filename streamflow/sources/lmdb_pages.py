@@ -1,0 +1,82 @@
+"""Whether a data file of LMDB has all the pages that its data bases are made of.
+
+LMDB does not write pages at the end that nothing refers to, so a sound file may be shorter than its number of pages
+says, just as a truncated one; and whoever reads a page that is not there is killed.  So where a file is short its trees
+are gone through, without LMDB.
+
+A page begins with a head of 16 bytes, in which 2 at 10 are flags and 2 at 12 the end of the list that follows: of each
+node its place in the page, in 2 bytes.  A node is the halves of a number (2 + 2), flags (2), the size of its key (2),
+the key, and data.  In a branch the number is the page below, with the flags as its highest part.  In a leaf it is the
+size of the data; if they are long, the number of their first page stands instead of them, and if they are a data base,
+they are 48 bytes, with its root at the end.  Pages 0 and 1 tell in turn what the last transactions have left.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["has_all_pages"]
+
+_HEAD, _NODE, _NUMBER = struct.Struct("=10xHH2x"), struct.Struct("=HHHH"), struct.Struct("=Q")
+_BRANCH, _LEAF = 1, 2  # flags of pages
+_LONG, _DATA_BASE = 1, 2  # flags of nodes in leaves
+_NONE = 2**64 - 1  # the root of an empty data base
+_ROOTS, _TRANSACTION = (80, 128), 144  # in pages 0 and 1
+
+
+def has_all_pages(path: Path, page_size: int, transaction: int) -> bool:
+    """Whether a file has all pages that can be reached in the state that a transaction has left.
+
+    Parameters
+    ----------
+    path : Path
+    page_size : int
+        In bytes.
+    transaction : int
+        Its number.  Whoever asks is reading that state, so that no page of it is used again.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            about = page_size * (transaction % 2)
+            if _number(data, about + _TRANSACTION) != transaction:
+                return False
+            waiting, most = [_number(data, about + root) for root in _ROOTS], len(data) // page_size
+            while waiting:
+                page = waiting.pop()
+                if page == _NONE:
+                    continue
+                most -= 1
+                if (page + 1) * page_size > len(data) or most < 0:
+                    return False
+                for below, size in _below(data, page * page_size):
+                    if not size:
+                        waiting.append(below)
+                    elif below * page_size + size > len(data):
+                        return False
+        except (struct.error, ValueError):  # what is there is no page
+            return False
+    return True
+
+
+def _below(data: mmap.mmap, at: int) -> Iterator[tuple[int, int]]:
+    """What the page at a place refers to: pages, and with their sizes in bytes the values that fill pages."""
+    kind, end = _HEAD.unpack_from(data, at)
+    if not kind & (_BRANCH | _LEAF):
+        raise ValueError("neither a branch nor a leaf")
+    for (place,) in struct.iter_unpack("=H", data[at + _HEAD.size : at + end]):
+        low, high, flags, key = _NODE.unpack_from(data, at + place)
+        inside = at + place + _NODE.size + key
+        if kind & _BRANCH:
+            yield low | high << 16 | flags << 32, 0
+        elif flags & _LONG:
+            yield _number(data, inside), _HEAD.size + (low | high << 16)
+        elif flags & _DATA_BASE:
+            yield _number(data, inside + 40), 0
+
+
+def _number(data: mmap.mmap, at: int) -> int:
+    found: int = _NUMBER.unpack_from(data, at)[0]
+    return found

@@ -1,0 +1,397 @@
+"""LMDBWriter when something goes wrong: whatever comes, each sample is in the store once, or the user is told."""
+
+import json
+import os
+import random
+import resource
+import signal
+import threading
+
+import lmdb
+import numpy as np
+import pytest
+
+from streamflow.core.describe import same
+from streamflow.exceptions import DataError, StreamflowError
+from streamflow.sources import LMDBStore, LMDBWriter
+from streamflow.sources.lmdb_environment import Environment
+
+#: The timer of signals is the test's own.
+on_the_thread = pytest.mark.timeout(30, method="thread")
+
+
+class Stop(Exception):
+    """What the handler of a signal raises."""
+
+
+def interrupted(monkeypatch, times):
+    """Let so many writings end with an error when all is in the file."""
+    write, left = Environment.write, iter(range(times))
+
+    def writing(self, work, size):
+        result = write(self, work, size)
+        if next(left, None) is not None:
+            raise Stop
+        return result
+
+    monkeypatch.setattr(Environment, "write", writing)
+
+
+def in_child(work):
+    """What `work()` gives in a forked child, as JSON; a child that hangs is killed."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        try:
+            os.write(write, json.dumps(work()).encode())
+        except BaseException as error:
+            os.write(write, json.dumps(repr(error)).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        told = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(told or '"it hung"')
+
+
+# ---------------------------------------------------------------------- interrupted when all is in the file
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_is_in_the_file_is_not_written_again(tmp_path, monkeypatch, times):
+    db = LMDBWriter(tmp_path)
+    interrupted(monkeypatch, times)
+    for k in range(times):
+        db.append(k)
+        db.metadata["k"] = str(k)
+        with pytest.raises(Stop):
+            db.flush()
+        assert list(LMDBStore(tmp_path)) == list(range(k + 1))
+    db.append(times)
+    assert len(db) >= times + 1
+    db.close()
+    assert list(LMDBStore(tmp_path)) == list(range(times + 1))
+    assert dict(LMDBStore(tmp_path).metadata) == {"k": str(times - 1)}
+
+
+def test_an_interrupted_block_is_written_once(tmp_path, monkeypatch):
+    db = LMDBWriter(tmp_path)
+    interrupted(monkeypatch, 1)
+    with pytest.raises(Stop), db:
+        db.extend(range(5))
+    assert list(LMDBStore(tmp_path)) == list(range(5))
+    db.close()
+    assert list(LMDBStore(tmp_path)) == list(range(5))
+
+
+def test_other_writers_may_come_between(tmp_path, monkeypatch):
+    one, others = LMDBWriter(tmp_path), [LMDBWriter(tmp_path) for _ in range(20)]
+    one.append(-1)
+    interrupted(monkeypatch, 1)
+    with pytest.raises(Stop):
+        one.flush()
+    for k, other in enumerate(others):
+        other.append(k)
+        other.close()
+    one.append(20)
+    one.close()
+    assert list(LMDBStore(tmp_path)) == list(range(-1, 21))
+
+
+def test_a_writer_that_was_interrupted_and_replaced_goes_on(tmp_path, monkeypatch):
+    db = LMDBWriter(tmp_path)
+    for k in range(3):
+        db.append(k)
+        db.flush()
+    interrupted(monkeypatch, 1)
+    db.append(3)
+    with pytest.raises(Stop):
+        db.flush()
+    LMDBWriter(tmp_path, mode="w").close()
+    db.append(4)
+    db.close()
+    assert list(LMDBStore(tmp_path)) == [3, 4]  # what waited as far as the writer knew
+
+
+def test_many_writers_leave_a_small_entry(tmp_path):
+    for k in range(200):
+        with LMDBWriter(tmp_path) as db:
+            db.append(k)
+    with lmdb.open(str(tmp_path), max_dbs=4) as environment, environment.begin() as transaction:
+        entry = transaction.get(b"store", db=environment.open_db(b"about", txn=transaction))
+    assert len(entry) < 4000
+    assert list(LMDBStore(tmp_path)) == list(range(200))
+
+
+def test_stores_from_before_writers_were_noted(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        db.append(1)
+    with lmdb.open(str(tmp_path), max_dbs=4) as environment:
+        about = environment.open_db(b"about")
+        with environment.begin(write=True, db=about) as transaction:
+            known = json.loads(transaction.get(b"store"))
+            del known["writers"]
+            transaction.put(b"store", json.dumps(known).encode())
+    with LMDBWriter(tmp_path) as db:
+        db.append(2)
+    assert list(LMDBStore(tmp_path)) == [1, 2]
+
+
+@on_the_thread
+def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path):
+    def stop(number, frame):
+        raise Stop
+
+    rng, rows, stopped = random.Random(0), np.zeros((200, 5_000)), 0
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for trial in range(12):
+            path = tmp_path / str(trial)
+            try:
+                with LMDBWriter(path) as db:
+                    db.extend(rows)
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.015))
+                    db.flush()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stop:
+                stopped += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            db.close()
+            assert len(LMDBStore(path)) == 200
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stopped
+
+
+@on_the_thread
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, closing):
+    """Whoever reads, and is interrupted, stands in nobody's way."""
+
+    def stop(number, frame):
+        raise Stop
+
+    with LMDBWriter(tmp_path) as db:
+        db.extend(range(50))
+    rng, store = random.Random(0), LMDBStore(tmp_path)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for _ in range(500):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 3e-4 if closing else 6e-5), 0.01)
+                while True:
+                    store[1]
+                    if closing:
+                        store.close()
+            except Stop:
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert in_child(lambda: len(LMDBStore(tmp_path))) == 50  # it goes through alone, and so do these
+    with LMDBWriter(tmp_path) as db:
+        db.append(np.int64(50))
+    store.close()
+    assert store[49] == 49
+
+
+# ---------------------------------------------------------------------- two writers on an empty store
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (np.zeros(3), np.arange(8.0).reshape(2, 4)),
+        ({"a": np.array("ab"), "t": "x"}, {"a": np.array("abcdef"), "t": "yz"}),
+        ({"a": 1, "b": (b"c", np.int8(2))}, {"b": (b"dd", np.int8(3)), "a": 4}),
+        (np.array([b"a"]), np.array([b"abc", b"d"])),
+        (np.zeros((), [("x", "i4"), ("y", "f8")]), np.ones(2, [("x", "i4"), ("y", "f8")])),
+        (np.datetime64("2020-01-01"), np.array(["2021-01-01", "NaT"], "M8[D]")),
+    ],
+)
+def test_first_samples_of_two_writers_may_differ_in_shape(tmp_path, first, second):
+    with LMDBWriter(tmp_path) as one, LMDBWriter(tmp_path) as two:
+        one.append(first)
+        two.append(second)
+        one.flush()
+        two.append(second)
+        two.flush()
+        two.append(second)
+    found = list(LMDBStore(tmp_path))
+    assert same(found[0], told(first))
+    assert all(same(sample, told(second)) for sample in found[1:])
+    assert len(found) == 4
+
+
+def told(value):
+    """A value as it is read: a scalar as NumPy's."""
+    if isinstance(value, dict):
+        return {key: told(inside) for key, inside in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
+
+
+@pytest.mark.parametrize("second", [np.zeros(3, np.float32), (np.zeros(3),), {"a": np.zeros(3)}, "text", b"bytes"])
+def test_first_samples_of_two_writers_of_other_forms(tmp_path, second):
+    one, two = LMDBWriter(tmp_path), LMDBWriter(tmp_path)
+    one.append(np.zeros(3))
+    two.append(second)
+    one.close()
+    for _ in range(2):
+        with pytest.raises(DataError, match="another writer has begun it with samples of another form") as caught:
+            two.close()
+        assert "\n" not in str(caught.value)
+        assert len(two) == 1  # it waits
+    assert same(list(LMDBStore(tmp_path)), [np.zeros(3)])
+
+
+def test_a_sample_that_cannot_be_stored_decides_nothing(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        with pytest.raises(DataError):
+            db.append({"a": [0.5, 2**53 + 1]})
+        with pytest.raises(DataError):
+            db.extend({"a": [[0.5, 2**53 + 1]]})
+        db.append("another form")
+    assert list(LMDBStore(tmp_path)) == ["another form"]
+
+
+# ---------------------------------------------------------------------- processes and folders
+def test_a_child_does_not_wait_for_a_lock_of_its_parent(tmp_path, monkeypatch):
+    """A thread is in the middle of a flush when the process forks."""
+    db = LMDBWriter(tmp_path)
+    db.append(1)
+    inside, done = threading.Event(), threading.Event()
+    write = Environment.write
+
+    def slowly(self, work, size):
+        inside.set()
+        done.wait()
+        return write(self, work, size)
+
+    monkeypatch.setattr(Environment, "write", slowly)
+    thread = threading.Thread(target=db.flush)
+    thread.start()
+    inside.wait()
+
+    def child():
+        words = []
+        for use in (lambda: db.append(2), lambda: db.extend([2]), db.flush):
+            try:
+                use()
+            except StreamflowError as error:
+                words.append("another process" in str(error))
+        db.close()
+        with db:
+            pass
+        return words
+
+    try:
+        assert in_child(child) == [True] * 3
+    finally:
+        done.set()
+        thread.join()
+    db.close()
+    assert list(LMDBStore(tmp_path)) == [1]
+
+
+def test_relative_paths_outlive_a_change_of_folder(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    db = LMDBWriter("data")
+    db.append(1)
+    db.flush()
+    store = LMDBStore("data")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert in_child(lambda: int(store[0])) == 1  # what was open is opened again after a fork
+    store.close()
+    assert store.read([0]).tolist() == [1]
+    db.append(2)
+    db.close()
+    assert list(LMDBStore(tmp_path / "data")) == [1, 2]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert "'data'" in repr(store)
+
+
+# ---------------------------------------------------------------------- closing
+def test_close_from_two_threads(tmp_path, monkeypatch):
+    db = LMDBWriter(tmp_path)
+    db.extend(range(100))
+    together, wrong = threading.Barrier(4), []
+
+    def close():
+        together.wait()
+        try:
+            db.close()
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert list(LMDBStore(tmp_path)) == list(range(100))
+    db.close()
+    for use in (lambda: db.append(1), lambda: db.extend([1]), db.flush):
+        with pytest.raises(StreamflowError, match="closed"):
+            use()
+
+
+def test_a_close_that_fails_loses_nothing(tmp_path):
+    """The system lets no file grow beyond a size, and then it does."""
+
+    def child():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        db = LMDBWriter(tmp_path)
+        db.append(np.zeros(1000))
+        db.flush()
+        db.extend(np.ones((50, 1000)))
+        db.metadata["a"] = "b"
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+        told = []
+        for use in (db.flush, db.close, db.close):
+            try:
+                use()
+            except DataError as error:
+                told.append(str(tmp_path) in str(error))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        readable = [len(LMDBStore(tmp_path)), dict(LMDBStore(tmp_path).metadata)]
+        db.close()
+        return [told, readable, [float(sample.mean()) for sample in LMDBStore(tmp_path)]]
+
+    assert in_child(child) == [[True] * 3, [1, {}], [0.0] + [1.0] * 50]
+    assert LMDBStore(tmp_path).metadata["a"] == "b"
+
+
+def test_an_error_in_the_block_keeps_what_was_appended_and_set_before_it(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        db.metadata.update(a="old", b="old")
+    with pytest.raises(ZeroDivisionError), LMDBWriter(tmp_path) as db:
+        db.append(1)
+        db.metadata["a"] = "new"
+        del db.metadata["b"]
+        1 / 0
+    assert list(LMDBStore(tmp_path)) == [1]
+    assert dict(LMDBStore(tmp_path).metadata) == {"a": "new"}
+
+
+def test_what_is_set_while_it_is_written_is_written_next(tmp_path, monkeypatch):
+    write = Environment.write
+
+    def setting(self, work, size):
+        result = write(self, work, size)
+        db.metadata["b"] = "late"
+        return result
+
+    db = LMDBWriter(tmp_path)
+    db.metadata["a"] = "early"
+    monkeypatch.setattr(Environment, "write", setting)
+    db.flush()
+    monkeypatch.undo()
+    assert dict(LMDBStore(tmp_path).metadata) == {"a": "early"}
+    db.close()
+    assert dict(LMDBStore(tmp_path).metadata) == {"a": "early", "b": "late"}
