@@ -194,7 +194,8 @@ def convert(
         typer.Option(
             metavar="N",
             min=1,
-            help="Pack the arrays of a memmap store into files of about N MB. [default: a .npy file for each]",
+            help="Pack the arrays of a memmap store into files of about N MB, which is quicker for small arrays. "
+            "[default: a .npy file for each]",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,

@@ -173,8 +173,10 @@ def _workers(settings: Settings, inputs: Inputs) -> int:
         return settings.workers
     import joblib
 
+    # A thread that only maps a .npy file gains nothing; a process that writes it does.
+    work = sum(path.suffix.lower() != ".npy" for path in inputs.paths) if settings.lmdb else len(inputs.paths)
     cores: int = joblib.cpu_count()
-    return max(1, min(cores, len(inputs.paths) // _FILES_PER_WORKER))
+    return max(1, min(cores, work // _FILES_PER_WORKER))
 
 
 def _say(settings: Settings, inputs: Inputs, outcome: Outcome, bar: Bar, seconds: float) -> None:

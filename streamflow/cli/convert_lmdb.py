@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..exceptions import DataError
+from ..exceptions import DataError, missing
 from ..sources import LMDBWriter
 from .inputs import Inputs, reason, sample
 
@@ -106,6 +107,8 @@ def to_lmdb(
     OSError
         If the store cannot be written.
     """
+    if find_spec("lmdb") is None:
+        raise missing("streamflow convert", "lmdb", "lmdb")
     _check_folder(target)
     target.mkdir(parents=True, exist_ok=True)
     with _alone(target):
@@ -199,7 +202,7 @@ def _skipped(db: LMDBWriter) -> dict[str, str]:
 
 
 def _set(db: LMDBWriter, note: Note) -> None:
-    db.metadata[NOTE] = json.dumps(asdict(note))
+    db.metadata[NOTE] = json.dumps(vars(note))
 
 
 def _converted(
