@@ -92,6 +92,9 @@ class ArraySource(Source):
         for one in self._named().values():
             one.close()
 
+    def _draws_random(self) -> bool:
+        return any(one.draws_random() for one in self._named().values())
+
     def _select(self, keys: Any) -> Source:
         chosen = copy.copy(self)
         chosen._columns = picked(self._columns, keys)

@@ -20,6 +20,7 @@ from ..core.describe import short
 from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
+from .chance import each_alone
 from .form import check_keys, keys_of, transposed
 from .order import Draws, checked_sampler
 from .ragged import Ragged
@@ -83,8 +84,13 @@ class Source(ABC):
         -------
         dict, tuple, array or list
             In each place of the form a fresh array, or a list of values that is still to be stacked.
+
+        Notes
+        -----
+        What another source reads for it, it asks for in the order of `indices`: what is drawn at random there
+        (`random_crop`) belongs to the samples by their places.
         """
-        return transposed([self.sample(index) for index in indices.tolist()])
+        return transposed(each_alone(self.sample, indices.tolist()))
 
     def will_need(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (most have nothing to prepare)
         """These samples will be read soon: ask the system for them."""
@@ -123,7 +129,7 @@ class Source(ABC):
         return Draws(sampler, len(self), key, epochs, part)
 
     def _draws_random(self) -> bool:
-        """Whether what its own draws read is random, besides the order of the sampler."""
+        """Whether reading a sample draws random numbers, as far as is known beforehand."""
         return False
 
     def _inside(self, index: tuple[Any, ...]) -> Any:

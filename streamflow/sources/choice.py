@@ -137,7 +137,7 @@ class _RunDraws(Draws):
         if epoch not in self._runs_of:
             first, before = self._shares(epoch)
             runs = _Runs(first, before, self._batch_size)
-            address = self._sampler._address(self._epoch_key(self._first_epoch + epoch))
+            address = self._sampler._address(self._key.at_epoch(self._first_epoch + epoch))
             runs.mix(address if self._sampler.random else None, self._stratified)
             self._runs_of = {**dict(list(self._runs_of.items())[-1:]), epoch: runs}
         return self._runs_of[epoch], self._first(epoch)
@@ -152,17 +152,22 @@ class _RunDraws(Draws):
         return self.epoch_of(end - 1), int((lengths >= (1 if partial else batch_size)).sum())
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
+        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
+        return np.concatenate(found) if len(found) != 1 else found[0]
+
+    def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
+        """Epoch by epoch, the positions in the whole epoch, where the members come one after the other."""
         found = []
         while first < end:
             runs, begin = self._runs(first)
             stop = min(end, self.epoch_span(first)[1])
             local = np.arange(first - begin, stop - begin, dtype=np.intp)
-            found.append(self._in_epoch(self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
+            found.append((self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
             first = stop
-        return np.concatenate(found) if len(found) != 1 else found[0]
+        return found
 
     def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """What positions in the whole epoch read, where the members come one after the other."""
+        """What positions in the whole epoch read."""
         owners = np.searchsorted(self._begins[1:], positions, side="right")
         found = np.empty(len(positions), np.intp)
         for member in np.unique(owners).tolist():
@@ -174,7 +179,7 @@ class _RunDraws(Draws):
     def _member_order(self, epoch: int, member: int) -> Order:
         if (epoch, member) not in self._order_of:
             self._order_of = {at: order for at, order in self._order_of.items() if at[0] >= epoch - 1}
-            address = self._sampler._address(self._epoch_key(epoch).below(0, member))
+            address = self._sampler._address(self._key.at_epoch(epoch).below(0, member))
             self._order_of[epoch, member] = self._sampler.order(self._lengths[member], address)
         return self._order_of[epoch, member]
 

@@ -18,6 +18,7 @@ from ..core.describe import short
 from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
+from .chance import each_alone
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
@@ -44,6 +45,10 @@ class Column(ABC):
 
     def close(self) -> None:  # noqa: B027  (most hold nothing open)
         """Release what this process holds open."""
+
+    def draws_random(self) -> bool:
+        """Whether reading a row draws random numbers, as far as is known beforehand."""
+        return False
 
     @abstractmethod
     def told(self) -> str:
@@ -144,7 +149,9 @@ class SequenceColumn(Column):
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         data = self._data
-        return [data[index] for index in indices.tolist()]
+        if isinstance(data, (list, tuple, range, str, bytes)):
+            return [data[index] for index in indices.tolist()]
+        return each_alone(data.__getitem__, indices.tolist())
 
     def told(self) -> str:
         return short(self._data)
@@ -236,3 +243,6 @@ class SourceColumn(Column):
 
     def told(self) -> str:
         return self._source._words()
+
+    def draws_random(self) -> bool:
+        return self._source._draws_random()

@@ -168,6 +168,6 @@ class _MemberDraws(Draws):
         """The order of a member in an epoch and a time round; the latest is kept."""
         kept = self._kept.get(member)
         if kept is None or kept[0] != (epoch, turn):
-            key = self._sampler._address(self._epoch_key(epoch).below(turn, member))
+            key = self._sampler._address(self._key.at_epoch(epoch).below(turn, member))
             kept = self._kept[member] = (epoch, turn), self._sampler.order(self._lengths[member], key)
         return kept[1]

@@ -38,6 +38,9 @@ class Derived(Source):
     def close(self) -> None:
         self._source.close()
 
+    def _draws_random(self) -> bool:
+        return self._source._draws_random()
+
     def _opened(self) -> Source:
         twin = copy.copy(self)
         twin._source = self._source._opened()
@@ -104,14 +107,7 @@ class View(Derived):
         return f"{self._source._words()}[{told}]"
 
 
-class OneToOne(Derived):
-    """A source of something made of each sample of another one, which says what is read as which."""
-
-    def _draws_random(self) -> bool:
-        return self._source._draws_random()
-
-
-class Selected(OneToOne):
+class Selected(Derived):
     """The values of one key of each sample, or tuples of the values of several."""
 
     def __init__(self, source: Source, keys: Any) -> None:
@@ -131,7 +127,7 @@ class Selected(OneToOne):
         return f"{self._source._words()}.{self._keys!r}"
 
 
-class Mapped(OneToOne):
+class Mapped(Derived):
     """A function of each sample; what `Source.map` gives."""
 
     def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
