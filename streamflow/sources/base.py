@@ -162,14 +162,19 @@ class Source(ABC):
             What becomes of values of different shapes: an error, `fill` at the end of each axis up to the longest, the
             heads as long as the shortest, or (for all values) plain lists.
         fill : number
-            What 'pad' fills up with.
+            What 'pad' fills up with; it must fit the dtype.
         crop : random_crop, optional
             With 'crop': cuts the first axis of each value at a random place.
 
         Returns
         -------
         dict, tuple or array
-            Fresh arrays.
+            Fresh arrays.  Text or bytes of which one ends in NUL are an array of objects, for NumPy's text drops it.
+
+        Raises
+        ------
+        DataError
+            If the values of the samples do not fit together.
         """
         how = Ragged(ragged, fill, crop)
         many = isinstance(indices, _MANY) or getattr(indices, "ndim", 0) > 0
@@ -370,7 +375,7 @@ def positions(index: Any, n: int) -> range | NDArray[np.intp]:
         return np.flatnonzero(array)
     if array.size and array.dtype.kind not in "iu":
         raise IndexError(f"an array of indices must be of integers or a mask, got {array.dtype}")
-    array = array.astype(np.intp)
     if array.size and (array.min() < -n or array.max() >= n):
         raise IndexError(f"index {array[(array < -n) | (array >= n)][0]} is out of range for {n} samples")
+    array = array.astype(np.intp)  # not before: large unsigned numbers would become negative
     return np.where(array < 0, array + n, array)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import require
+from ..exceptions import check_flag, require
 from ..samplers import BlockShuffledSampler, Order, Sampler, SequentialSampler, ShuffledSampler
 from ..seeding import PICKS, Key, bit_generator
 from .base import Source
@@ -36,7 +36,8 @@ class ChoiceSource(Concatenated):
     Raises
     ------
     ParameterError
-        If a member has a key ``"member"``.
+        If a member has a key ``"member"``; or if some are empty and it is not stratified, for then there would be no
+        batches at all.
 
     Notes
     -----
@@ -56,7 +57,10 @@ class ChoiceSource(Concatenated):
 
     def __init__(self, members: Iterable[Any], stratified: bool = False) -> None:
         super().__init__(members_of(members))
+        check_flag("stratified", stratified)
         self._stratified = bool(stratified)
+        rule = "not empty unless stratified=True, or all empty"
+        require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
         keys = super().keys() or ()
         require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import require
+from ..exceptions import check_flag, require
 from ..samplers import BlockShuffledSampler, Order, Sampler, ShuffledSampler, WeightedSampler
 from ..seeding import Key
 from .arrays import ArraySource
@@ -68,6 +68,8 @@ class CompositeSource(Members):
 
     def __init__(self, members: Iterable[Any], flatten: bool = True, trim: bool = False) -> None:
         super().__init__(members_of(members))
+        check_flag("flatten", flatten)
+        check_flag("trim", trim)
         self._flatten, self._trim = bool(flatten), bool(trim)
         longest = max(self._lengths)
         require(trim or min(self._lengths) or not longest, "members", "not empty, or all empty", self._lengths)

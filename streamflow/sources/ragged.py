@@ -61,6 +61,8 @@ class Ragged:
         """A column of a batch from what `fetch` gave."""
         if not isinstance(column, list):
             return list(column) if self.rule == "list" else column
+        if self.rule == "list":
+            return _fresh(column)
         return stacked(column, name, None, self.rule, self.fill, memory) if column else np.empty(0)
 
     def _cropped(self, values: list[Any], name: str, places: list[float], memory: Recycled | None) -> Any:
@@ -76,3 +78,10 @@ class Ragged:
         if self.rule == "pad" and self.fill:
             told += f", fill={self.fill!r}"
         return told if self.crop is None else f"{told}, crop={self.crop!r}"
+
+
+def _fresh(value: Any) -> Any:
+    """A value that can be written into without a change of what it was read from."""
+    if isinstance(value, list):
+        return [_fresh(one) for one in value]
+    return np.array(value, subok=isinstance(value, np.ma.MaskedArray)) if isinstance(value, np.ndarray) else value

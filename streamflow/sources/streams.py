@@ -18,7 +18,7 @@ from ..core import Streamer
 from ..core.describe import Shape, digest_of
 from ..core.node import Node, Ticks
 from ..core.source import Shards, merged
-from ..exceptions import StateError, is_whole, require
+from ..exceptions import StateError, check_flag, is_whole, require
 from ..maps.stacking import Recycled
 from ..samplers import Sampler
 from ..seeding import Key
@@ -45,6 +45,7 @@ class _InOrder(Streamer):
         super().__init__(source)
         if random_state is not None:
             self._own = self.with_seed(random_state)._own
+        check_flag("with_indices", with_indices)
         self.sampler, self.epochs, self.with_indices = sampler, checked_epochs(epochs), bool(with_indices)
 
     def _settings(self) -> str:
@@ -91,6 +92,8 @@ class Batches(_InOrder):
         super().__init__(source, sampler, random_state, epochs, with_indices)
         whole = is_whole(batch_size)
         require(whole and batch_size >= 1, "batch_size", "an integer from 1 on", batch_size)
+        check_flag("partial", partial)
+        check_flag("across_epochs", across_epochs)
         self.batch_size, self.partial = int(batch_size), bool(partial)
         self.across_epochs = bool(across_epochs) or sampler.replacement
         self.ragged = ragged
