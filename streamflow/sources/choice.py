@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from itertools import accumulate
 from math import gcd
@@ -17,6 +18,7 @@ from .base import Source
 from .combine import Concatenated
 from .composite import members_of
 from .order import Draws
+from .views import Gathered, reading_only
 
 __all__ = ["ChoiceSource"]
 
@@ -79,7 +81,19 @@ class ChoiceSource(Concatenated):
         return "member", *keys
 
     def _select(self, keys: Any) -> Source:
-        return Source._select(self, keys)
+        several = keys if isinstance(keys, tuple) else (keys,)
+        number = "member" if "member" in (self.keys() or ()) else 0
+        wanted = [key for key in several if key != number]
+        if wanted and super().keys() is None:  # one value, which is read whole
+            return Source._select(self, keys)
+        inside = wanted if number else [place - 1 for place in wanted]
+        paths = [(0,) if key == number else (1 + wanted.index(key),) for key in several]
+        twin = copy.copy(self)
+        twin._members = [
+            reading_only(member, inside if length else [])
+            for member, length in zip(self._members, self._lengths, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None

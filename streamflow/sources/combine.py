@@ -116,12 +116,18 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     ----------
     sequence : sequence
     edges : int, list of int, or list of (start, stop)
-        Where it is cut: so many edges, which give edges + 1 pieces of one length; the positions of the edges; or the
-        pieces themselves.  Positions are those of a slice.
+        Where it is cut.  A number n: at n edges, which gives n + 1 pieces of one length; the length must be a multiple
+        of n + 1.  A list of n positions: before each of them, which gives n + 1 pieces of any lengths.  Pairs: each is
+        a piece, and pieces may overlap or leave samples out.  Positions are those of a slice.
 
     Returns
     -------
     list of Source
+
+    Raises
+    ------
+    ParameterError
+        If `edges` is none of these, or a number that does not give equal pieces.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ from .arrays import ArraySource
 from .base import Source
 from .combine import Members
 from .order import Draws
+from .views import Gathered, reading_only
 
 __all__ = ["CompositeSource"]
 
@@ -89,6 +91,34 @@ class CompositeSource(Members):
 
     def __len__(self) -> int:
         return self._length
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return tuple(self._owners()) if self._length else None
+
+    def _owners(self) -> dict[Any, tuple[int, Any]]:
+        """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
+        forms = [member.keys() for member in self._members] if self._flatten else [None]
+        if forms[0] is None:
+            return {number: (number, None) for number in range(len(self._members))}
+        pairs = [(number, key) for number, keys in enumerate(forms) for key in keys or ()]
+        joined = forms[0] == tuple(range(len(forms[0])))
+        return {place if joined else pair[1]: pair for place, pair in enumerate(pairs)}
+
+    def _select(self, keys: Any) -> Source:
+        owners = self._owners()
+        wanted: list[list[Any]] = [[] for _ in self._members]
+        paths: list[tuple[int, ...]] = []
+        for key in keys if isinstance(keys, tuple) else (keys,):
+            number, inner = owners[key]
+            paths.append((number,) if inner is None else (number, len(wanted[number])))
+            wanted[number].append(inner)
+        twin = copy.copy(self)
+        twin._flatten = False
+        twin._members = [
+            member if some and some[0] is None else reading_only(member, some)
+            for member, some in zip(self._members, wanted, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
     def sample(self, index: Any) -> Any:
         """One sample; of each member the one that `index` names, or the one that a list names for it."""
