@@ -33,9 +33,9 @@ class ArraySource(Source):
 
     Notes
     -----
-    Elements of a sequence that are dicts or tuples keep their form: in a batch too each place has an array of its own
-    (a list is an array).  Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Pickled, memory
-    maps and HDF5 data sets go along by their paths.
+    Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
+    sequence that are dicts or tuples keep their form: in a batch, too, each place has an array of its own (a list is an
+    array).  Pickled, memory maps and HDF5 data sets go along by their paths.
 
     Examples
     --------
