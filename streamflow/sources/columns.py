@@ -18,6 +18,8 @@ from ..core.describe import short
 from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
+from .chance import each_alone
+from .form import keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
@@ -44,6 +46,14 @@ class Column(ABC):
 
     def close(self) -> None:  # noqa: B027  (most hold nothing open)
         """Release what this process holds open."""
+
+    def keys(self) -> tuple[Any, ...] | None:
+        """The keys of rows that are dicts, the places of those that are tuples, None for others."""
+        return None
+
+    def draws_random(self) -> bool:
+        """Whether reading a row draws random numbers, as far as is known beforehand."""
+        return False
 
     @abstractmethod
     def told(self) -> str:
@@ -144,7 +154,12 @@ class SequenceColumn(Column):
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         data = self._data
-        return [data[index] for index in indices.tolist()]
+        if isinstance(data, (list, tuple, range, str, bytes)):
+            return transposed([data[index] for index in indices.tolist()])
+        return transposed(each_alone(data.__getitem__, indices.tolist()))
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return keys_of(self._data[0]) if len(self) else None
 
     def told(self) -> str:
         return short(self._data)
@@ -152,6 +167,9 @@ class SequenceColumn(Column):
 
 class ArrayLikeColumn(SequenceColumn):
     """An array of another library, which takes arrays of indices."""
+
+    def keys(self) -> None:
+        return None
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return np.array(self._data[indices])
@@ -236,3 +254,9 @@ class SourceColumn(Column):
 
     def told(self) -> str:
         return self._source._words()
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return self._source.keys()
+
+    def draws_random(self) -> bool:
+        return self._source._draws_random()

@@ -214,6 +214,11 @@ def test_keys_leave_the_other_columns_alone():
         ({"epochs": -1}, "`epochs`"),
         ({"epochs": 1.5}, "`epochs`"),
         ({"ragged": "cut"}, "`ragged` must be one of 'error', 'pad', 'crop', 'list', got 'cut'"),
+        ({"shuffle": "False"}, "`shuffle` must be True or False, got 'False'"),
+        ({"shuffle": None}, "`shuffle` must be True or False, got None"),
+        ({"partial": "no"}, "`partial` must be True or False, got 'no'"),
+        ({"across_epochs": 0}, "`across_epochs` must be True or False, got 0"),
+        ({"with_indices": "index"}, "`with_indices` must be True or False, got 'index'"),
         ({"fill": "x"}, "`fill` must be a number"),
         ({"crop": 3}, "`crop` must be None or a random_crop"),
     ],
@@ -221,7 +226,7 @@ def test_keys_leave_the_other_columns_alone():
 def test_parameters_are_checked_at_once(how, told):
     with pytest.raises(ParameterError, match=told):
         ONE.batches(**{"batch_size": 4, **how})
-    if how.keys() <= {"shuffle", "sampler", "random_state", "epochs"}:
+    if how.keys() <= {"shuffle", "sampler", "random_state", "epochs", "with_indices"}:
         with pytest.raises(ParameterError, match=told):
             ONE.samples(**how)
 

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.samplers import SequentialSampler
-from streamflow.seeding import Key, Root
 from streamflow.sources import MemmapStore, MemmapWriter, random_crop
 from streamflow.sources.mapping import Ahead
 from streamflow.sources.memmap_files import npy_header
@@ -329,10 +327,6 @@ def test_the_system_is_asked_for_what_is_needed(tmp_path, monkeypatch):
         source.will_need(np.array([0]))
         assert asked == ([] if wanted is None else [wanted])
         asked.clear()
-    draws = store[[0], random_crop(2)]._draws(SequentialSampler(), Key(Root(0), (0,)), 1, (0, 1), None)
-    store[[0], random_crop(2)].will_need(draws.indices(0, 1))
-    assert asked == [2 << 20]
-    asked.clear()
     list(store[[0, 0]].batches(1, ragged="crop", crop=random_crop(2)))
     assert asked == []
     list(store[[0, 0, 0], random_crop(2)].batches(1))
