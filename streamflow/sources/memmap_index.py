@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from ..core.describe import digest_of, short
 from ..exceptions import DataError, is_whole, require
+from ..samplers import Sampler
+from ..seeding import Key
 from .base import Source, position
 from .chance import each_alone, is_keyed
 from .crop import RandomCrop
 from .mapping import CAN_ADVISE, Ahead, Stretch, stretches_of
 from .memmap_files import Entry
+from .order import Draws
 from .views import Derived, View
 
 __all__ = ["Entries"]
