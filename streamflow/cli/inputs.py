@@ -140,7 +140,7 @@ def find(root: Path, kind: str, patterns: list[str]) -> Inputs:
     kind : str
         Of `KINDS`, or ``"auto"``: what their endings say.
     patterns : list of str
-        None: all files that are not hidden and whose endings are of the kind.
+        If there are none: all files that are not hidden and whose endings are of the kind.
 
     Raises
     ------
