@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import ParameterError, require
 from .base import Source
+from .chance import any_draws
 from .columns import Column, column, is_column
 from .form import each, keys_of, picked
 
@@ -94,8 +95,8 @@ class ArraySource(Source):
         for one in self._named().values():
             one.close()
 
-    def _draws_random(self) -> bool:
-        return any(one.draws_random() for one in self._named().values())
+    def _draws_random(self) -> bool | None:
+        return any_draws(one.draws_random() for one in self._named().values())
 
     def _select(self, keys: Any) -> Source:
         if not isinstance(self._columns, (dict, tuple)):

@@ -128,9 +128,9 @@ class Source(ABC):
         """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
 
-    def _draws_random(self) -> bool:
-        """Whether reading a sample draws random numbers, as far as is known beforehand."""
-        return False
+    def _draws_random(self) -> bool | None:
+        """Whether reading a sample draws random numbers; None where that is not known (a function of the user's)."""
+        return None
 
     def _inside(self, index: tuple[Any, ...]) -> Any:
         """An index with more than one axis."""

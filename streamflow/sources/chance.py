@@ -8,7 +8,7 @@ a sample is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .order import Draws
 
-__all__ = ["Chance", "Reading", "alone", "among", "each_alone", "is_keyed", "number"]
+__all__ = ["Chance", "Reading", "alone", "among", "any_draws", "each_alone", "is_keyed", "number"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,6 +134,16 @@ def each_alone(read: Callable[[T], R], indices: list[T]) -> list[R]:
 def _has_each(rows: Any, n: int) -> bool:
     """Whether each of n indices is that of one of these samples; what is read for one sample belongs to that alone."""
     return isinstance(rows, (range, _Some)) and len(rows) == n
+
+
+def any_draws(parts: Iterable[bool | None]) -> bool | None:
+    """Whether any part of what is read draws random numbers; None if that is not known.
+
+    >>> any_draws([False, None]), any_draws([None, True]), any_draws([])
+    (None, True, False)
+    """
+    known = set(parts)
+    return True if True in known else None if None in known else False
 
 
 def is_keyed() -> bool:

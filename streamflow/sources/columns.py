@@ -51,8 +51,8 @@ class Column(ABC):
         """The keys of rows that are dicts, the places of those that are tuples, None for others."""
         return None
 
-    def draws_random(self) -> bool:
-        """Whether reading a row draws random numbers, as far as is known beforehand."""
+    def draws_random(self) -> bool | None:
+        """Whether reading a row draws random numbers; None where that is not known."""
         return False
 
     @abstractmethod
@@ -153,10 +153,10 @@ class SequenceColumn(Column):
         return value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        data = self._data
-        if isinstance(data, (list, tuple, range, str, bytes)):
-            return transposed([data[index] for index in indices.tolist()])
-        return transposed(each_alone(data.__getitem__, indices.tolist()))
+        return transposed(each_alone(self._data.__getitem__, indices.tolist()))
+
+    def draws_random(self) -> bool | None:
+        return False if isinstance(self._data, (list, tuple, range, str, bytes)) else None
 
     def keys(self) -> tuple[Any, ...] | None:
         return keys_of(self._data[0]) if len(self) else None
@@ -173,6 +173,9 @@ class ArrayLikeColumn(SequenceColumn):
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return np.array(self._data[indices])
+
+    def draws_random(self) -> bool:
+        return False
 
     def told(self) -> str:
         return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
@@ -258,5 +261,5 @@ class SourceColumn(Column):
     def keys(self) -> tuple[Any, ...] | None:
         return self._source.keys()
 
-    def draws_random(self) -> bool:
+    def draws_random(self) -> bool | None:
         return self._source._draws_random()

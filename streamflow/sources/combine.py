@@ -19,7 +19,7 @@ from ..core.memory import empty
 from ..exceptions import DataError, ParameterError, is_whole, require
 from .arrays import ArraySource
 from .base import Source, positions
-from .chance import among
+from .chance import among, any_draws
 from .columns import column
 from .form import differ
 from .views import Mapped
@@ -192,8 +192,8 @@ class Members(Source):
         for member in self._members:
             member.close()
 
-    def _draws_random(self) -> bool:
-        return any(member._draws_random() for member in self._members)
+    def _draws_random(self) -> bool | None:
+        return any_draws(member._draws_random() for member in self._members)
 
     def _opened(self) -> Source:
         twin = copy.copy(self)

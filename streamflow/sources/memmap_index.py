@@ -126,7 +126,10 @@ class Inside(Entries, Derived):
         self._steps = steps
         self._ahead = Ahead()
 
-    def _draws_random(self) -> bool:
+    def _draws_random(self) -> bool | None:
+        return self._crops() or super()._draws_random()
+
+    def _crops(self) -> bool:
         return any(isinstance(item, RandomCrop) for step in self._steps for item in step)
 
     def sample(self, index: int) -> Any:
@@ -136,7 +139,7 @@ class Inside(Entries, Derived):
         return each_alone(self.sample, indices.tolist())
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        random = self._draws_random() and not is_keyed()  # where it will be cropped by hand nobody knows
+        random = self._crops() and not is_keyed()  # where it will be cropped by hand nobody knows
         if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
             _ask(self._ahead, self, indices)
 

@@ -115,6 +115,9 @@ class NpySource(Source):
         """Whether it is all members of one archive, whose names are only known once it is open."""
         return isinstance(self._places, Place) and self._places.name is None and self._places.in_archive
 
+    def _draws_random(self) -> bool:
+        return False
+
     def close(self) -> None:
         self._handle.close()
 

@@ -54,7 +54,7 @@ class _InOrder(Streamer):
         return f"{told}, with_indices=True" if self.with_indices else told
 
     def _draws_random(self) -> bool:
-        return (self.sampler.random and self.sampler._root is None) or self.source._draws_random()
+        return (self.sampler.random and self.sampler._root is None) or bool(self.source._draws_random())
 
     def _shape(self) -> Shape:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -123,13 +123,15 @@ class Samples(_InOrder):
 class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
-    __slots__ = ("_length", "_made", "_random", "draws", "items", "source", "spec")
+    __slots__ = ("_length", "_made", "_may_draw", "draws", "items", "source", "spec")
     _made: Generator[Any, None, None]
 
     def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
         self.spec = spec
         self.source: Source | None = spec.source._opened()
-        self._length, self._random = len(self.source), self.source._draws_random()
+        self._length = len(self.source)
+        #: Whether reading may draw: to say each time whose numbers are drawn costs more than to read a row.
+        self._may_draw = self.source._draws_random() is not False
         self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
         self.items = self._begin()
 
@@ -137,9 +139,9 @@ class _DrawNode(Node):
     def _begin(self) -> Iterator[Any]:
         """The items from here on."""
 
-    def _ahead(self, first: int, end: int) -> AbstractContextManager[None]:
-        """The block in which the system is asked for what draws will read: where crops are random, for their places."""
-        return Reading(Chance(self.draws, first, end)) if self._random else nullcontext()
+    def _reading(self, first: int, end: int) -> AbstractContextManager[None]:
+        """The block in which these draws are read, or the system is asked for what they will read."""
+        return Reading(Chance(self.draws, first, end)) if self._may_draw else nullcontext()
 
     @abstractmethod
     def _drawn(self) -> int:
@@ -190,6 +192,7 @@ class _BatchNode(_DrawNode):
         self._given = self._at = 0
         self._memory = Recycled()
         super().__init__(spec, key, shards)
+        self._may_draw = self._may_draw or spec.ragged.crop is not None
 
     def _begin(self) -> Iterator[Any]:
         self._made = self._batches()
@@ -212,7 +215,7 @@ class _BatchNode(_DrawNode):
         assert self.source is not None
         span = _Span(*draws, self.draws.indices(*draws))
         if self.spec.ragged.crop is None:  # of what will be cropped most is not needed
-            with self._ahead(span.first, span.end):
+            with self._reading(span.first, span.end):
                 self.source.will_need(span.indices)
         return span
 
@@ -235,7 +238,7 @@ class _BatchNode(_DrawNode):
     def _read(self, span: _Span) -> Any:
         spec, source = self.spec, self.source
         assert source is not None
-        with Reading(Chance(self.draws, span.first, span.end)):
+        with self._reading(span.first, span.end):
             batch = spec.ragged.read(source, span.indices, self._memory)
         return with_index(batch, source._origins(span.indices)) if spec.with_indices else batch
 
@@ -275,9 +278,11 @@ class _SampleNode(_DrawNode):
         while draws.total is None or draw < draws.total:
             end = draw + length if draws.total is None else min(draw + length, draws.total)
             indices = draws.indices(draw, end)
-            with self._ahead(draw, end):
+            with self._reading(draw, end):
                 source.will_need(indices)
-            samples = map(alone(source.sample, Chance(draws, draw, end)), range(end - draw), indices.tolist())
+            samples = map(source.sample, indices.tolist())
+            if self._may_draw:
+                samples = map(alone(source.sample, Chance(draws, draw, end)), range(end - draw), indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._origins(indices).tolist())
             yield from samples

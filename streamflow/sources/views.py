@@ -40,7 +40,7 @@ class Derived(Source):
     def close(self) -> None:
         self._source.close()
 
-    def _draws_random(self) -> bool:
+    def _draws_random(self) -> bool | None:
         return self._source._draws_random()
 
     def _opened(self) -> Source:
@@ -192,6 +192,9 @@ class Mapped(Derived):
 
     def keys(self) -> tuple[Any, ...] | None:
         return keys_of(self.sample(0)) if len(self) else None
+
+    def _draws_random(self) -> bool | None:
+        return True if super()._draws_random() else None
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
