@@ -114,8 +114,12 @@ def test_a_fork_while_a_thread_maps(tmp_path):
     with mapping._lock:  # as another thread would hold it
         pid = os.fork()
         if pid == 0:
-            signal.alarm(30)
-            right = [int(entry[0]) for entry in store] == list(range(2 * MOST)) and source[3]["y"] == 3
-            again = [int(entry[0]) for entry in pickle.loads(pickle.dumps(store))]
-            os._exit(7 if right and len(again) == 2 * MOST and held(tmp_path) <= 2 * MOST else 1)
+            signal.alarm(10)
+            code = 1
+            try:
+                right = [int(entry[0]) for entry in store] == list(range(2 * MOST)) and source[3]["y"] == 3
+                again = [int(entry[0]) for entry in pickle.loads(pickle.dumps(store))]
+                code = 7 if right and len(again) == 2 * MOST and held(tmp_path) <= 2 * MOST else 2
+            finally:
+                os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
