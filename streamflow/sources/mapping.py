@@ -36,7 +36,13 @@ class Keeper(Protocol):
         """Keep this file no longer."""
 
 
-_MOST = 256  #: maps that a process keeps: each holds a descriptor, of which it mostly has 1024
+def _most() -> int:
+    """Maps that a process keeps: each holds a descriptor, of which it may mostly have 1024, or 256."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
+    return 256 if limit < 0 else min(256, limit // 4)
+
+
+_MOST = _most()
 #: What is kept, in the order in which it was mapped, and by whom.
 _kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
 _lock = threading.Lock()
@@ -45,8 +51,8 @@ _lock = threading.Lock()
 def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
     """Note that a map is kept for the next read of a file.
 
-    A process keeps `_MOST` for all of its sources and stores together.  If there are more, those that were mapped first
-    are let go of; one that an array still shows is closed with the array.
+    A process keeps 256 for all of its sources and stores together, fewer where it may have few descriptors.  If there
+    are more, those that were mapped first are let go of; one that an array still shows is closed with the array.
     """
     surplus = []
     with _lock:

@@ -50,8 +50,9 @@ class MemmapStore(Entries):
 
     Notes
     -----
-    It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps 256, of
-    all stores and sources together.  Pickled it is the path; where it is opened again the store must be the same.
+    It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps at most
+    256, of all stores and sources together.  Pickled it is the path; where it is opened again the store must be the
+    same.
 
     Examples
     --------

@@ -49,8 +49,8 @@ class NpySource(Source):
     Notes
     -----
     The files are mapped when they are first needed, in each process that reads.  A stream maps them for itself, and
-    lets go of them when it is closed.  Of what is read by hand a process keeps 256 files mapped, of all sources and
-    memmap stores together.
+    lets go of them when it is closed.  Of what is read by hand a process keeps at most 256 files mapped, of all sources
+    and memmap stores together.
 
     Examples
     --------

@@ -5,6 +5,8 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -114,8 +116,26 @@ def test_a_fork_while_a_thread_maps(tmp_path):
     with mapping._lock:  # as another thread would hold it
         pid = os.fork()
         if pid == 0:
-            signal.alarm(30)
-            right = [int(entry[0]) for entry in store] == list(range(2 * MOST)) and source[3]["y"] == 3
-            again = [int(entry[0]) for entry in pickle.loads(pickle.dumps(store))]
-            os._exit(7 if right and len(again) == 2 * MOST and held(tmp_path) <= 2 * MOST else 1)
+            signal.alarm(10)
+            code = 1
+            try:
+                right = [int(entry[0]) for entry in store] == list(range(2 * MOST)) and source[3]["y"] == 3
+                again = [int(entry[0]) for entry in pickle.loads(pickle.dumps(store))]
+                code = 7 if right and len(again) == 2 * MOST and held(tmp_path) <= 2 * MOST else 2
+            finally:
+                os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+READ = """
+import sys
+from streamflow.sources import MemmapStore
+print(sum(int(entry[0]) for _ in range(2) for entry in MemmapStore(sys.argv[1])))
+"""
+
+
+def test_where_a_process_may_have_few_descriptors(tmp_path):
+    store_of(tmp_path / "s", 100)
+    command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", sys.executable, "-c", READ, str(tmp_path / "s")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.stdout == f"{99 * 100}\n", found.stderr
