@@ -16,7 +16,7 @@ from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import keys_of, picked
+from .form import picked
 from .order import Draws
 
 __all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
@@ -191,7 +191,7 @@ class Mapped(Derived):
         return self._fn(self._source.sample(index), *self._args, **self._kwargs)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return keys_of(self.sample(0)) if len(self) else None
+        return Source.keys(self)
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
