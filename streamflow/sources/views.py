@@ -173,6 +173,9 @@ class Unread(Derived):
     def _draws_random(self) -> bool:
         return False
 
+    def _opened(self) -> Source:
+        return self
+
 
 def reading_only(source: Source, keys: list[Any]) -> Source:
     """The source of tuples of the values of these keys (possibly of none); nothing else is read."""
