@@ -20,7 +20,7 @@ from ..core.describe import short
 from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
-from .chance import each_alone
+from .chance import each_alone, for_its_form
 from .form import check_keys, keys_of, transposed
 from .order import Draws, checked_sampler
 from .ragged import Ragged
@@ -97,7 +97,8 @@ class Source(ABC):
 
     def keys(self) -> tuple[Any, ...] | None:
         """The keys of the dicts, or the places of the tuples, that samples are; None if each is one value."""
-        return keys_of(self.sample(0)) if len(self) else None
+        with for_its_form():
+            return keys_of(self.sample(0)) if len(self) else None
 
     def close(self) -> None:  # noqa: B027  (most hold nothing open)
         """Release what this process holds open for it; it is opened again when it is read again."""

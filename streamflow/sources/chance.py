@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .order import Draws
 
-__all__ = ["Chance", "Reading", "alone", "among", "any_draws", "each_alone", "is_keyed", "number"]
+__all__ = ["Chance", "Reading", "alone", "among", "any_draws", "each_alone", "for_its_form", "is_keyed", "number"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,14 +30,14 @@ class Chance:
 
     Parameters
     ----------
-    draws : Draws
+    draws : Draws, or anything with its `numbers`
     first, end : int
         What is read: these draws, up to before `end`.
     """
 
     __slots__ = ("_draws", "_end", "_first", "_known", "_taken")
 
-    def __init__(self, draws: Draws, first: int, end: int) -> None:
+    def __init__(self, draws: Draws | _Zeros, first: int, end: int) -> None:
         self._draws, self._first, self._end = draws, first, end
         self._known: list[list[float]] | None = None  # first numbers of all samples, second numbers, ...
 
@@ -81,6 +81,18 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _now.reset(self._token)
+
+
+class _Zeros:
+    """Numbers of which nothing is drawn."""
+
+    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
+        return np.zeros(end - first)
+
+
+def for_its_form() -> Reading:
+    """A block in which a sample is read only for its keys, dtypes and shapes: nothing is drawn for it."""
+    return Reading(Chance(_Zeros(), 0, 1), 0)
 
 
 def among(places: NDArray[np.intp], n: int) -> Reading:

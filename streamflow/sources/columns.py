@@ -18,7 +18,7 @@ from ..core.describe import short
 from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
-from .chance import each_alone
+from .chance import each_alone, for_its_form
 from .form import keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
@@ -159,7 +159,8 @@ class SequenceColumn(Column):
         return False if isinstance(self._data, (list, tuple, range, str, bytes)) else None
 
     def keys(self) -> tuple[Any, ...] | None:
-        return keys_of(self._data[0]) if len(self) else None
+        with for_its_form():
+            return keys_of(self._data[0]) if len(self) else None
 
     def told(self) -> str:
         return short(self._data)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import require
 from ..maps.stacking import RAGGED, Recycled, stacked
-from .chance import each_alone
+from .chance import each_alone, for_its_form
 from .crop import RandomCrop
 from .form import each, transposed
 
@@ -44,7 +44,9 @@ class Ragged:
             Where large arrays may come from.
         """
         if not indices.size and len(source):  # no rows, with the dtypes and shapes that one has
-            return each(lambda column, name: column[:0], Ragged(fill=self.fill).read(source, np.zeros(1, np.intp)))
+            with for_its_form():
+                first = Ragged(fill=self.fill).read(source, np.zeros(1, np.intp))
+            return each(lambda column, name: column[:0], first)
         if self.crop is not None and indices.size:
             crop, places = self.crop, list[float]()
 

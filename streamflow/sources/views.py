@@ -16,7 +16,7 @@ from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import keys_of, picked
+from .form import picked
 from .order import Draws
 
 __all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
@@ -173,6 +173,9 @@ class Unread(Derived):
     def _draws_random(self) -> bool:
         return False
 
+    def _opened(self) -> Source:
+        return self
+
 
 def reading_only(source: Source, keys: list[Any]) -> Source:
     """The source of tuples of the values of these keys (possibly of none); nothing else is read."""
@@ -191,7 +194,7 @@ class Mapped(Derived):
         return self._fn(self._source.sample(index), *self._args, **self._kwargs)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return keys_of(self.sample(0)) if len(self) else None
+        return Source.keys(self)
 
     def _draws_random(self) -> bool | None:
         return True if super()._draws_random() else None

@@ -1,13 +1,14 @@
 """`keys` over several sources: what is asked for is as in the whole, and nothing else is read."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamflow import ParameterError
 from streamflow.samplers import BlockShuffledSampler, SubsetSampler, WeightedSampler
-from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, Source, concatenate
+from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, NpySource, Source, concatenate
 from streamflow.testing import check_streamer, rows
 
 
@@ -135,6 +136,18 @@ def test_of_a_choice(kind, stratified):
         assert [bool(member.read_at) for member in members] == [not labels] * 2
         index, _ = next(iter(source.batches(3, keys=several[0], with_indices=True)))
         assert index.tolist() == [0, 1, 2] or stratified
+
+
+def test_files_that_are_not_asked_for_are_not_opened(tmp_path):
+    for name in "xy":
+        np.save(tmp_path / f"{name}.npy", np.arange(10))
+    members = [NpySource({name: tmp_path / f"{name}.npy"}) for name in "xy"]
+    with CompositeSource(members).batches(2, keys="x").open() as stream:
+        for member in members:
+            member.close()
+        assert next(stream).tolist() == [0, 1]
+        mapped = Path("/proc/self/maps").read_text()
+        assert [str(tmp_path / f"{name}.npy") in mapped for name in "xy"] == [True, False]
 
 
 def test_of_a_choice_columns_that_are_not_asked_for_are_not_read():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.sources import MemmapStore, MemmapWriter, random_crop
+from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, random_crop
 from streamflow.sources.mapping import Ahead
 from streamflow.sources.memmap_files import npy_header
 from streamflow.testing import check_source, check_streamer
@@ -329,8 +329,11 @@ def test_the_system_is_asked_for_what_is_needed(tmp_path, monkeypatch):
         asked.clear()
     list(store[[0, 0]].batches(1, ragged="crop", crop=random_crop(2)))
     assert asked == []
-    list(store[[0, 0, 0], random_crop(2)].batches(1))
-    assert asked == [2 << 20] * 3
+    crops = store[[0, 0, 0], random_crop(2)]
+    for source in (crops, collate([crops, range(3)]), concatenate([crops[:1], crops[1:]]).map(np.copy)):
+        list(source.batches(1))
+        assert asked == [2 << 20] * 3
+        asked.clear()
 
 
 PAGES = 64 * 256

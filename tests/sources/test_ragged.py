@@ -184,10 +184,10 @@ def test_crops_in_batches_follow_the_seed_the_epoch_and_the_position():
         return starts(LONG.batches(size, ragged="crop", crop=random_crop(3), random_state=seed, epochs=epochs, **how))
 
     np.random.seed(0)
-    before = np.random.get_state()[1].tolist()
+    before = str(np.random.get_state())
     assert drawn() == drawn(size=5) == drawn(size=1) != drawn(seed=1)
     assert drawn()[:8] != drawn()[8:]
-    assert np.random.get_state()[1].tolist() == before
+    assert str(np.random.get_state()) == before
     parts = [starts(LONG.batches(2, ragged="crop", crop=random_crop(3), random_state=0).shard(k, 3)) for k in range(3)]
     assert sorted(parts[0] + parts[1] + parts[2]) == sorted(drawn(epochs=1))
 
