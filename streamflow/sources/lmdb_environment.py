@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -88,12 +87,13 @@ class Environment:
     """A data base, opened when it is first needed."""
 
     def __init__(self, path: str, key: Any) -> None:
-        self.path, self.key, self.users = path, key, 0
+        self.path, self.key = path, key
+        self.leases: list[weakref.ref[Lease]] = []
         self._lmdb = library()
         self._gate, self._writing = Gate(), threading.Lock()
         self._env: Any = None
         self._bases: dict[bytes, Any] = {}
-        self._writeable = self._shut = False
+        self._writeable = self.is_shut = False
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
         """What `work(*args, transaction, data bases)` gives; it must copy all it takes from the map."""
@@ -202,7 +202,7 @@ class Environment:
 
     def _follow(self, writeable: bool = False, lacking: int | None = None) -> None:
         """Open it, or take over the size that it has got elsewhere, and let it grow; nobody else is inside."""
-        if self._shut:
+        if self.is_shut:
             raise Closed
         if self._env is not None and (self._writeable or not writeable):
             self._env.set_mapsize(0)
@@ -249,7 +249,7 @@ class Environment:
         self._alone(self._end)
 
     def _end(self) -> None:
-        self._shut = True
+        self.is_shut = True
         self.pause()
 
     def before_fork(self) -> None:
@@ -265,7 +265,7 @@ class Environment:
 
     def after_fork_in_child(self) -> None:
         """Turn away those that still know it; the locks may be held by threads that are not in the child."""
-        self._gate, self._writing, self._shut = Gate(), threading.Lock(), True
+        self._gate, self._writing, self.is_shut = Gate(), threading.Lock(), True
 
 
 class Lease:
@@ -292,50 +292,53 @@ class Lease:
             raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
         key = (found.st_dev, found.st_ino)
         with _books.lock:
-            if key not in _books.environments:
-                _books.environments[key] = Environment(path, key)
-            self.environment = _books.environments[key]
-            self.environment.users += 1
+            environment = _books.environments.get(key)
+            if environment is None or environment.is_shut:
+                environment = _books.environments[key] = Environment(path, key)
+            self.environment, self.is_closed = environment, False
+            environment.leases.append(weakref.ref(self))
+        self._forgotten = weakref.finalize(self, _sweep, _books)
+        self._forgotten.atexit = False
         _sweep(_books)
-        self._given_back = weakref.finalize(self, _give_back, _books, self.environment)
-        self._given_back.atexit = False
 
     def close(self) -> None:
         """Give it back; the last one closes the environment."""
-        self._given_back()
+        self.is_closed = True
+        self._forgotten.detach()
+        _sweep(_books)
 
 
 class _Books:
-    """The environments of a process, and those that a lease was given back of."""
+    """The environments of a process, and whether a lease was given back since they were looked at."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.environments: dict[Any, Environment] = {}
-        self.returned: deque[Environment] = deque()
+        self.changed = False
 
 
 _books = _Books()
 
 
-def _give_back(books: _Books, environment: Environment) -> None:
-    """Runs at any moment, also in the middle of what holds the lock: then the holder does the rest."""
-    books.returned.append(environment)
-    _sweep(books)
-
-
 def _sweep(books: _Books) -> None:
+    """Close the environments that nobody has a lease of.
+
+    It runs at any moment, also in the middle of what holds the lock: then the holder does it afterwards.  If it is
+    interrupted, the next one does the rest.
+    """
+    books.changed = True
     # It is the loop that takes the lock: after a call the handler of a signal might raise before `try`.
     for _ in iter(partial(books.lock.acquire, False), False):
         try:
-            while books.returned:
-                environment = books.returned.popleft()
-                environment.users -= 1
-                if not environment.users:
-                    del books.environments[environment.key]
+            books.changed = False
+            for environment in list(books.environments.values()):
+                environment.leases = [known for known in environment.leases if not getattr(known(), "is_closed", True)]
+                if not environment.leases:
                     environment.shut()
+                    del books.environments[environment.key]
         finally:
             books.lock.release()
-        if not books.returned:
+        if not books.changed:
             return
 
 

@@ -138,64 +138,63 @@ def test_stores_from_before_writers_were_noted(tmp_path):
     assert list(LMDBStore(tmp_path)) == [1, 2]
 
 
-@on_the_thread
-def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path):
+@pytest.fixture
+def alarm():
+    """Do something until the handler of a signal raises after some seconds; says whether it did."""
+
     def stop(number, frame):
         raise Stop
 
-    rng, rows, stopped = random.Random(0), np.zeros((200, 5_000)), 0
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        for trial in range(12):
-            path = tmp_path / str(trial)
+    def until(seconds, work):
+        try:
             try:
-                with LMDBWriter(path) as db:
-                    db.extend(rows)
-                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.015))
-                    db.flush()
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except Stop:
-                stopped += 1
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                work()
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            db.close()
-            assert len(LMDBStore(path)) == 200
-    finally:
-        signal.signal(signal.SIGALRM, before)
+        except Stop:
+            return True
+        return False
+
+    before = signal.signal(signal.SIGALRM, stop)
+    yield until
+    signal.signal(signal.SIGALRM, before)
+
+
+@on_the_thread
+def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path, alarm):
+    rng, rows, stopped = random.Random(0), np.zeros((200, 5_000)), 0
+    for trial in range(12):
+        db = LMDBWriter(tmp_path / str(trial))
+        db.extend(rows)
+        stopped += alarm(rng.uniform(0.0005, 0.015), db.flush)
+        db.close()
+        assert len(LMDBStore(tmp_path / str(trial))) == 200
     assert stopped
 
 
 @on_the_thread
 @pytest.mark.parametrize("closing", [False, True])
-def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, closing):
+def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing):
     """Whoever reads, and is interrupted, stands in nobody's way."""
-
-    def stop(number, frame):
-        raise Stop
-
     with LMDBWriter(tmp_path) as db:
         db.extend(range(50))
     rng, store = random.Random(0), LMDBStore(tmp_path)
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        for _ in range(500):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 3e-4 if closing else 6e-5), 0.01)
-                while True:
-                    store[1]
-                    if closing:
-                        store.close()
-            except Stop:
-                continue
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+
+    def read():
+        for _ in range(200):
+            store[1]
+            if closing:
+                store.close()
+
+    assert sum(alarm(rng.uniform(1e-6, 3e-4 if closing else 6e-5), read) for _ in range(500)) > 100
     assert in_child(lambda: len(LMDBStore(tmp_path))) == 50  # it goes through alone, and so do these
     with LMDBWriter(tmp_path) as db:
         db.append(np.int64(50))
     store.close()
     assert store[49] == 49
+    store.close()
+    lmdb.open(str(tmp_path), readonly=True).close()  # it would refuse a data base that is still open
 
 
 # ---------------------------------------------------------------------- two writers on an empty store
@@ -245,6 +244,9 @@ def test_first_samples_of_two_writers_of_other_forms(tmp_path, second):
         assert "\n" not in str(caught.value)
         assert len(two) == 1  # it waits
     assert same(list(LMDBStore(tmp_path)), [np.zeros(3)])
+    LMDBWriter(tmp_path, mode="w").close()
+    two.close()
+    assert same(list(LMDBStore(tmp_path)), [told(second)])
 
 
 def test_a_sample_that_cannot_be_stored_decides_nothing(tmp_path):
