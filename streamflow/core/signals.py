@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["blocked", "later"]
+__all__ = ["blocked", "later", "unheard"]
 
 
 @contextlib.contextmanager
@@ -46,3 +46,17 @@ def blocked(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def unheard(number: signal.Signals) -> Iterator[None]:
+    """Let new interpreters that are started in the block ignore a signal for good; so does this process meanwhile."""
+    handler = signal.getsignal(number)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, handler)

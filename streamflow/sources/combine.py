@@ -6,7 +6,6 @@ sequence of its elements.
 
 from __future__ import annotations
 
-import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
@@ -194,11 +193,6 @@ class Members(Source):
 
     def _draws_random(self) -> bool | None:
         return any_draws(member._draws_random() for member in self._members)
-
-    def _opened(self) -> Source:
-        twin = copy.copy(self)
-        twin._members = [member._opened() for member in self._members]
-        return twin
 
     def _told(self) -> str:
         """The members with their lengths."""

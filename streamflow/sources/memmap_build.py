@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..core.describe import called
+from ..core.signals import unheard
 from ..exceptions import DataError, WorkerDied, check_flag, is_whole, require
 from .memmap_files import INDEX, Entry, checked_path, read_index
 from .memmap_session import Session, tidy
@@ -292,7 +294,8 @@ def _in_workers(tasks: list[Any], n_workers: int, store: str) -> Results:
     parallel = joblib.Parallel(
         n_workers, return_as="generator_unordered", batch_size=1, initializer=_end_with, initargs=(os.getpid(),)
     )
-    results = parallel(joblib.delayed(_convert_all)(*task) for task in tasks)
+    with unheard(signal.SIGINT):  # Ctrl-C is for this process, which ends the others
+        results = parallel(joblib.delayed(_convert_all)(*task) for task in tasks)
     try:
         for some in results:
             yield from some

@@ -231,8 +231,11 @@ def check_streams(reading: Reading, pickles: bool | None, *, fresh_process: bool
     """Streams of the source: their samples, and all that streams promise."""
     source, n, how = reading.source, len(reading.source), reading.how
     with promise("samples() gives the samples in order"):
-        for index, sample in enumerate(taken(iter(source.samples()), len(reading.positions))):
+        due = min(n, len(reading.positions) + 1)
+        found = taken(iter(source.samples()), due + 1 if due == n else due)
+        for index, sample in enumerate(found[:n]):
             reading.expect(index, sample)
+        expect(len(found) == due, f"there are {'more' if len(found) > due else len(found)} instead of {n}")
     with promise("a sampler decides which samples come"):
         order = reading.random.permutation(reading.positions)
         for index, sample in zip(order.tolist(), source.samples(sampler=SubsetSampler(order)), strict=True):

@@ -90,6 +90,16 @@ def test_describing_a_stream_keeps_nothing(tmp_path):
     assert held(tmp_path) == 0
 
 
+def test_streams_over_many_files_keep_as_few(tmp_path):
+    joined = concatenate([NpySource(path) for path in files_of(tmp_path, 3 * MOST)])
+    with joined.batches(6, shuffle=True, random_state=0).open() as stream:
+        found = []
+        for batch in stream:
+            assert held(tmp_path) <= MOST
+            found.extend(batch["X"][:, 0].tolist())
+    assert sorted(found) == sorted(list(range(3 * MOST)) * 4)
+
+
 def test_threads_read_all_of_them(tmp_path):
     stores = [store_of(tmp_path / f"s{k}", 15, 100 * k) for k in range(3)]
     sources = [NpySource({"X": path}) for path in files_of(tmp_path, 15)]

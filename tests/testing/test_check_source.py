@@ -406,6 +406,15 @@ def test_the_order_of_samples():
     rejected(Deaf(), "^a sampler decides which samples come: sample")
 
 
+@pytest.mark.parametrize(("given", "told"), [(11, "there are 11"), (13, "there are more"), (0, "there are 0")])
+def test_how_many_samples_come(given, told):
+    class Otherwise(Good):
+        def samples(self, *args, sampler=None, **how):
+            return super().samples(*args, sampler=sampler or SubsetSampler(np.arange(given) % 12), **how)
+
+    rejected(Otherwise(), rf"^samples\(\) gives the samples in order: {told} instead of 12")
+
+
 def test_indices():
     class Counted(Good):
         def _origins(self, indices):
