@@ -137,7 +137,7 @@ class _DrawNode(Node):
     def _begin(self) -> Iterator[Any]:
         """The items from here on."""
 
-    def _ahead(self, first: int, end: int) -> AbstractContextManager[None]:
+    def _ahead(self, first: int, end: int) -> AbstractContextManager[Any]:
         """The block in which the system is asked for what draws will read: where crops are random, for their places."""
         return Reading(Chance(self.draws, first, end)) if self._random else nullcontext()
 
