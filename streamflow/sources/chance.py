@@ -9,9 +9,10 @@ a sample is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,32 +56,36 @@ class Chance:
         return self._known[k][row]
 
 
-#: With which numbers samples are read now, and which of these samples, or the one sample; by hand (None, None).
-_now: ContextVar[tuple[Chance | None, Any]] = ContextVar("reading", default=(None, None))
-
-
 class Reading:
     """A `with` block in which samples are read with these numbers.
 
     Parameters
     ----------
-    chance : Chance or None
+    chance : Chance
     rows : range, _Some or int, optional
         Which samples of the batch are read, in this order; or the one sample that is.  None: all.
     """
 
-    __slots__ = ("_inside", "_token")
+    __slots__ = ("_token", "chance", "rows")
 
-    def __init__(self, chance: Chance | None, rows: Any = None) -> None:
-        self._inside = chance, range(len(chance)) if rows is None and chance is not None else rows
+    def __init__(self, chance: Chance, rows: Any = None) -> None:
+        self.chance, self.rows = chance, range(len(chance)) if rows is None else rows
 
-    def __enter__(self) -> None:
-        self._token = _now.set(self._inside)
+    def has_each(self, n: int) -> bool:
+        """Whether each of n indices is that of one of these; what is read for one sample belongs to that alone."""
+        return not isinstance(self.rows, int) and len(self.rows) == n
+
+    def __enter__(self) -> Self:
+        self._token = _now.set(self)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _now.reset(self._token)
+
+
+_now: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
 class _Zeros:
@@ -95,10 +100,13 @@ def for_its_form() -> Reading:
     return Reading(Chance(_Zeros(), 0, 1), 0)
 
 
-def among(places: NDArray[np.intp], n: int) -> Reading:
+def among(places: NDArray[np.intp], n: int) -> AbstractContextManager[Any]:
     """A block in which only the samples at some places are read, of the n that are being read."""
-    chance, rows = _now.get()
-    return Reading(chance, _Some(rows, places) if _has_each(rows, n) else rows)
+    now = _now.get()
+    return Reading(now.chance, _Some(now.rows, places)) if now is not None and now.has_each(n) else _AS_BEFORE
+
+
+_AS_BEFORE = nullcontext()
 
 
 class _Some:
@@ -119,9 +127,11 @@ class _Some:
 
 def alone(read: Callable[[T], R], chance: Chance) -> Callable[[int, T], R]:
     """The function of a sample's number and index that reads it with its numbers."""
+    reading = Reading(chance)
 
     def one(row: int, index: T) -> R:
-        token = _now.set((chance, row))
+        reading.rows = row
+        token = _now.set(reading)
         try:
             return read(index)
         finally:
@@ -132,20 +142,15 @@ def alone(read: Callable[[T], R], chance: Chance) -> Callable[[int, T], R]:
 
 def each_alone(read: Callable[[T], R], indices: list[T]) -> list[R]:
     """What `read` gives for each index, each with the numbers of its own sample."""
-    chance, rows = _now.get()
-    if not _has_each(rows, len(indices)):
+    now = _now.get()
+    if now is None or not now.has_each(len(indices)):
         return [read(index) for index in indices]
-    with Reading(chance, rows):
-        found = []
-        for row, index in zip(rows, indices, strict=True):
-            _now.set((chance, row))
+    found = []
+    with Reading(now.chance) as reading:
+        for row, index in zip(now.rows, indices, strict=True):
+            reading.rows = row
             found.append(read(index))
-        return found
-
-
-def _has_each(rows: Any, n: int) -> bool:
-    """Whether each of n indices is that of one of these samples; what is read for one sample belongs to that alone."""
-    return isinstance(rows, (range, _Some)) and len(rows) == n
+    return found
 
 
 def any_draws(parts: Iterable[bool | None]) -> bool | None:
@@ -160,7 +165,7 @@ def any_draws(parts: Iterable[bool | None]) -> bool | None:
 
 def is_keyed() -> bool:
     """Whether a stream reads."""
-    return _now.get()[0] is not None
+    return _now.get() is not None
 
 
 def number() -> float | None:
@@ -168,7 +173,7 @@ def number() -> float | None:
 
     What draws once for a batch takes from its first sample.
     """
-    chance, rows = _now.get()
-    if chance is None:
+    now = _now.get()
+    if now is None:
         return None
-    return chance.number(rows if isinstance(rows, int) else rows[0])
+    return now.chance.number(now.rows if isinstance(now.rows, int) else now.rows[0])

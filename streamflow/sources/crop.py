@@ -69,7 +69,7 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
     Notes
     -----
     Of one sample, crops are drawn apart, in the order in which they are read: two columns are cropped at different
-    places, and with other `keys` each may be at another.
+    places, and with other `keys` each may be at another.  What a function draws in threads of its own is drawn by hand.
 
     Examples
     --------

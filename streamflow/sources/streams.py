@@ -139,7 +139,7 @@ class _DrawNode(Node):
     def _begin(self) -> Iterator[Any]:
         """The items from here on."""
 
-    def _reading(self, first: int, end: int) -> AbstractContextManager[None]:
+    def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
         """The block in which these draws are read, or the system is asked for what they will read."""
         return Reading(Chance(self.draws, first, end)) if self._may_draw else nullcontext()
 

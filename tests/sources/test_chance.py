@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from streamflow import ThreadStreamer, ZMQStreamer
 from streamflow.samplers import BlockShuffledSampler, WeightedSampler
 from streamflow.sources import (
     ArraySource,
@@ -205,3 +206,13 @@ def test_what_is_read_for_its_form_draws_nothing(store, kind):
     source.batches(2, with_indices=True)
     COMPOSED[kind](store)
     assert str(np.random.get_state()) == before
+
+
+def test_in_other_processes(store):
+    source = collate([store[:, random_crop(3)], smap(lambda k: store[k, random_crop(2)], range(N))])
+    stream = source.batches(2, shuffle=True, random_state=3)
+    wanted = samples_of(stream)
+    with ZMQStreamer(stream, n_workers=2, n_lanes=2).open() as live:
+        assert sorted(samples_of(live)) == sorted(wanted)
+    with ThreadStreamer(stream).open() as live:
+        assert samples_of(live) == wanted
