@@ -23,8 +23,10 @@ SCRIPTS = (
     "transport_memory",
     "transport_start",
     "zmq_example",
+    "minibatches",
     "sources",
     "lmdb_store",
+    "memmap_store",
 )
 
 

@@ -1,6 +1,5 @@
-"""Sources against the reads that they need at least: memory, files of NumPy, cold and warm.
+"""Sources against the reads that they need at least: files of NumPy, cold and warm.
 
-* Minibatches of 64 x 248 floats from memory (the published example of SeqTools), beside the bare gather.
 * Random batches of 64 rows of 64 KiB from a mapped file, beside sorted `pread` and a plain memory map.  Cold: the
   system has been told to forget the file.  The clock is that on the wall.
 * A mux over shards in ``.npz`` files, beside pescador, which reads each shard as a whole.
@@ -15,28 +14,13 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
-from timing import Row, against, endless, interleave, main, pescador, ratio
+from timing import Row, against, main, pescador, ratio
 
 import streamflow
-from streamflow.sources import ArraySource, NpySource
+from streamflow.sources import NpySource
 
 BATCH, ROWS, WIDTH = 64, 8192, 16384  # 512 MiB of float32
 N_SHARDS, SHARD_ROWS = 16, 128
-
-
-def gathers(data: np.ndarray) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
-    while True:
-        order = rng.permutation(len(data))
-        for first in range(0, len(data) - BATCH, BATCH):
-            yield data[order[first : first + BATCH]]
-
-
-def from_memory() -> list[Row]:
-    data = np.random.default_rng(0).random((50_000, 248))
-    ours = ArraySource(data).batches(BATCH, shuffle=True, epochs=None, random_state=0)
-    contenders = {"gather": endless(gathers(data)), "streamflow": endless(ours())}
-    return against("minibatches of 64 x 248 from memory", interleave(contenders), "gather", 4)
 
 
 def sorted_preads(path: Path, seed: int) -> Iterator[np.ndarray]:
@@ -129,7 +113,7 @@ def from_shards(folder: Path) -> list[Row]:
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        return [*from_memory(), *from_disk(Path(folder)), *from_shards(Path(folder))]
+        return [*from_disk(Path(folder)), *from_shards(Path(folder))]
 
 
 if __name__ == "__main__":

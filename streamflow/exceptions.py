@@ -14,6 +14,9 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
 
 __all__ = [
     "DISTRIBUTION",
@@ -25,6 +28,7 @@ __all__ = [
     "StateError",
     "StreamflowError",
     "WorkerDied",
+    "check_flag",
     "is_number",
     "is_whole",
     "missing",
@@ -79,6 +83,16 @@ def require(ok: object, name: str, rule: str, got: object, advice: str = "") -> 
         if len(shown) > 80:
             shown = f"{shown[:77]}..."
         raise ParameterError(f"`{name}` must be {rule}, got {shown}" + (f"; {advice}" if advice else ""))
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless a parameter is a bool of Python or NumPy: ``"false"`` would count as true.
+
+    >>> check_flag("overwrite", "false")
+    Traceback (most recent call last):
+    streamflow.exceptions.ParameterError: `overwrite` must be True or False, got 'false'
+    """
+    require(isinstance(value, (bool, np.bool_)), name, "True or False", value)
 
 
 def is_whole(value: object) -> bool:

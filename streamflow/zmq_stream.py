@@ -114,16 +114,16 @@ class ZMQStreamer(BackgroundStreamer):
     ) -> None:
         super().__init__(streamer)
         for name, port in (("min_port", min_port), ("max_port", max_port)):
-            require(_whole(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
+            require(is_whole(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
         require(min_port <= max_port, "min_port", f"at most `max_port` ({max_port})", min_port)
-        require(_whole(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
+        require(is_whole(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
         require(isinstance(copy, (bool, np.bool_, int)), "copy", "True or False", copy)
         _check_seconds("timeout", timeout, 0)
         _check_seconds("item_timeout", item_timeout, 1e-3)
-        require(_whole(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
-        lanes_ok = n_lanes is None or (_whole(n_lanes) and n_lanes >= 1)
+        require(is_whole(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
+        lanes_ok = n_lanes is None or (is_whole(n_lanes) and n_lanes >= 1)
         require(lanes_ok, "n_lanes", "None or an integer from 1 on", n_lanes)
-        require(_whole(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
+        require(is_whole(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
         require(transport in _TRANSPORTS, "transport", f"one of {', '.join(map(repr, _TRANSPORTS))}", transport)
         possible = transport != "shm" or _shares_memory()
         require(possible, "transport", "one that this system has", transport, "take 'auto'")
@@ -209,21 +209,13 @@ def _check_start_method(start_method: Any) -> None:
 
 
 def _check_seconds(name: str, seconds: Any, least: float) -> None:
-    fine = seconds is None or (_number(seconds) and least <= seconds < float("inf"))
+    fine = seconds is None or (is_number(seconds) and least <= seconds < float("inf"))
     require(fine, name, f"None or a number of seconds from {least:g} on", seconds)
 
 
 def _shares_memory() -> bool:
     """Whether this system has memory that a worker can be given."""
     return sys.platform == "linux" and hasattr(os, "memfd_create")
-
-
-def _whole(value: Any) -> bool:
-    return is_whole(value)
-
-
-def _number(value: Any) -> bool:
-    return is_number(value)
 
 
 def _warn_once() -> None:

@@ -210,19 +210,21 @@ class BackgroundNode(Node):
         return min(come, self._before + self._ticks.given()) if failed else come
 
     def state(self, failed: bool = False) -> Any:
+        at, undelivered = self._at, None
         if self.given(failed) < self.given():  # an error (Ctrl-C, say) has come between an item and who waited for it
-            self._at = (self._at or len(self._order)) - 1
-            self._order[self._at].since -= 1
+            at = (at or len(self._order)) - 1
+            undelivered = self._order[at]
         for place in self._places:
             if place.no_state is not None:
                 raise StateError(*place.no_state.args)
         index, count = merged(self._shards)
         return {
             "lanes": [
-                [index + count * lane.number, lane.at_mark, lane.mark, lane.since, lane.ended] for lane in self._lanes
+                [index + count * lane.number, lane.at_mark, lane.mark, lane.since - (lane is undelivered), lane.ended]
+                for lane in self._lanes
             ],
             "of": count * len(self._lanes),
-            "turn": self._order[self._at].number if self._order else 0,
+            "turn": self._order[at].number if self._order else 0,
         }
 
     def restore(self, state: Any, given: int, verify: bool) -> None:

@@ -26,7 +26,7 @@ from .sending import Job, LaneJob
 __all__ = ["Work", "frozen", "produce"]
 
 #: Seconds between two marks at least.
-FIRST_MARK = 0.02
+BETWEEN_MARKS = 0.02
 #: Marks may take one part in so many of the time.
 SHARE = 50
 
@@ -52,7 +52,7 @@ class Work:
         record: Record = [ITEM]
         # `append` is a function of C: no frame holds an item while the next is made.
         turns = deque((number, node, map(record.append, node.items)) for number, node in self._nodes.items())
-        unmarked, due = len(turns), perf_counter() + FIRST_MARK
+        unmarked, due = len(turns), perf_counter() + BETWEEN_MARKS
         while turns:
             number, self._asked, drawn = turns[0]
             alone = len(turns) == 1
@@ -90,7 +90,7 @@ class Work:
             return [MARK, value], float("inf")
         ended = perf_counter()
         # To send it takes less than to make it.
-        return [MARK, value], ended + max(FIRST_MARK, 2 * SHARE * (ended - began))
+        return [MARK, value], ended + max(BETWEEN_MARKS, 2 * SHARE * (ended - began))
 
     def again(self, epoch: int) -> Iterator[Record]:
         """The records of another epoch, when this one has ended."""

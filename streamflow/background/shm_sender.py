@@ -5,7 +5,6 @@ The worker owns the memory: it says which blocks are whose.
 
 from __future__ import annotations
 
-import math
 import mmap
 from collections import deque
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from .segment import (
     table_at,
     table_of,
 )
-from .wire import HEADER, LARGE, MOST_APART, Forms, Layout
+from .wire import HEADER, MOST_APART, Forms, Layout, short_pickle
 
 __all__ = ["Sender"]
 
@@ -104,30 +103,29 @@ class Sender:
     def put(self, kind: int, value: Any) -> None:
         while len(self._unread) > RECORDS - 4:
             self._wait()
-        parts = packed(kind, value)
-        inside = _inside(parts)
-        table = [self._copied(part) for part in (parts[1:] if inside else parts)]
-        self._publish_block(kind, self._block(HEADER, inside, table), HEADER, parts, table)
+        inside, apart = short_pickle(packed(kind, value))
+        table = [self._copied(part) for part in apart]
+        self._publish_block(kind, self._block(HEADER, inside, table), HEADER, inside, table)
 
     def _put_apart(self, record: Record, layout: Layout, held: list[Any], parts: list[Any]) -> None:
         """Send an item that has more than a block of small arrays."""
-        inside = _inside(parts)
+        inside, apart = short_pickle(parts)
         table: list[tuple[int, int]] = []
         lent: list[tuple[int, Loan]] = []
         small = []
-        for array, (shape, dtype, at, order, size) in zip(held.pop(), layout.staged.arrays, strict=True):
+        for array, (shape, dtype, at, order, _) in zip(held.pop(), layout.arrays, strict=True):
             if at is not None:
                 small.append((array, shape, dtype, at, order))
                 continue
             loan = self._loan_of(array) if self._lent else None
             if loan is not None:
                 lent.append((len(table), loan))
-                table.append((loan.offset, size))
+                table.append((loan.offset, loan.size))
             else:
-                offset = self._take(size)
+                offset = self._take(array.nbytes)
                 np.ndarray(shape, dtype, self._segment, offset, None, order)[...] = array
-                table.append((offset, size))
-        table += [self._copied(part) for part in (parts[1:] if inside else parts)]
+                table.append((offset, array.nbytes))
+        table += [self._copied(part) for part in apart]
         block = self._block(layout.size, inside, table)
         for array, shape, dtype, at, order in small:
             np.ndarray(shape, dtype, self._segment, block[0] + at, None, order)[...] = array
@@ -135,29 +133,27 @@ class Sender:
         del small, record[1]
         for place, loan in lent:
             table[place] = self._handed_over(loan)
-        self._publish_block(ITEM + layout.number, block, layout.size, parts, table)
+        self._publish_block(ITEM + layout.number, block, layout.size, inside, table)
 
-    def _block(self, size: int, inside: int, table: list[Any]) -> tuple[int, int]:
+    def _block(self, size: int, inside: bytes, table: list[Any]) -> tuple[int, int]:
         """A block for the small arrays, a short pickle and the table of the buffers apart: offset and size."""
-        whole = table_at(size, inside) + 16 * len(table)
+        whole = table_at(size, len(inside)) + 16 * len(table)
         return self._take(whole), whole
 
     def _publish_block(
-        self, kind: int, block: tuple[int, int], size: int, parts: list[Any], table: list[tuple[int, int]]
+        self, kind: int, block: tuple[int, int], size: int, inside: bytes, table: list[tuple[int, int]]
     ) -> None:
         """Write what comes behind the small arrays of a block, and publish it."""
         offset, whole = block
-        inside = _inside(parts)
-        if inside:
-            self._segment[offset + size : offset + size + inside] = parts[0]
+        self._segment[offset + size : offset + size + len(inside)] = inside
         if table:
             words = [word for entry in table for word in entry]
-            table_of(len(table)).pack_into(self._segment, offset + table_at(size, inside), *words)
+            table_of(len(table)).pack_into(self._segment, offset + table_at(size, len(inside)), *words)
         ahead = whole
         for apart, length in table:
             self._out[apart] = self._heap.free(Heap.rounded(length))
             ahead += length
-        self._publish(kind, offset, inside, len(table), ahead, self._heap.free(Heap.rounded(whole)))
+        self._publish(kind, offset, len(inside), len(table), ahead, self._heap.free(Heap.rounded(whole)))
 
     def _publish(self, kind: int, offset: int, inside: int, n_apart: int, size: int, free: list[int]) -> None:
         RECORD.pack_into(self._segment, next(self._slots), kind, offset, inside, n_apart)
@@ -256,22 +252,13 @@ class Sender:
         set_allocator(None)
 
 
-def _inside(parts: list[Any]) -> int:
-    """Bytes of the pickle if it is short enough for the block, else 0."""
-    return len(parts[0]) if parts and len(parts[0]) < LARGE else 0
-
-
 class _Staged:
-    """A layout, its arrays with their sizes; and where they are one block, its size class and views of earlier ones."""
+    """What a sender keeps for a layout: the size class of its block, and views of the arrays in earlier blocks."""
 
-    __slots__ = ("_layout", "arrays", "free", "size", "views")
+    __slots__ = ("_layout", "free", "size", "views")
 
     def __init__(self, layout: Layout, heap: Heap) -> None:
         self._layout, self.size = layout, Heap.rounded(layout.size)
-        #: (shape, dtype, offset in the block or None, order, bytes) of each array
-        self.arrays = [
-            (shape, dtype, at, order, dtype.itemsize * math.prod(shape)) for shape, dtype, at, order, _ in layout.arrays
-        ]
         self.free = heap.free(self.size)
         self.views: dict[int, list[NDArray[Any]]] = {}
 

@@ -76,7 +76,7 @@ class Belt:
 
 
 class Thread:
-    """A running thread (a `live.Handle`).
+    """A running thread (a `crew.Handle`).
 
     Parameters
     ----------

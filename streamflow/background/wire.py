@@ -24,7 +24,18 @@ from ..core.describe import short
 from ..core.memory import LARGE  # bytes from which on a buffer travels by itself
 from ..exceptions import DataError
 
-__all__ = ["HEADER", "LARGE", "MOST_APART", "Forms", "Layout", "pickled", "raw", "taken_apart", "unpickled"]
+__all__ = [
+    "HEADER",
+    "LARGE",
+    "MOST_APART",
+    "Forms",
+    "Layout",
+    "pickled",
+    "raw",
+    "short_pickle",
+    "taken_apart",
+    "unpickled",
+]
 
 #: Bytes before the first array of a block (so much belongs to the channel).
 HEADER = 16
@@ -299,6 +310,11 @@ def pickled(x: Any) -> list[Any]:
 
         large.clear()
         return [cloudpickle.dumps(x, 5, buffer_callback=keep), *large]
+
+
+def short_pickle(parts: list[Any]) -> tuple[bytes, list[Any]]:
+    """What `pickled` gave, as the pickle if it is short enough to lie in the block, else nothing, and what is apart."""
+    return (parts[0], parts[1:]) if parts and len(parts[0]) < LARGE else (b"", parts)
 
 
 def unpickled(parts: Sequence[Any]) -> Any:

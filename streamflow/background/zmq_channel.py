@@ -24,7 +24,7 @@ import zmq
 from .failure import packed, unpacked
 from .listener import Address, Listener
 from .records import HELLO, ITEM, LAYOUT, Quiet, Record, Stopped
-from .wire import HEADER, LARGE, Forms, Layout, raw
+from .wire import HEADER, Forms, Layout, raw, short_pickle
 
 __all__ = ["ZmqDoor"]
 
@@ -133,11 +133,11 @@ class _Sender:
         self._send(kind, bytearray(HEADER), packed(kind, value), [])
 
     def _send(self, kind: int, block: bytearray, parts: list[Any], large: list[Any]) -> None:
-        inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
-        frames = [*large, *parts[1:]] if inside else [*large, *parts]
-        size = len(block) + inside + sum(map(len, frames)) + _OVERHEAD
-        _HEADER.pack_into(block, 0, kind, inside, size)
-        first = block + bytes(parts[0]) if inside else block
+        inside, apart = short_pickle(parts)
+        frames = [*large, *apart]
+        size = len(block) + len(inside) + sum(map(len, frames)) + _OVERHEAD
+        _HEADER.pack_into(block, 0, kind, len(inside), size)
+        first = block + inside if inside else block
         send = self._socket.send
         if frames:
             last = frames.pop()

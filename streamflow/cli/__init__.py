@@ -5,7 +5,8 @@ an extra, and where they are missing the command says so in one line.
 
 The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `digits` (the
 demo's own), `tree` (the sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked
-in, and how the demo stops), `halves` (training before and after the resume), `demo` (the whole of it), `app` (options).
+in, and how a command stops), `halves` (training before and after the resume), `demo` (the whole of it); `inputs` (files
+to convert), `convert_lmdb` (to an LMDB store), `convert` (to any); `app` (options).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def need(user: str, **libraries: str) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 well, 1 a claim of the demo failed, 2 wrong usage or input, 130 Ctrl-C."""
+    """Run the command line and exit: 0 well, 1 not all of it, 2 wrong usage or input, 130 Ctrl-C; see ``--help``."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a folder's name need not be printable in the terminal's encoding

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -13,6 +14,7 @@ import typer
 
 from .. import __version__
 from ..exceptions import MissingDependencyError, StreamflowError
+from . import convert as conversion
 from . import demo as demonstration
 from .arrays import CorpusError
 from .work import Stopped, Work, stoppable
@@ -45,14 +47,14 @@ def _main(
 
 
 @contextmanager
-def _told(command: str, quiet: bool = False) -> Iterator[None]:
+def _told(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterator[None]:
     """Turn what can happen to a user into one line on stderr and an exit code; `quiet`: nothing is said of Ctrl-C."""
     try:
         with stoppable():
             yield
     except Stopped as stop:
         if not quiet:
-            print(f"\n{command}: stopped", file=sys.stderr)
+            print(f"\n{command}: {stopped}", file=sys.stderr)
         raise typer.Exit(stop.code) from None
     except demonstration.SecondHalfFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
@@ -138,3 +140,95 @@ def resume(folder: Path) -> None:
 
     with _told("streamflow demo", quiet=True):
         second_half(Work(folder), Screen())
+
+
+class _Kind(StrEnum):
+    """What the files are."""
+
+    auto = "auto"
+    array = "array"
+    image = "image"
+    audio = "audio"
+
+
+class _Store(StrEnum):
+    """What they become."""
+
+    memmap = "memmap"
+    lmdb = "lmdb"
+
+
+class _OnError(StrEnum):
+    """What is done about a file that cannot be read."""
+
+    stop = "raise"
+    skip = "skip"
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of files; searched with all in it.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder of the store; made if it is not there.")],
+    to: Annotated[
+        Optional[_Store],  # noqa: UP045
+        typer.Option(help="Which store. [default: lmdb if DST ends in .lmdb, else memmap]", show_default=False),
+    ] = None,
+    kind: Annotated[_Kind, typer.Option(help="What the files are; auto: what their endings say.")] = _Kind.auto,
+    pattern: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="GLOB",
+            help="Take the files whose names match, as in --pattern '*.png'; may be repeated. [default: the endings "
+            "of the kind]",
+        ),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", min=1, help="How many files to read at once. [default: as there are cores]"),
+    ] = None,
+    on_error: Annotated[
+        _OnError, typer.Option(help="Stop at a file that cannot be read, or leave it out and list it.")
+    ] = _OnError.stop,
+    shard_mb: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Pack the arrays of a memmap store into files of about N MB, which is quicker for small arrays. "
+            "[default: a .npy file for each]",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Convert a folder of arrays, images or audio files into a store that is read quickly in any order.
+
+    A memmap store has an entry for each file: an array of any shape, named by the path of the file below SRC; the
+    metadata of audio have the sample rate. An LMDB store has a sample for each file: {"x": the array, "name": the
+    path}, of audio also "rate"; the arrays of an .npz file keep their own keys. Images become RGB, audio float32
+    of shape (frames, channels). Arrays of Python objects are refused.
+
+    If it is stopped, by Ctrl-C or in any other way, the same command goes on where it was. Once the store is finished
+    it does nothing, unless the files have changed.
+
+    Exit code: 0 all files are in the store, 1 some were skipped, 2 wrong usage, unusable files or no room, 130 stopped
+    by Ctrl-C.
+    """
+    with _told("streamflow convert", stopped="stopped; the same command goes on where this one was"):
+        lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
+        if lmdb and shard_mb:
+            raise CorpusError("--shard-mb: it is for memmap stores")
+        settings = conversion.Settings(
+            source=source,
+            target=target,
+            lmdb=lmdb,
+            kind=kind.value,
+            patterns=pattern or [],
+            workers=workers,
+            skip=on_error is _OnError.skip,
+            overwrite=overwrite,
+            shard_bytes=None if shard_mb is None else shard_mb * 10**6,
+            quiet=quiet,
+        )
+        if not conversion.run(settings):
+            raise typer.Exit(1)

@@ -18,13 +18,9 @@ __all__ = ["buffer_stream"]
 
 
 def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any = "error") -> None:
-    require(_whole(buffer_size) and buffer_size >= 1, "buffer_size", "an integer from 1 on", buffer_size)
-    require(axis is None or _whole(axis), "axis", "None or an integer", axis)
+    require(is_whole(buffer_size) and buffer_size >= 1, "buffer_size", "an integer from 1 on", buffer_size)
+    require(axis is None or is_whole(axis), "axis", "None or an integer", axis)
     require(isinstance(ragged, str) and ragged in RAGGED, "ragged", f"one of {', '.join(map(repr, RAGGED))}", ragged)
-
-
-def _whole(value: Any) -> bool:
-    return is_whole(value)
 
 
 @stream_map(_check)

@@ -48,8 +48,14 @@ def stacked(
         What becomes of values of different shapes: an error, `fill` at the end of each axis up to the longest, the
         heads as long as the shortest, or the list of values as it is.
     fill : number
+        It must fit the dtype of what it fills up.
     memory : Recycled, optional
         Where large arrays may come from.
+
+    Returns
+    -------
+    array, or list
+        Of text or bytes an array of objects if one ends in NUL, for arrays of text drop it.
 
     Raises
     ------
@@ -82,14 +88,24 @@ def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any
             return _placed(values, memory)
     if not isinstance(first, np.ndarray) or not first.ndim:
         if any(isinstance(value, (np.ndarray, list, tuple)) for value in values):
-            values = [np.asarray(value) for value in values]
+            values = list(map(_as_array, values))
             if values[0].ndim:
                 return _stacked(values, ragged, fill, memory)
-        return np.array(values)
+        return _as_array(values)
     values = _fitted(values, None, ragged, fill)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
         return np.ma.stack(values)
     return _placed(values, memory)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """A value as an array; a list is copied, and one of text that ends in NUL becomes an array of objects."""
+    array = np.asarray(value)
+    if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
+        objects = np.array(value, object)
+        if any(isinstance(text, (str, bytes)) and text[-1:] in ("\0", b"\0") for text in objects.flat):
+            return objects
+    return array
 
 
 def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
@@ -104,7 +120,7 @@ def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
 
 
 def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
-    values = [value if isinstance(value, np.ndarray) else np.asarray(value) for value in values]
+    values = [value if isinstance(value, np.ndarray) else _as_array(value) for value in values]
     if ragged != "error":
         values = _fitted(values, axis, ragged, fill)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
@@ -114,7 +130,7 @@ def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
 
 def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list[Any]:
     """The values brought to one shape (along `axis` each keeps its own length)."""
-    values = [value if isinstance(value, np.ndarray) else np.asarray(value) for value in values]
+    values = [value if isinstance(value, np.ndarray) else _as_array(value) for value in values]
     ndims = {value.ndim for value in values}
     if ragged == "error" or len(ndims) > 1:
         if len({value.shape for value in values}) == 1:
@@ -135,11 +151,22 @@ def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
     make = np.ma.zeros if isinstance(value, np.ma.MaskedArray) else np.zeros
     out = make(wanted, value.dtype)
     if fill:
-        if not np.can_cast(np.min_scalar_type(fill), out.dtype, "same_kind"):
+        if not _fits(fill, out.dtype):
             raise ValueError(f"{out.dtype} cannot be padded with {fill!r}")
         out[...] = fill
     out[tuple(slice(length) for length in head.shape)] = head
     return out
+
+
+def _fits(fill: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether an array can hold a number: integers exactly, others as near as their precision allows."""
+    if dtype.kind in "SUV" or not np.can_cast(np.min_scalar_type(fill), dtype, "same_kind"):
+        return False
+    with np.errstate(all="ignore"):
+        held = np.asarray(fill).astype(dtype)
+    if dtype.kind in "iu":
+        return bool(held == fill)
+    return dtype.kind not in "fc" or bool(np.isfinite(held) == np.isfinite(fill))
 
 
 class Recycled:

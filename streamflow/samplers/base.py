@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..exceptions import ParameterError, is_whole, require
 from ..seeding import Key, Root
 
-__all__ = ["Order", "Sampler", "checked_indices"]
+__all__ = ["Chosen", "Order", "Sampler"]
 
 
 class Order(Protocol):
@@ -102,20 +102,34 @@ class Sampler(ABC):
         return repr(self)
 
 
-def checked_indices(indices: Any) -> NDArray[np.intp]:
-    """A private copy of indices as an array; a mask gives the places where it is true."""
-    array = np.array(indices)
-    rule = "a list or array of integers (or a mask) along one axis"
-    require(array.ndim == 1 and (array.dtype.kind in "iub" or not array.size), "indices", rule, indices)
-    return np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.intp)
+class Chosen:
+    """Indices that a user has given: a private copy; a mask gives the places where it is true.
 
+    Attributes
+    ----------
+    indices : array of int
+    """
 
-def inside(indices: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """Indices from 0 to n - 1, negative ones counted from the end; raise if one is outside."""
-    if indices.size and (indices.min() < -n or indices.max() >= n):
-        outside = indices[(indices < -n) | (indices >= n)][0]
-        raise ParameterError(f"`indices` must be from {-n} to {n - 1} for a source of {n} samples, got {outside}")
-    return np.where(indices < 0, indices + n, indices)
+    def __init__(self, indices: Any) -> None:
+        array = np.array(indices)
+        rule = "a list or array of integers (or a mask) along one axis"
+        require(array.ndim == 1 and (array.dtype.kind in "iub" or not array.size), "indices", rule, indices)
+        self._mask_of = len(array) if array.dtype.kind == "b" else None
+        if array.dtype.kind == "u":  # the largest are outside of any source, and stay so
+            array = np.minimum(array.astype(np.uint64), np.iinfo(np.intp).max)
+        self.indices = np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.intp)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def inside(self, n: int) -> NDArray[np.intp]:
+        """Indices from 0 to n - 1, negative ones counted from the end; raise if they are not of such a source."""
+        indices, source = self.indices, f"for a source of {n} samples"
+        require(self._mask_of in (None, n), "indices", f"a mask of {n} values {source}", self._mask_of)
+        if indices.size and (indices.min() < -n or indices.max() >= n):
+            outside = indices[(indices < -n) | (indices >= n)][0]
+            raise ParameterError(f"`indices` must be from {-n} to {n - 1} {source}, got {outside}")
+        return np.where(indices < 0, indices + n, indices)
 
 
 def checked_whole(name: str, value: Any) -> int:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.describe import digest_of
+from ..exceptions import check_flag
 from ..seeding import ORDER, Key, permutation
-from .base import Order, Sampler, checked_indices, inside
+from .base import Chosen, Order, Sampler
 
 __all__ = ["SequentialSampler", "ShuffledSampler", "SubsetSampler"]
 
@@ -84,7 +85,7 @@ class SubsetSampler(Sampler):
     Raises
     ------
     ParameterError
-        If the indices are no integers, or (when it meets a source) one is outside of it.
+        If the indices are no integers, or (when it meets a source) one is outside of it or a mask has another length.
 
     Examples
     --------
@@ -95,25 +96,26 @@ class SubsetSampler(Sampler):
 
     def __init__(self, indices: Any, shuffle: bool = False, random_state: Any = None) -> None:
         super().__init__(random_state)
-        self._indices, self.random = checked_indices(indices), bool(shuffle)
+        check_flag("shuffle", shuffle)
+        self._chosen, self.random = Chosen(indices), bool(shuffle)
 
     @property
     def indices(self) -> NDArray[np.intp]:
         """A copy of the indices."""
-        return self._indices.copy()
+        return self._chosen.indices.copy()
 
     def size(self, n: int) -> int:
-        return len(self._indices)
+        return len(self._chosen)
 
     def check(self, n: int) -> None:
-        inside(self._indices, n)
+        self._chosen.inside(n)
 
     def order(self, n: int, key: Key) -> Order:
-        indices = inside(self._indices, n)
+        indices = self._chosen.inside(n)
         return indices[permutation(len(indices), key, ORDER)[np.arange(len(indices))]] if self.random else indices
 
     def __repr__(self) -> str:
-        return f"SubsetSampler({len(self._indices)} indices{', shuffle=True' if self.random else ''})"
+        return f"SubsetSampler({len(self._chosen)} indices{', shuffle=True' if self.random else ''})"
 
     def _words(self) -> str:
-        return f"{self!r} {digest_of([self._indices.tobytes()])}"
+        return f"{self!r} {digest_of([self._chosen.indices.tobytes()])}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..core.describe import digest_of, short
 from ..exceptions import ParameterError, is_whole, require
 from ..seeding import ORDER, Key, uniforms
-from .base import Order, Sampler, checked_indices, inside
+from .base import Chosen, Order, Sampler
 
 __all__ = ["WeightedSampler", "WeightedSubsetSampler"]
 
@@ -126,7 +126,7 @@ class WeightedSubsetSampler(Sampler):
     Raises
     ------
     ParameterError
-        If weights or indices are wrong, or (when it meets a source) one is outside of it.
+        If weights or indices are wrong, or (when it meets a source) one is outside of it or a mask has another length.
 
     Notes
     -----
@@ -144,11 +144,11 @@ class WeightedSubsetSampler(Sampler):
 
     def __init__(self, weights: Any, indices: Any, random_state: Any = None) -> None:
         super().__init__(random_state)
-        self._indices = checked_indices(indices)
+        self._chosen = Chosen(indices)
         self._weights = _checked_weights(weights)
         self._cumulated = _cumulated(self._weights)
-        alike = len(self._weights) == len(self._indices)
-        require(alike, "weights", f"{len(self._indices)} numbers, one for each index", len(self._weights))
+        alike = len(self._weights) == len(self._chosen)
+        require(alike, "weights", f"{len(self._chosen)} numbers, one for each index", len(self._weights))
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -158,19 +158,19 @@ class WeightedSubsetSampler(Sampler):
     @property
     def indices(self) -> NDArray[np.intp]:
         """A copy of the indices."""
-        return self._indices.copy()
+        return self._chosen.indices.copy()
 
     def check(self, n: int) -> None:
-        inside(self._indices, n)
+        self._chosen.inside(n)
 
     def order(self, n: int, key: Key) -> Order:
-        return _Among(inside(self._indices, n), _Draws(n, key, self._cumulated, len(self._indices)))
+        return _Among(self._chosen.inside(n), _Draws(n, key, self._cumulated, len(self._chosen)))
 
     def __repr__(self) -> str:
-        return f"WeightedSubsetSampler({len(self._indices)} weights)"
+        return f"WeightedSubsetSampler({len(self._chosen)} weights)"
 
     def _words(self) -> str:
-        return f"{self!r} {digest_of([self._indices.tobytes()])}"
+        return f"{self!r} {digest_of([self._chosen.indices.tobytes()])}"
 
 
 class _Among:

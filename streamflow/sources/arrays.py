@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import ParameterError, require
 from .base import Source
+from .chance import any_draws
 from .columns import Column, column, is_column
 from .form import each, keys_of, picked
 
@@ -33,8 +34,9 @@ class ArraySource(Source):
 
     Notes
     -----
-    Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Pickled, memory
-    maps and HDF5 data sets go along by their paths.
+    Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
+    sequence that are dicts or tuples keep their form: in a batch, too, each place has an array of its own (a list is an
+    array).  Pickled, memory maps and HDF5 data sets go along by their paths.
 
     Examples
     --------
@@ -86,13 +88,19 @@ class ArraySource(Source):
             one.will_need(indices)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return keys_of(self._columns)
+        columns = self._columns
+        return keys_of(columns) if isinstance(columns, (dict, tuple)) else columns.keys()
 
     def close(self) -> None:
         for one in self._named().values():
             one.close()
 
+    def _draws_random(self) -> bool | None:
+        return any_draws(one.draws_random() for one in self._named().values())
+
     def _select(self, keys: Any) -> Source:
+        if not isinstance(self._columns, (dict, tuple)):
+            return super()._select(keys)
         chosen = copy.copy(self)
         chosen._columns = picked(self._columns, keys)
         return chosen

@@ -20,6 +20,7 @@ from ..core.describe import short
 from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
+from .chance import each_alone, for_its_form
 from .form import check_keys, keys_of, transposed
 from .order import Draws, checked_sampler
 from .ragged import Ragged
@@ -83,15 +84,21 @@ class Source(ABC):
         -------
         dict, tuple, array or list
             In each place of the form a fresh array, or a list of values that is still to be stacked.
+
+        Notes
+        -----
+        What another source reads for it, it asks for in the order of `indices`: what is drawn at random there
+        (`random_crop`) belongs to the samples by their places.
         """
-        return transposed([self.sample(index) for index in indices.tolist()])
+        return transposed(each_alone(self.sample, indices.tolist()))
 
     def will_need(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (most have nothing to prepare)
         """These samples will be read soon: ask the system for them."""
 
     def keys(self) -> tuple[Any, ...] | None:
         """The keys of the dicts, or the places of the tuples, that samples are; None if each is one value."""
-        return keys_of(self.sample(0)) if len(self) else None
+        with for_its_form():
+            return keys_of(self.sample(0)) if len(self) else None
 
     def close(self) -> None:  # noqa: B027  (most hold nothing open)
         """Release what this process holds open for it; it is opened again when it is read again."""
@@ -122,9 +129,9 @@ class Source(ABC):
         """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
 
-    def _draws_random(self) -> bool:
-        """Whether what its own draws read is random, besides the order of the sampler."""
-        return False
+    def _draws_random(self) -> bool | None:
+        """Whether reading a sample draws random numbers; None where that is not known (a function of the user's)."""
+        return None
 
     def _inside(self, index: tuple[Any, ...]) -> Any:
         """An index with more than one axis."""
@@ -156,14 +163,19 @@ class Source(ABC):
             What becomes of values of different shapes: an error, `fill` at the end of each axis up to the longest, the
             heads as long as the shortest, or (for all values) plain lists.
         fill : number
-            What 'pad' fills up with.
+            What 'pad' fills up with; it must fit the dtype.
         crop : random_crop, optional
             With 'crop': cuts the first axis of each value at a random place.
 
         Returns
         -------
         dict, tuple or array
-            Fresh arrays.
+            Fresh arrays.  Text or bytes of which one ends in NUL are an array of objects, for NumPy's text drops it.
+
+        Raises
+        ------
+        DataError
+            If the values of the samples do not fit together.
         """
         how = Ragged(ragged, fill, crop)
         many = isinstance(indices, _MANY) or getattr(indices, "ndim", 0) > 0
@@ -364,7 +376,7 @@ def positions(index: Any, n: int) -> range | NDArray[np.intp]:
         return np.flatnonzero(array)
     if array.size and array.dtype.kind not in "iu":
         raise IndexError(f"an array of indices must be of integers or a mask, got {array.dtype}")
-    array = array.astype(np.intp)
     if array.size and (array.min() < -n or array.max() >= n):
         raise IndexError(f"index {array[(array < -n) | (array >= n)][0]} is out of range for {n} samples")
+    array = array.astype(np.intp)  # not before: large unsigned numbers would become negative
     return np.where(array < 0, array + n, array)

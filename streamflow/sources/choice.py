@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from itertools import accumulate
 from math import gcd
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import require
+from ..exceptions import check_flag, require
 from ..samplers import BlockShuffledSampler, Order, Sampler, SequentialSampler, ShuffledSampler
 from ..seeding import PICKS, Key, bit_generator
 from .base import Source
 from .combine import Concatenated
 from .composite import members_of
 from .order import Draws
+from .views import Gathered, reading_only
 
 __all__ = ["ChoiceSource"]
 
@@ -36,7 +38,8 @@ class ChoiceSource(Concatenated):
     Raises
     ------
     ParameterError
-        If a member has a key ``"member"``.
+        If a member has a key ``"member"``; or if some are empty and it is not stratified, for then there would be no
+        batches at all.
 
     Notes
     -----
@@ -56,7 +59,10 @@ class ChoiceSource(Concatenated):
 
     def __init__(self, members: Iterable[Any], stratified: bool = False) -> None:
         super().__init__(members_of(members))
+        check_flag("stratified", stratified)
         self._stratified = bool(stratified)
+        rule = "not empty unless stratified=True, or all empty"
+        require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
         keys = super().keys() or ()
         require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
 
@@ -75,7 +81,19 @@ class ChoiceSource(Concatenated):
         return "member", *keys
 
     def _select(self, keys: Any) -> Source:
-        return Source._select(self, keys)
+        several = keys if isinstance(keys, tuple) else (keys,)
+        number = "member" if "member" in (self.keys() or ()) else 0
+        wanted = [key for key in several if key != number]
+        if wanted and super().keys() is None:  # one value, which is read whole
+            return Source._select(self, keys)
+        inside = wanted if number else [place - 1 for place in wanted]
+        paths = [(0,) if key == number else (1 + wanted.index(key),) for key in several]
+        twin = copy.copy(self)
+        twin._members = [
+            reading_only(member, inside if length else [])
+            for member, length in zip(self._members, self._lengths, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
@@ -137,7 +155,7 @@ class _RunDraws(Draws):
         if epoch not in self._runs_of:
             first, before = self._shares(epoch)
             runs = _Runs(first, before, self._batch_size)
-            address = self._sampler._address(self._epoch_key(self._first_epoch + epoch))
+            address = self._sampler._address(self._key.at_epoch(self._first_epoch + epoch))
             runs.mix(address if self._sampler.random else None, self._stratified)
             self._runs_of = {**dict(list(self._runs_of.items())[-1:]), epoch: runs}
         return self._runs_of[epoch], self._first(epoch)
@@ -152,17 +170,22 @@ class _RunDraws(Draws):
         return self.epoch_of(end - 1), int((lengths >= (1 if partial else batch_size)).sum())
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
+        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
+        return np.concatenate(found) if len(found) != 1 else found[0]
+
+    def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
+        """Epoch by epoch, the positions in the whole epoch, where the members come one after the other."""
         found = []
         while first < end:
             runs, begin = self._runs(first)
             stop = min(end, self.epoch_span(first)[1])
             local = np.arange(first - begin, stop - begin, dtype=np.intp)
-            found.append(self._in_epoch(self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
+            found.append((self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
             first = stop
-        return np.concatenate(found) if len(found) != 1 else found[0]
+        return found
 
     def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """What positions in the whole epoch read, where the members come one after the other."""
+        """What positions in the whole epoch read."""
         owners = np.searchsorted(self._begins[1:], positions, side="right")
         found = np.empty(len(positions), np.intp)
         for member in np.unique(owners).tolist():
@@ -174,7 +197,7 @@ class _RunDraws(Draws):
     def _member_order(self, epoch: int, member: int) -> Order:
         if (epoch, member) not in self._order_of:
             self._order_of = {at: order for at, order in self._order_of.items() if at[0] >= epoch - 1}
-            address = self._sampler._address(self._epoch_key(epoch).below(0, member))
+            address = self._sampler._address(self._key.at_epoch(epoch).below(0, member))
             self._order_of[epoch, member] = self._sampler.order(self._lengths[member], address)
         return self._order_of[epoch, member]
 

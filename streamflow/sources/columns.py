@@ -18,6 +18,8 @@ from ..core.describe import short
 from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
+from .chance import each_alone, for_its_form
+from .form import keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
@@ -44,6 +46,14 @@ class Column(ABC):
 
     def close(self) -> None:  # noqa: B027  (most hold nothing open)
         """Release what this process holds open."""
+
+    def keys(self) -> tuple[Any, ...] | None:
+        """The keys of rows that are dicts, the places of those that are tuples, None for others."""
+        return None
+
+    def draws_random(self) -> bool | None:
+        """Whether reading a row draws random numbers; None where that is not known."""
+        return False
 
     @abstractmethod
     def told(self) -> str:
@@ -143,8 +153,14 @@ class SequenceColumn(Column):
         return value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        data = self._data
-        return [data[index] for index in indices.tolist()]
+        return transposed(each_alone(self._data.__getitem__, indices.tolist()))
+
+    def draws_random(self) -> bool | None:
+        return False if isinstance(self._data, (list, tuple, range, str, bytes)) else None
+
+    def keys(self) -> tuple[Any, ...] | None:
+        with for_its_form():
+            return keys_of(self._data[0]) if len(self) else None
 
     def told(self) -> str:
         return short(self._data)
@@ -153,8 +169,14 @@ class SequenceColumn(Column):
 class ArrayLikeColumn(SequenceColumn):
     """An array of another library, which takes arrays of indices."""
 
+    def keys(self) -> None:
+        return None
+
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return np.array(self._data[indices])
+
+    def draws_random(self) -> bool:
+        return False
 
     def told(self) -> str:
         return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
@@ -236,3 +258,9 @@ class SourceColumn(Column):
 
     def told(self) -> str:
         return self._source._words()
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return self._source.keys()
+
+    def draws_random(self) -> bool | None:
+        return self._source._draws_random()

@@ -19,6 +19,7 @@ from ..core.memory import empty
 from ..exceptions import DataError, ParameterError, is_whole, require
 from .arrays import ArraySource
 from .base import Source, positions
+from .chance import among, any_draws
 from .columns import column
 from .form import differ
 from .views import Mapped
@@ -115,12 +116,18 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     ----------
     sequence : sequence
     edges : int, list of int, or list of (start, stop)
-        Where it is cut: so many edges, which give edges + 1 pieces of one length; the positions of the edges; or the
-        pieces themselves.  Positions are those of a slice.
+        Where it is cut.  A number n: at n edges, which gives n + 1 pieces of one length; the length must be a multiple
+        of n + 1.  A list of n positions: before each of them, which gives n + 1 pieces of any lengths.  Pairs: each is
+        a piece, and pieces may overlap or leave samples out.  Positions are those of a slice.
 
     Returns
     -------
     list of Source
+
+    Raises
+    ------
+    ParameterError
+        If `edges` is none of these, or a number that does not give equal pieces.
 
     Examples
     --------
@@ -185,6 +192,9 @@ class Members(Source):
         for member in self._members:
             member.close()
 
+    def _draws_random(self) -> bool | None:
+        return any_draws(member._draws_random() for member in self._members)
+
     def _opened(self) -> Source:
         twin = copy.copy(self)
         twin._members = [member._opened() for member in self._members]
@@ -218,12 +228,16 @@ class Concatenated(Members):
         if len(parts) == 1:  # the samples of one member are in the order asked for
             member, _, inside = parts[0]
             return self._members[member].fetch(inside)
-        found = [self._members[member].fetch(inside) for member, _, inside in parts]
+        found = []
+        for member, places, inside in parts:
+            with among(places, len(indices)):
+                found.append(self._members[member].fetch(inside))
         return woven(found, [places for _, places, _ in parts], len(indices))
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        for member, _, inside in self._by_member(indices):
-            self._members[member].will_need(inside)
+        for member, places, inside in self._by_member(indices):
+            with among(places, len(indices)):
+                self._members[member].will_need(inside)
 
     def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
         """Each member that is read, at which places of the batch, and which of its samples."""

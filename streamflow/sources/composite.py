@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import require
+from ..exceptions import check_flag, require
 from ..samplers import BlockShuffledSampler, Order, Sampler, ShuffledSampler, WeightedSampler
 from ..seeding import Key
 from .arrays import ArraySource
 from .base import Source
 from .combine import Members
 from .order import Draws
+from .views import Gathered, reading_only
 
 __all__ = ["CompositeSource"]
 
@@ -68,6 +70,8 @@ class CompositeSource(Members):
 
     def __init__(self, members: Iterable[Any], flatten: bool = True, trim: bool = False) -> None:
         super().__init__(members_of(members))
+        check_flag("flatten", flatten)
+        check_flag("trim", trim)
         self._flatten, self._trim = bool(flatten), bool(trim)
         longest = max(self._lengths)
         require(trim or min(self._lengths) or not longest, "members", "not empty, or all empty", self._lengths)
@@ -87,6 +91,34 @@ class CompositeSource(Members):
 
     def __len__(self) -> int:
         return self._length
+
+    def keys(self) -> tuple[Any, ...] | None:
+        return tuple(self._owners()) if self._length else None
+
+    def _owners(self) -> dict[Any, tuple[int, Any]]:
+        """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
+        forms = [member.keys() for member in self._members] if self._flatten else [None]
+        if forms[0] is None:
+            return {number: (number, None) for number in range(len(self._members))}
+        pairs = [(number, key) for number, keys in enumerate(forms) for key in keys or ()]
+        joined = forms[0] == tuple(range(len(forms[0])))
+        return {place if joined else pair[1]: pair for place, pair in enumerate(pairs)}
+
+    def _select(self, keys: Any) -> Source:
+        owners = self._owners()
+        wanted: list[list[Any]] = [[] for _ in self._members]
+        paths: list[tuple[int, ...]] = []
+        for key in keys if isinstance(keys, tuple) else (keys,):
+            number, inner = owners[key]
+            paths.append((number,) if inner is None else (number, len(wanted[number])))
+            wanted[number].append(inner)
+        twin = copy.copy(self)
+        twin._flatten = False
+        twin._members = [
+            member if some and some[0] is None else reading_only(member, some)
+            for member, some in zip(self._members, wanted, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
     def sample(self, index: Any) -> Any:
         """One sample; of each member the one that `index` names, or the one that a list names for it."""
@@ -168,6 +200,6 @@ class _MemberDraws(Draws):
         """The order of a member in an epoch and a time round; the latest is kept."""
         kept = self._kept.get(member)
         if kept is None or kept[0] != (epoch, turn):
-            key = self._sampler._address(self._epoch_key(epoch).below(turn, member))
+            key = self._sampler._address(self._key.at_epoch(epoch).below(turn, member))
             kept = self._kept[member] = (epoch, turn), self._sampler.order(self._lengths[member], key)
         return kept[1]

@@ -9,6 +9,7 @@ import numpy as np
 from ..exceptions import DataError, is_whole, require
 from ..seeding import check_random_state
 from ..util import get_rng
+from .chance import number
 
 __all__ = ["RandomCrop", "random_crop"]
 
@@ -28,8 +29,9 @@ class RandomCrop:
         self._rng = None if random_state is None else get_rng(random_state)
 
     def draw(self) -> float:
-        """A number in [0, 1) from its own random state, or the global one."""
-        return float((np.random if self._rng is None else self._rng).random())
+        """A number in [0, 1): that of the stream which reads; by hand from its own random state, or the global one."""
+        drawn = number()
+        return float((np.random if self._rng is None else self._rng).random()) if drawn is None else drawn
 
     def within(self, size: int, u: float | None = None) -> slice:
         """The stretch of an axis of this size that a number in [0, 1) chooses (None: drawn now).
@@ -61,8 +63,13 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
     start, stop : int, optional
         Bounds of the whole stretch, as those of a slice.
     random_state : None, int, Generator or RandomState
-        Where places are drawn from when it is used by hand; None takes NumPy's global state.  In `Source.batches` a
-        place depends on the stream's seed, the epoch and the position of the sample instead.
+        Where places are drawn from when it is used by hand; None takes NumPy's global state.  While a stream over a
+        source reads, a place depends on the stream's seed, the epoch and the position of the sample instead.
+
+    Notes
+    -----
+    Of one sample, crops are drawn apart, in the order in which they are read: two columns are cropped at different
+    places, and with other `keys` each may be at another.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -116,19 +117,38 @@ def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
     Raises
     ------
     DataError
-        If it is no audio file or is damaged.
+        If it is no audio file or is damaged; or if it ends before its header says so, as far as the format tells
+        (MP3 and Ogg hardly do).
     """
     try:
         import soundfile
     except ImportError:
         raise missing("read_audio", "soundfile", "audio") from None
     try:
-        signal: NDArray[Any] = soundfile.read(path, dtype=dtype, always_2d=True)[0]
+        with soundfile.SoundFile(path) as file:
+            signal: NDArray[Any] = file.read(dtype=dtype, always_2d=True)
+            log = file.extra_info
     except (RuntimeError, OSError, TypeError) as error:
-        raise _unreadable(path, "an audio file that soundfile reads", error) from error
+        raise _unreadable(path, _AUDIO, error) from error
+    if _ends_early(log):
+        raise _unreadable(path, _AUDIO, f"it ends after {len(signal)} frames, before its header says so")
     return signal
 
 
-def _unreadable(path: str, expected: str, error: Exception) -> DataError:
+_AUDIO = "an audio file that soundfile reads"
+
+
+#: How soundfile's library tells of a header that announces more than there is, and how that number is told.
+_SHORT = re.compile(r"(data|SSND|BODY|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.ASCII)
+_UNKNOWN_LENGTH = 0x7FFFF000  #: from here on it means that the writer did not know it: a pipe
+
+
+def _ends_early(log: str) -> bool:
+    """Whether the library has noted that a file was cut."""
+    sizes = [(int(told), int(found)) for _, told, found in _SHORT.findall(log)]
+    return "ended unexpectedly" in log or any(found < told < _UNKNOWN_LENGTH for told, found in sizes)
+
+
+def _unreadable(path: str, expected: str, error: object) -> DataError:
     told = " ".join(str(error).split())
     return DataError(f"{path!r} cannot be read, expected {expected}: {told}")

@@ -29,6 +29,11 @@ class Handle(Generic[T]):
     opened : optional
         It, where the user has opened it in this process; `close` leaves it to him.
 
+    Attributes
+    ----------
+    thing : object, or None
+        It, while it is open in this process.
+
     Examples
     --------
     >>> numbers = Handle(list, "ab")
@@ -36,23 +41,23 @@ class Handle(Generic[T]):
     (True, ['a', 'b'])
     """
 
-    __slots__ = ("__weakref__", "_args", "_given", "_lock", "_opener", "_thing")
+    __slots__ = ("__weakref__", "_args", "_given", "_lock", "_opener", "thing")
 
     def __init__(self, opener: Callable[..., T], *args: Any, opened: T | None = None) -> None:
         self._opener, self._args = opener, args
-        self._thing: T | None = opened
+        self.thing: T | None = opened
         self._given = opened is not None
         self._lock = threading.Lock()
         _all.add(self)
 
     def get(self) -> T:
         """It, opened now if it is not open in this process."""
-        thing = self._thing
+        thing = self.thing
         if thing is None:
             with self._lock:
-                if self._thing is None:
-                    self._thing = self._opener(*self._args)
-                thing = self._thing
+                if self.thing is None:
+                    self.thing = self._opener(*self._args)
+                thing = self.thing
         return thing
 
     def close(self) -> None:
@@ -60,7 +65,7 @@ class Handle(Generic[T]):
         if self._given:
             return
         with self._lock:
-            thing, self._thing = self._thing, None
+            thing, self.thing = self.thing, None
         close = getattr(thing, "close", None)
         if close is not None:
             close()
@@ -77,8 +82,8 @@ _inherited: list[Any] = []
 
 def _forked() -> None:
     for handle in list(_all):
-        _inherited.append(handle._thing)
-        handle._thing, handle._given, handle._lock = None, False, threading.Lock()
+        _inherited.append(handle.thing)
+        handle.thing, handle._given, handle._lock = None, False, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

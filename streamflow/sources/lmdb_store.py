@@ -128,6 +128,9 @@ class LMDBStore(Source):
             except Closed:
                 continue
 
+    def _draws_random(self) -> bool:
+        return False
+
     def close(self) -> None:
         self._handle.close()
 

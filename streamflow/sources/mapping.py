@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +22,61 @@ try:
 except ImportError:  # not on this system
     resource = None  # type: ignore[assignment]
 
-__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "memory_of", "stretches_of"]
+__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "keep", "memory_of", "stretches_of"]
 
 CAN_ADVISE = hasattr(mmap, "MADV_WILLNEED")
 _CAN_COUNT = hasattr(resource, "RUSAGE_THREAD")
 _never_twice = count()  #: where nothing can be counted, each call seems to have moved something
+
+
+class Keeper(Protocol):
+    """What keeps maps for its next read."""
+
+    def _let_go(self, file: str) -> object:
+        """Keep this file no longer."""
+
+
+def _most() -> int:
+    """Maps that a process keeps: each holds a descriptor, of which it may mostly have 1024, or 256."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
+    return 256 if limit < 0 else min(256, limit // 4)
+
+
+_MOST = _most()
+#: What is kept, in the order in which it was mapped, and by whom.
+_kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
+    """Note that a map is kept for the next read of a file.
+
+    A process keeps 256 for all of its sources and stores together, fewer where it may have few descriptors.  If there
+    are more, those that were mapped first are let go of; one that an array still shows is closed with the array.
+    """
+    surplus = []
+    with _lock:
+        _kept[ref(memory, _closed)] = ref(keeper), file
+        while len(_kept) > _MOST:
+            surplus.append(_kept.popitem(last=False)[1])
+    for who, its in surplus:  # not under the lock: it may wait for one of its own
+        known = who()
+        if known is not None:
+            known._let_go(its)
+
+
+def _closed(memory: ref[mmap.mmap]) -> None:
+    _kept.pop(memory, None)
+
+
+def _forked() -> None:
+    """The lock may have been held at the fork; what the parent keeps is the parent's (`handle.py`)."""
+    global _kept, _lock
+    _kept, _lock = OrderedDict(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def memory_of(array: Any) -> mmap.mmap | None:

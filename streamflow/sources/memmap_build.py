@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.describe import called
-from ..exceptions import DataError, WorkerDied, is_whole, require
-from .memmap_files import INDEX, Entry, read_index
-from .memmap_session import Session
+from ..exceptions import DataError, WorkerDied, check_flag, is_whole, require
+from .memmap_files import INDEX, Entry, checked_path, read_index
+from .memmap_session import Session, tidy
 from .memmap_store import MemmapStore
 from .memmap_writer import Pack, checked_array, checked_metadata, checked_shard_bytes
 from .npy_files import NpyFile
@@ -96,24 +98,31 @@ def build_memmap_store(
     >>> store.names, store[1].shape, store.entry_metadata(0)
     (('a.npy', 'b.npy'), (2, 3), {'bytes': 160})
     """
-    for name, value in (("root", root), ("target", target)):
-        require(isinstance(value, (str, os.PathLike)), name, "a path", value)
+    folder, store = Path(checked_path(root, "root")), checked_path(target, "target")
     require(load is None or callable(load), "load", "None or a function of a path", load)
-    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-    require(patterns and all(isinstance(item, str) and item for item in patterns), "pattern", "text", pattern)
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern) if isinstance(pattern, (list, tuple)) else []
+    ok = patterns and all(isinstance(item, str) and item for item in patterns)
+    require(ok, "pattern", "text, or a list of text", pattern)
     require(is_whole(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
-    require(isinstance(progress, bool) or callable(progress), "progress", "True, False or callable", progress)
-    require(on_error in {"raise", "skip"}, "on_error", "'raise' or 'skip'", on_error)
+    flag = isinstance(progress, (bool, np.bool_))
+    require(flag or callable(progress), "progress", "True, False or callable", progress)
+    require(isinstance(on_error, str) and on_error in {"raise", "skip"}, "on_error", "'raise' or 'skip'", on_error)
+    check_flag("overwrite", overwrite)
     checked_shard_bytes(shard_bytes)
-    store = str(os.fspath(target))
-    files = _found(Path(root), patterns, Path(store))
+    files = _found(folder, patterns, Path(store))
     settings = {"load": None if load is None else called(load), "pattern": patterns}
     if not overwrite and Path(store, INDEX).exists():
         _check_unchanged(store, files, settings, on_error)
+        tidy(store)
         return MemmapStore(store)
     session = Session(store, settings, anew=True, forget="others" if overwrite else "never")
     try:
-        skipped = _build(session, files, _Work(load, int(n_workers), progress, on_error, shard_bytes), settings)
+        skipped = _build(
+            session,
+            files,
+            _Work(load, int(n_workers), bool(progress) if flag else progress, on_error, shard_bytes),
+            settings,
+        )
     finally:
         session.close()
     if skipped:

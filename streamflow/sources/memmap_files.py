@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Iterable
@@ -27,9 +28,21 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
-from ..exceptions import DataError, is_whole
+from ..exceptions import DataError, is_whole, require
 
-__all__ = ["ARRAYS", "INDEX", "JOURNAL", "NEW_INDEX", "Entry", "Index", "npy_header", "read_index", "write_index"]
+__all__ = [
+    "ARRAYS",
+    "INDEX",
+    "JOURNAL",
+    "NEW_INDEX",
+    "Entry",
+    "Index",
+    "checked_path",
+    "npy_header",
+    "read_index",
+    "sync",
+    "write_index",
+]
 
 INDEX, NEW_INDEX, JOURNAL, ARRAYS = "index.json", "index.json.new", "journal.jsonl", "arrays"
 _FORMAT = "streamflow memmap store"
@@ -76,7 +89,7 @@ class Entry:
     @property
     def end(self) -> int:
         """Where they end."""
-        return self.begin + self.dtype.itemsize * int(np.prod(self.shape, dtype=object))
+        return self.begin + self.dtype.itemsize * math.prod(self.shape)
 
     def told(self) -> dict[str, Any]:
         """It for JSON."""
@@ -164,6 +177,12 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offs
     before = 8 + struct.calcsize(length) + len(encoded) + 1
     encoded += b" " * (-(offset + before) % _ALIGNMENT) + b"\n"
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(length, len(encoded)) + encoded
+
+
+def checked_path(path: Any, name: str) -> str:
+    """A path as it is from anywhere: the process may go to another folder, and others begin there."""
+    require(isinstance(path, (str, os.PathLike)), name, "a path", path)
+    return str(Path(os.fsdecode(path)).absolute())
 
 
 def read_index(store: str) -> Index:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from ..core.describe import digest_of, short
 from ..exceptions import DataError, is_whole, require
 from ..samplers import Sampler
-from ..seeding import CROP, Key, uniforms
+from ..seeding import Key
 from .base import Source, position
+from .chance import each_alone, is_keyed
 from .crop import RandomCrop
 from .mapping import CAN_ADVISE, Ahead, Stretch, stretches_of
 from .memmap_files import Entry
@@ -86,12 +87,13 @@ class Entries(Source):
             first, rest = slice(None), [..., *rest]
         if isinstance(first, RandomCrop):
             raise IndexError(f"the first index selects entries, got {first!r}, which crops an axis of each")
+        first = list(first) if isinstance(first, tuple) else first  # inside an index a tuple is a list, as for NumPy
         if not rest:
             return self[first]
         many = self[first] if isinstance(first, (slice, list, range)) or getattr(first, "ndim", 0) > 0 else None
         if many is None:
             place = position(first, len(self))
-            return _applied(self.sample(place), (tuple(rest),), None, self._about(place).name)
+            return _applied(self.sample(place), (tuple(rest),), self._about(place).name)
         steps: Steps = (tuple(map(_frozen, rest)),)
         if isinstance(many, Inside):
             return Inside(many._source, many._steps + steps)
@@ -116,8 +118,7 @@ def _entries(source: Source) -> Entries:
 class Inside(Entries, Derived):
     """What indices select inside each entry.
 
-    A `random_crop` among them is drawn when an entry is read; in a stream its place depends on the seed, the epoch and
-    the position of the sample.
+    A `random_crop` among them is drawn when an entry is read.
     """
 
     def __init__(self, source: Source, steps: Steps) -> None:
@@ -125,36 +126,22 @@ class Inside(Entries, Derived):
         self._steps = steps
         self._ahead = Ahead()
 
-    def _crops(self) -> int:
-        """How many random crops there are."""
-        return sum(isinstance(item, RandomCrop) for step in self._steps for item in step)
+    def _draws_random(self) -> bool | None:
+        return self._crops() or super()._draws_random()
 
-    def _draws_random(self) -> bool:
-        return self._crops() > 0
+    def _crops(self) -> bool:
+        return any(isinstance(item, RandomCrop) for step in self._steps for item in step)
 
-    def sample(self, index: Any) -> Any:
-        """One; in a stream an index is a pair of it and the places of the crops."""
-        index, u = index if isinstance(index, tuple) else (index, None)
-        return _applied(self._source.sample(index), self._steps, u, self._about(index).name)
+    def sample(self, index: int) -> Any:
+        return _applied(self._source.sample(index), self._steps, self._about(index).name)
 
-    def fetch(self, indices: NDArray[Any]) -> Any:
-        return [self.sample(index) for index in indices.tolist()]
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return each_alone(self.sample, indices.tolist())
 
-    def will_need(self, indices: NDArray[Any]) -> None:
-        random = indices.dtype.names is None and self._crops()  # where it will be cropped nobody knows
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        random = self._crops() and not is_keyed()  # where it will be cropped by hand nobody knows
         if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
             _ask(self._ahead, self, indices)
-
-    def _origins(self, indices: NDArray[Any]) -> NDArray[np.intp]:
-        return self._source._origins(indices if indices.dtype.names is None else indices["at"])
-
-    def _draws(
-        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
-    ) -> Draws:
-        crops = self._crops()
-        if not crops:
-            return Source._draws(self, sampler, key, epochs, part, batch_size)
-        return CropDraws(crops, sampler, len(self), key, epochs, part)
 
     def _about(self, index: int) -> Entry:
         return _entries(self._source)._about(index)
@@ -168,25 +155,6 @@ class Inside(Entries, Derived):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_ahead": Ahead()}
-
-
-class CropDraws(Draws):
-    """Draws that say, besides which sample, where it is cropped."""
-
-    def __init__(self, crops: int, *args: Any) -> None:
-        super().__init__(*args)
-        self._crops = crops
-
-    def indices(self, first: int, end: int) -> NDArray[Any]:
-        """Pairs of an index and a number in [0, 1) for each crop."""
-        pairs = np.empty(end - first, [("at", np.intp), ("u", np.float64, (self._crops,))])
-        pairs["at"] = super().indices(first, end)
-        for crop in range(self._crops):
-            found = [
-                uniforms(self._epoch_key(epoch).below(0, crop), CROP, at) for epoch, at in self._positions(first, end)
-            ]
-            pairs["u"][:, crop] = np.concatenate(found)
-        return pairs
 
 
 class Scattered(Entries, Derived):
@@ -224,6 +192,11 @@ class Scattered(Entries, Derived):
     def will_need(self, indices: NDArray[np.intp]) -> None:
         _ask(self._ahead, self, indices)
 
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return Source._draws(self, sampler, key, epochs, part, batch_size)  # it has as many as it says, not as entries
+
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
 
@@ -249,7 +222,7 @@ def _frozen(item: Any) -> Any:
     if not isinstance(item, np.ndarray) and not array.size:
         array = array.astype(np.intp)
     array.flags.writeable = False
-    return item if array.dtype.kind == "U" else array
+    return copy.copy(item) if array.dtype.kind == "U" else array
 
 
 def _word(item: Any) -> str:
@@ -262,21 +235,20 @@ def _word(item: Any) -> str:
     return "..." if item is Ellipsis else repr(item)
 
 
-def _applied(array: Any, steps: Steps, u: Any, name: str) -> Any:
-    """What the steps select of an entry; `u` says where it is cropped, None: drawn now."""
-    places = None if u is None else iter(u)
+def _applied(array: Any, steps: Steps, name: str) -> Any:
+    """What the steps select of an entry."""
     for step in steps:
         try:
-            index = _without_crops(step, np.shape(array), places)
-            array = array[index[0] if len(index) == 1 else index]
+            index = _without_crops(step, np.shape(array))
+            array = array[index[0] if len(index) == 1 and isinstance(index[0], (str, list)) else index]
         except (IndexError, DataError) as error:
             told = f"entry {name!r} of shape {np.shape(array)}: {error}"
             raise type(error)(told) from None
     return array
 
 
-def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...], places: Iterator[float] | None) -> tuple[Any, ...]:
-    """An index with a slice in the place of each random crop."""
+def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An index with a slice in the place of each random crop, drawn now."""
     if RandomCrop not in map(type, step):
         return step
     step = tuple(map(_frozen, step))
@@ -288,7 +260,7 @@ def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...], places: Iterat
             axis = sum(widths[:place]) if place < ellipsis else len(shape) - sum(widths[place:])
             if not 0 <= axis < len(shape):
                 raise IndexError(f"too many indices for an array with {len(shape)} axes")
-            item = item.within(shape[axis], None if places is None else float(next(places)))
+            item = item.within(shape[axis])
         found.append(item)
     return tuple(found)
 
@@ -308,8 +280,7 @@ def _ask(ahead: Ahead, source: Source, indices: NDArray[Any]) -> None:
 
 def _stretches(source: Source, indices: NDArray[Any]) -> Iterator[Stretch]:
     """Where samples lie in their maps, as far as it is in few pieces."""
-    for index in indices.tolist():
-        view = source.sample(index)
+    for view in each_alone(source.sample, indices.tolist()):
         if not isinstance(view, np.ndarray):
             continue
         if not view.ndim or view.flags.c_contiguous:

@@ -23,7 +23,7 @@ try:
 except ImportError:  # not on this system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Session"]
+__all__ = ["Session", "tidy"]
 
 _OURS = {ARRAYS, INDEX, JOURNAL, NEW_INDEX}
 
@@ -154,6 +154,11 @@ class Session:
         self.note({"entry": entry.told()})
         self.entries.append(entry)
 
+    def note_metadata(self, metadata: dict[str, str]) -> None:
+        """The store's metadata have been set to these."""
+        self.note({"metadata": metadata})
+        self.metadata = metadata
+
     def flush(self) -> None:
         """Wait until the journal is on the disk."""
         assert self._journal is not None
@@ -164,26 +169,34 @@ class Session:
         sync({self._store / entry.file for entry in self._found})
         sync({(self._store / entry.file).parent for entry in entries} | {self._store / ARRAYS})
         write_index(self._store, Index.of(entries, metadata, build, self.token))
-        (self._store / JOURNAL).unlink()
-        self._tidy(entries)
-        self.close()
-
-    def _tidy(self, entries: list[Entry]) -> None:
-        """Remove the files that these entries, all that are left, do not refer to."""
-        used = {entry.file for entry in entries}
-        for folder in (self._store / ARRAYS).iterdir():
-            for file in folder.iterdir():
-                if f"{ARRAYS}/{folder.name}/{file.name}" not in used:
-                    file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
+        self._finish(entries)
 
     def drop(self) -> None:
         """End the session, leaving the store that is there as it is."""
         assert self.index is not None
-        (self._store / JOURNAL).unlink()
-        self._tidy(self.index.entries)
-        self.close()
+        self._finish(self.index.entries)
+
+    def _finish(self, entries: list[Entry]) -> None:
+        """End the session, and remove what a store with these entries does not need."""
+        try:
+            self._tidy(entries)
+        finally:
+            self.close()
+
+    def _tidy(self, entries: list[Entry]) -> None:
+        """Remove all but the index and what these entries refer to; what cannot be removed is left to the next."""
+        used = {entry.file for entry in entries}
+        for folder, _, names in os.walk(self._store / ARRAYS, topdown=False):
+            below = Path(folder).relative_to(self._store).as_posix()
+            for name in names:
+                if f"{below}/{name}" not in used:
+                    with contextlib.suppress(OSError):
+                        Path(folder, name).unlink()
+            with contextlib.suppress(OSError):  # it is not empty
+                Path(folder).rmdir()
+        for name in (NEW_INDEX, JOURNAL):  # the journal last: where it is, there is something to tidy
+            with contextlib.suppress(OSError):
+                (self._store / name).unlink()
 
     def close(self) -> None:
         """End the session; what it has not published stays for the next."""
@@ -192,6 +205,18 @@ class Session:
                 (self._store / self.folder).rmdir()
         self._journal = None
         self._give_up()
+
+
+def tidy(path: str) -> None:
+    """Remove what a writing that was killed after the index was replaced has left; not what can be gone on with."""
+    if not Path(path, JOURNAL).exists():
+        return
+    with contextlib.suppress(DataError, OSError):  # it is being written, or another call may go on with it
+        session = Session(path, None, anew=False, forget="never")
+        if session.index is None or session.entries or session.metadata is not None:
+            session.close()
+        else:
+            session.drop()
 
 
 def _check_folder(store: Path) -> None:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import DataError, require
+from ..exceptions import DataError
 from .handle import Handle
-from .mapping import CAN_ADVISE, Ahead, Stretch
-from .memmap_files import INDEX, Entry, Index, npy_header, read_index
+from .mapping import CAN_ADVISE, Ahead, Stretch, keep
+from .memmap_files import INDEX, Entry, Index, checked_path, npy_header, read_index
 from .memmap_index import Entries
-from .npy_files import array_at, mapped
+from .npy_files import array_at, damaged, mapped
 
 __all__ = ["MemmapStore"]
-
-_MOST = 256  #: files that are mapped at once: each holds a descriptor
 
 
 class MemmapStore(Entries):
@@ -54,8 +50,9 @@ class MemmapStore(Entries):
 
     Notes
     -----
-    It reads the index, which runs no code, and maps files when they are first needed, at most 256 at a time.  Pickled
-    it is the path; where it is opened again the store must be the same.
+    It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps at most
+    256, of all stores and sources together.  Pickled it is the path; where it is opened again the store must be the
+    same.
 
     Examples
     --------
@@ -75,8 +72,7 @@ class MemmapStore(Entries):
     """
 
     def __init__(self, path: Any) -> None:
-        require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
-        self._path = str(os.fspath(path))
+        self._path, self._given = checked_path(path, "path"), os.fsdecode(path)
         self._known: Index | None = read_index(self._path)
         self._digest = self._known.digest
         self._files = Handle(OpenFiles, self._path)
@@ -129,6 +125,9 @@ class MemmapStore(Entries):
             if entry.begin < entry.end <= len(memory):
                 yield memory, entry.begin, entry.end
 
+    def _draws_random(self) -> bool:
+        return False
+
     def close(self) -> None:
         self._files.close()
 
@@ -139,11 +138,11 @@ class MemmapStore(Entries):
         return self._index.entries[index].shape
 
     def _words(self) -> str:
-        return f"MemmapStore({self._path!r} {self._digest[:8]})"
+        return f"MemmapStore({self._given!r} {self._digest[:8]})"  # states go along when the folder is moved
 
 
 class OpenFiles:
-    """The files of a store that are mapped, those that were used last.
+    """The files of a store that are mapped.
 
     Parameters
     ----------
@@ -152,8 +151,8 @@ class OpenFiles:
 
     def __init__(self, store: str) -> None:
         self.ahead = Ahead()
-        self._store = Path(store)
-        self._maps: OrderedDict[str, tuple[mmap.mmap, set[int]]] = OrderedDict()
+        self._store = store
+        self._maps: dict[str, tuple[mmap.mmap, set[int]]] = {}
         self._lock = threading.Lock()
 
     def array(self, entry: Entry) -> NDArray[Any]:
@@ -162,7 +161,10 @@ class OpenFiles:
         if entry.offset not in seen:
             self._check(entry, memory)
             seen.add(entry.offset)
-        return _array(entry, memory)
+        try:
+            return _array(entry, memory)
+        except (ValueError, OverflowError) as error:  # of no elements, and the index was made so
+            raise damaged(self._told(entry), error) from None
 
     def memory(self, entry: Entry) -> mmap.mmap:
         """The map of the file that an entry is in."""
@@ -170,23 +172,25 @@ class OpenFiles:
 
     def _mapped(self, file: str) -> tuple[mmap.mmap, set[int]]:
         """A file, and where in it entries lie that have been checked since it was mapped."""
-        with self._lock:
-            found = self._maps.get(file)
-            if found is None:
-                found = self._maps[file] = mapped(str(self._store / file)), set()
-                if len(self._maps) > _MOST:
-                    self._maps.popitem(last=False)
-            else:
-                self._maps.move_to_end(file)
-            return found
+        found = self._maps.get(file)
+        if found is None:
+            with self._lock:
+                found = self._maps.get(file)
+                if found is None:
+                    found = self._maps[file] = mapped(self._path(file)), set()
+                    keep(found[0], self, file)
+        return found
+
+    def _let_go(self, file: str) -> None:
+        self._maps.pop(file, None)
 
     def _check(self, entry: Entry, memory: mmap.mmap) -> None:
         """Raise unless the file has what the index says."""
         header = npy_header(entry.dtype, entry.shape, entry.fortran, entry.offset)
         if entry.end <= len(memory) and memory[entry.offset : entry.begin] == header:
             return  # as it was written; to read a header takes several times as long as to make one
-        told = f"entry {entry.name!r} in {str(self._store / entry.file)!r}"
-        found = array_at(memory, entry.offset, len(memory), told, lambda: None)
+        told = self._told(entry)
+        found = array_at(memory, entry.offset, len(memory), told, None)
         same = (found.dtype, found.shape) == (entry.dtype, entry.shape)
         if not same or found.__array_interface__ != _array(entry, memory).__array_interface__:
             raise DataError(
@@ -194,10 +198,15 @@ class OpenFiles:
                 f"{INDEX!r} says"
             )
 
+    def _told(self, entry: Entry) -> str:
+        return f"entry {entry.name!r} in {self._path(entry.file)!r}"
+
+    def _path(self, file: str) -> str:
+        return os.path.join(self._store, file)  # noqa: PTH118  (a tenth of what a Path costs)
+
     def close(self) -> None:
         """Forget the maps; each is closed when nothing shows it any more."""
-        with self._lock:
-            self._maps.clear()
+        self._maps.clear()
 
 
 def _array(entry: Entry, memory: mmap.mmap) -> NDArray[Any]:

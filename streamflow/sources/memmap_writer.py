@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..exceptions import DataError, StreamflowError, is_whole, require
-from .memmap_files import Entry, npy_header, sync
+from .memmap_files import Entry, checked_path, npy_header, sync
 from .memmap_session import Session
 from .metadata import Metadata
 
@@ -48,7 +50,8 @@ class MemmapWriter:
     -----
     Readers see what was written once it is closed, all of it at once; until then they see the store that was there
     before, or none.  If it is not closed, because of an error or because the process was killed, what had been added is
-    kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.
+    kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.  So are the
+    `metadata`: all after an error, and if the process was killed those that were set before the last entry or `flush`.
 
     Examples
     --------
@@ -65,10 +68,9 @@ class MemmapWriter:
     """
 
     def __init__(self, path: Any, mode: str = "a", shard_bytes: int | None = None) -> None:
-        require(isinstance(path, (str, os.PathLike)), "path", "a path", path)
-        require(mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
+        self._path, self._process = checked_path(path, "path"), os.getpid()
+        require(isinstance(mode, str) and mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
         checked_shard_bytes(shard_bytes)
-        self._path, self._process = str(os.fspath(path)), os.getpid()
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index
@@ -76,7 +78,7 @@ class MemmapWriter:
         self._names = {entry.name for entry in self._before + session.entries}
         known = session.metadata if session.metadata is not None else {} if before is None else before.metadata
         self._metadata = Metadata(known)
-        self._begun_with = dict(self._metadata) if session.metadata is None else None
+        self._noted = dict(self._metadata)
         self._pack = Pack(Path(self._path), session.folder, "", shard_bytes)
         self._lock = threading.Lock()
 
@@ -88,12 +90,26 @@ class MemmapWriter:
     def __len__(self) -> int:
         return len(self._names)
 
-    def _open(self) -> Session:
-        if self._session is None:
-            raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+    def _check_process(self) -> None:
+        """Raise in a forked process; before the lock, which a thread of the parent may have held."""
         if os.getpid() != self._process:
             raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
-        return self._session
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """The session, for one thread at a time."""
+        self._check_process()
+        with self._lock:
+            if self._session is None:
+                raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+            yield self._session
+
+    def _note_metadata(self, session: Session) -> None:
+        """The store's metadata are kept with what has been added."""
+        known = dict(self._metadata)
+        if known != self._noted:
+            session.note_metadata(known)
+            self._noted = known
 
     def add(self, array: Any, metadata: Mapping[str, Any] | None = None, name: str | None = None) -> None:
         """Add an entry.
@@ -105,7 +121,7 @@ class MemmapWriter:
         metadata : mapping, optional
             Of text to text, numbers, lists and mappings, as JSON has them; NumPy's are made so.
         name : str, optional
-            Its number if it is not given.
+            If it is not given: its number, or the next that no entry has as its name.
 
         Raises
         ------
@@ -114,14 +130,19 @@ class MemmapWriter:
         """
         require(name is None or isinstance(name, str), "name", "text", name)
         known = checked_metadata(metadata)
-        with self._lock:
-            session = self._open()
-            name = f"{len(self):08d}" if name is None else name
+        with self._writing() as session:
+            name = self._free_name() if name is None else name
             values = checked_array(array, f"entry {name!r}")
             if name in self._names:
                 raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
-            session.note_entry(self._pack.write(values, name, known))
+            entry = self._pack.write(values, name, known)
+            self._note_metadata(session)
+            session.note_entry(entry)
             self._names.add(name)
+
+    def _free_name(self) -> str:
+        """The number of the next entry, or the first free one after it."""
+        return next(name for number in count(len(self)) if (name := f"{number:08d}") not in self._names)
 
     def append(self, sample: Any) -> None:
         """Add an entry without metadata, named by its number.
@@ -146,24 +167,27 @@ class MemmapWriter:
 
     def flush(self) -> None:
         """Wait until all that was added is on the disk; readers see it once the writer is closed."""
-        with self._lock:
-            session = self._open()
-            self._pack.sync()
-            if dict(self._metadata) != self._begun_with:
-                session.note({"metadata": dict(self._metadata)})
-            session.flush()
+        with self._writing() as session:
+            self._flush(session)
+
+    def _flush(self, session: Session) -> None:
+        self._pack.sync()
+        self._note_metadata(session)
+        session.flush()
 
     def close(self) -> None:
         """Let readers see all that was added; may be called again."""
         if self._session is None:
             return
-        self.flush()
+        self._check_process()
         with self._lock:
-            session = self._open()
+            session = self._session
+            if session is None:  # another thread has closed it
+                return
+            self._flush(session)
             self._pack.close()
             before = session.index
-            unchanged = not session.entries and dict(self._metadata) == self._begun_with
-            if before is not None and unchanged:
+            if before is not None and not session.entries and session.metadata is None:
                 session.drop()
             else:
                 build = before.build if before is not None and not session.entries else None
@@ -176,12 +200,25 @@ class MemmapWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        elif self._session is not None:  # unfinished: another writer may go on
-            self._pack.close()
-            self._session.close()
-            self._session = None
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """End, if that has not been done: unfinished, another writer may go on."""
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            session, self._session = self._session, None
+            if session is None:
+                return
+            try:
+                self._pack.close()
+                self._note_metadata(session)
+            finally:
+                session.close()
 
 
 class Pack:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.describe import short
-from ..exceptions import DataError, ParameterError, require
+from ..exceptions import DataError, ParameterError, check_flag, require
 from .arrays import ArraySource
 from .base import Source
 from .form import each, keys_of, picked
 from .handle import Handle
+from .mapping import keep
+from .memmap_files import checked_path
 from .npy_files import NpyFile, NpzFile
 
 __all__ = ["NpySource"]
@@ -47,7 +49,8 @@ class NpySource(Source):
     Notes
     -----
     The files are mapped when they are first needed, in each process that reads.  A stream maps them for itself, and
-    lets go of them when it is closed.
+    lets go of them when it is closed.  Of what is read by hand a process keeps at most 256 files mapped, of all sources
+    and memmap stores together.
 
     Examples
     --------
@@ -69,30 +72,51 @@ class NpySource(Source):
             places = tuple([_place(file, None) for file in files])
         else:
             places = _place(files, None)
+        check_flag("allow_pickle", allow_pickle)
         self._set(places, bool(allow_pickle))
 
     def _set(self, places: Any, allow_pickle: bool) -> None:
         self._places, self._allow_pickle = places, allow_pickle
         self._handle = Handle(open_arrays, places, allow_pickle)
 
+    def _arrays(self) -> Opened:
+        """The arrays, mapped now if they are not."""
+        arrays = self._handle.thing
+        if arrays is None:
+            arrays = self._handle.get()
+            for file in arrays.files:
+                keep(file.memory, self, file.path)
+        return arrays
+
+    def _let_go(self, file: str) -> None:
+        self._handle.close()
+
+    def _glimpsed(self) -> Opened:
+        """The arrays, for a question after which they need not stay mapped."""
+        arrays = self._handle.thing
+        return open_arrays(self._places, self._allow_pickle) if arrays is None else arrays
+
     def __len__(self) -> int:
-        return len(self._handle.get())
+        return len(self._glimpsed())
 
     def sample(self, index: int) -> Any:
-        return self._handle.get().sample(index)
+        return self._arrays().sample(index)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return self._handle.get().fetch(indices)
+        return self._arrays().fetch(indices)
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        self._handle.get().will_need(indices)
+        self._arrays().will_need(indices)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return self._handle.get().keys() if self._is_archive() else keys_of(self._places)
+        return self._glimpsed().keys() if self._is_archive() else keys_of(self._places)
 
     def _is_archive(self) -> bool:
         """Whether it is all members of one archive, whose names are only known once it is open."""
         return isinstance(self._places, Place) and self._places.name is None and self._places.in_archive
+
+    def _draws_random(self) -> bool:
+        return False
 
     def close(self) -> None:
         self._handle.close()
@@ -104,7 +128,7 @@ class NpySource(Source):
     def _select(self, keys: Any) -> Source:
         places = self._places
         if self._is_archive():
-            places = {key: Place(places.path, key) for key in (keys if isinstance(keys, tuple) else (keys,))}
+            places = {key: replace(places, name=key) for key in (keys if isinstance(keys, tuple) else (keys,))}
         chosen = copy.copy(self)
         chosen._set(picked(places, keys), self._allow_pickle)
         return chosen
@@ -119,9 +143,13 @@ class NpySource(Source):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an array is: a file, and in an archive the member."""
+    """Where an array is: a file, and in an archive the member.
 
-    path: str
+    Its words have the path as it was given, so that states go along when a folder is moved.
+    """
+
+    given: str
+    path: str  #: from anywhere: the process may go to another folder, and others begin there
     name: str | None = None
 
     @property
@@ -131,7 +159,7 @@ class Place:
 
     def told(self) -> str:
         """It for messages."""
-        return f"{self.path!r}" if self.name is None else f"{self.name!r} of {self.path!r}"
+        return f"{self.given!r}" if self.name is None else f"{self.name!r} of {self.given!r}"
 
 
 def _place(file: Any, key: Any) -> Place:
@@ -140,26 +168,33 @@ def _place(file: Any, key: Any) -> Place:
         require(isinstance(key, str), "files", "pairs of a path and a name", (file, key))
     if not isinstance(file, (str, os.PathLike)):
         raise ParameterError(f"`files` must be a path, or a dict, list or tuple of paths, got {short(file)}")
-    place = Place(os.fspath(file))
-    return Place(place.path, key) if place.in_archive else place
+    place = Place(os.fsdecode(file), checked_path(file, "files"))
+    return replace(place, name=key) if place.in_archive else place
 
 
-def open_arrays(places: Any, allow_pickle: bool) -> ArraySource:
+class Opened(ArraySource):
+    """Arrays, and the files that they lie in."""
+
+    def __init__(self, data: Any, files: list[NpyFile | NpzFile]) -> None:
+        super().__init__(data)
+        self.files = files
+
+
+def open_arrays(places: Any, allow_pickle: bool) -> Opened:
     """Map the arrays at these places."""
     files: dict[str, NpyFile | NpzFile] = {}
 
     def array(place: Place, name: str = "") -> Any:
         if place.path not in files:
             files[place.path] = (NpzFile if place.in_archive else NpyFile)(place.path, allow_pickle)
-        return files[place.path].array(place.name)
+        file = files[place.path]
+        if isinstance(file, NpzFile) and place is places and place.name is None:
+            return {name: file.array(name) for name in file.names()}
+        return file.array(place.name)
 
-    if isinstance(places, Place) and places.in_archive and places.name is None:
-        archive = NpzFile(places.path, allow_pickle)
-        data = {name: archive.array(name) for name in archive.names()}
-    else:
-        data = each(array, places)
+    data = each(array, places)
     try:
-        return ArraySource(data)
+        return Opened(data, list(files.values()))
     except ParameterError as error:
         told = each(lambda place, name: place.told(), places)
         raise DataError(f"the files {told} do not fit together: {error}") from None

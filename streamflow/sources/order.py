@@ -135,7 +135,7 @@ class Draws:
     def _order(self, epoch: int) -> Order:
         order = self._orders.get(epoch)
         if order is None:
-            order = self._sampler.order(self._n, self._sampler._address(self._epoch_key(epoch)))
+            order = self._sampler.order(self._n, self._sampler._address(self._key.at_epoch(epoch)))
             if len(order) != self.size:
                 told = f"{self._sampler!r} gave {len(order)}"
                 raise ParameterError(f"`sampler` must give {self.size} indices in an epoch, as its size() says; {told}")
@@ -143,10 +143,7 @@ class Draws:
             self._orders = {**dict(list(self._orders.items())[-1:]), epoch: order}
         return order
 
-    def _epoch_key(self, epoch: int) -> Key:
-        return Key(self._key.root, (epoch, *self._key.path[1:]))
-
-    def places(self, first: int, end: int) -> NDArray[np.float64]:
-        """A random number in [0, 1) for each of some draws, by its epoch and position."""
-        found = [uniforms(self._epoch_key(epoch), CROP, at) for epoch, at in self._positions(first, end)]
-        return np.concatenate(found)
+    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
+        """Random number k, in [0, 1), of each of some draws, by its epoch and position."""
+        found = self._positions(first, end)
+        return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, k), CROP, at) for epoch, at in found])

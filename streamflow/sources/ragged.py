@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import require
 from ..maps.stacking import RAGGED, Recycled, stacked
+from .chance import each_alone, for_its_form
 from .crop import RandomCrop
 from .form import each, transposed
 
@@ -32,30 +33,29 @@ class Ragged:
         require(crop is None or ragged == "crop", "crop", "None unless ragged='crop'", crop)
         self.rule, self.fill, self.crop = ragged, fill, crop
 
-    def read(
-        self,
-        source: Source,
-        indices: NDArray[np.intp],
-        u: NDArray[np.float64] | None = None,
-        memory: Recycled | None = None,
-    ) -> Any:
+    def read(self, source: Source, indices: NDArray[np.intp], memory: Recycled | None = None) -> Any:
         """The batch of these samples.
 
         Parameters
         ----------
         source : Source
         indices : (n,) array of int
-        u : (n,) array in [0, 1), optional
-            Where each sample is cropped; None: drawn now.
         memory : Recycled, optional
             Where large arrays may come from.
         """
         if not indices.size and len(source):  # no rows, with the dtypes and shapes that one has
-            return each(lambda column, name: column[:0], Ragged(fill=self.fill).read(source, np.zeros(1, np.intp)))
+            with for_its_form():
+                first = Ragged(fill=self.fill).read(source, np.zeros(1, np.intp))
+            return each(lambda column, name: column[:0], first)
         if self.crop is not None and indices.size:
-            # of each sample only the stretch is read
-            values = transposed([source.sample(index) for index in indices.tolist()])
-            places = [self.crop.draw() for _ in range(len(indices))] if u is None else u.tolist()
+            crop, places = self.crop, list[float]()
+
+            def one(index: int) -> Any:  # of each sample only the stretch is read
+                sample = source.sample(index)
+                places.append(crop.draw())
+                return sample
+
+            values = transposed(each_alone(one, indices.tolist()))
             return each(lambda column, name: self._cropped(column, name, places, memory), values)
         return each(lambda column, name: self._finished(column, name, memory), source.fetch(indices))
 
@@ -63,6 +63,8 @@ class Ragged:
         """A column of a batch from what `fetch` gave."""
         if not isinstance(column, list):
             return list(column) if self.rule == "list" else column
+        if self.rule == "list":
+            return _fresh(column)
         return stacked(column, name, None, self.rule, self.fill, memory) if column else np.empty(0)
 
     def _cropped(self, values: list[Any], name: str, places: list[float], memory: Recycled | None) -> Any:
@@ -78,3 +80,10 @@ class Ragged:
         if self.rule == "pad" and self.fill:
             told += f", fill={self.fill!r}"
         return told if self.crop is None else f"{told}, crop={self.crop!r}"
+
+
+def _fresh(value: Any) -> Any:
+    """A value that can be written into without a change of what it was read from."""
+    if isinstance(value, list):
+        return [_fresh(one) for one in value]
+    return np.array(value, subok=isinstance(value, np.ma.MaskedArray)) if isinstance(value, np.ndarray) else value

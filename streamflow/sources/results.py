@@ -44,7 +44,8 @@ def _results(
     require(progress is None or callable(progress), "progress", "None or a function such as tqdm", progress)
     for name, value in reading.items():
         require(name in _READING, name, f"left out (these may be given: {', '.join(_READING)})", value)
-    batches: Any = source.batches(batch_size, **reading)
+    # a view, for what it is made of may have an order of its own
+    batches: Any = source._view(range(len(source))).batches(batch_size, **reading)
     if progress is not None:
         batches = progress(batches, total=-(-len(source) // batch_size))
     return map(fn, batches)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ from ..core import Streamer
 from ..core.describe import Shape, digest_of
 from ..core.node import Node, Ticks
 from ..core.source import Shards, merged
-from ..exceptions import StateError, is_whole, require
+from ..exceptions import StateError, check_flag, is_whole, require
 from ..maps.stacking import Recycled
 from ..samplers import Sampler
 from ..seeding import Key
+from .chance import Chance, Reading, alone
 from .form import with_index
 from .order import checked_epochs
 
@@ -43,6 +45,7 @@ class _InOrder(Streamer):
         super().__init__(source)
         if random_state is not None:
             self._own = self.with_seed(random_state)._own
+        check_flag("with_indices", with_indices)
         self.sampler, self.epochs, self.with_indices = sampler, checked_epochs(epochs), bool(with_indices)
 
     def _settings(self) -> str:
@@ -51,7 +54,7 @@ class _InOrder(Streamer):
         return f"{told}, with_indices=True" if self.with_indices else told
 
     def _draws_random(self) -> bool:
-        return (self.sampler.random and self.sampler._root is None) or self.source._draws_random()
+        return (self.sampler.random and self.sampler._root is None) or bool(self.source._draws_random())
 
     def _shape(self) -> Shape:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -89,6 +92,8 @@ class Batches(_InOrder):
         super().__init__(source, sampler, random_state, epochs, with_indices)
         whole = is_whole(batch_size)
         require(whole and batch_size >= 1, "batch_size", "an integer from 1 on", batch_size)
+        check_flag("partial", partial)
+        check_flag("across_epochs", across_epochs)
         self.batch_size, self.partial = int(batch_size), bool(partial)
         self.across_epochs = bool(across_epochs) or sampler.replacement
         self.ragged = ragged
@@ -118,19 +123,25 @@ class Samples(_InOrder):
 class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
-    __slots__ = ("_length", "_made", "draws", "items", "source", "spec")
+    __slots__ = ("_length", "_made", "_may_draw", "draws", "items", "source", "spec")
     _made: Generator[Any, None, None]
 
     def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
         self.spec = spec
         self.source: Source | None = spec.source._opened()
         self._length = len(self.source)
+        #: Whether reading may draw: to say each time whose numbers are drawn costs more than to read a row.
+        self._may_draw = self.source._draws_random() is not False
         self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
         self.items = self._begin()
 
     @abstractmethod
     def _begin(self) -> Iterator[Any]:
         """The items from here on."""
+
+    def _reading(self, first: int, end: int) -> AbstractContextManager[None]:
+        """The block in which these draws are read, or the system is asked for what they will read."""
+        return Reading(Chance(self.draws, first, end)) if self._may_draw else nullcontext()
 
     @abstractmethod
     def _drawn(self) -> int:
@@ -181,6 +192,7 @@ class _BatchNode(_DrawNode):
         self._given = self._at = 0
         self._memory = Recycled()
         super().__init__(spec, key, shards)
+        self._may_draw = self._may_draw or spec.ragged.crop is not None
 
     def _begin(self) -> Iterator[Any]:
         self._made = self._batches()
@@ -203,7 +215,8 @@ class _BatchNode(_DrawNode):
         assert self.source is not None
         span = _Span(*draws, self.draws.indices(*draws))
         if self.spec.ragged.crop is None:  # of what will be cropped most is not needed
-            self.source.will_need(span.indices)
+            with self._reading(span.first, span.end):
+                self.source.will_need(span.indices)
         return span
 
     def _following(self, draw: int) -> tuple[int, int] | None:
@@ -225,8 +238,8 @@ class _BatchNode(_DrawNode):
     def _read(self, span: _Span) -> Any:
         spec, source = self.spec, self.source
         assert source is not None
-        places = None if spec.ragged.crop is None else self.draws.places(span.first, span.end)
-        batch = spec.ragged.read(source, span.indices, places, self._memory)
+        with self._reading(span.first, span.end):
+            batch = spec.ragged.read(source, span.indices, self._memory)
         return with_index(batch, source._origins(span.indices)) if spec.with_indices else batch
 
     def given(self, failed: bool = False) -> int:
@@ -265,8 +278,11 @@ class _SampleNode(_DrawNode):
         while draws.total is None or draw < draws.total:
             end = draw + length if draws.total is None else min(draw + length, draws.total)
             indices = draws.indices(draw, end)
-            source.will_need(indices)
+            with self._reading(draw, end):
+                source.will_need(indices)
             samples = map(source.sample, indices.tolist())
+            if self._may_draw:
+                samples = map(alone(source.sample, Chance(draws, draw, end)), range(end - draw), indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._origins(indices).tolist())
             yield from samples

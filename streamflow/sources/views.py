@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,10 @@ from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import keys_of, picked
+from .form import picked
 from .order import Draws
 
-__all__ = ["Mapped", "Selected", "View"]
+__all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
 
 
 class Derived(Source):
@@ -37,6 +39,9 @@ class Derived(Source):
 
     def close(self) -> None:
         self._source.close()
+
+    def _draws_random(self) -> bool | None:
+        return self._source._draws_random()
 
     def _opened(self) -> Source:
         twin = copy.copy(self)
@@ -104,14 +109,7 @@ class View(Derived):
         return f"{self._source._words()}[{told}]"
 
 
-class OneToOne(Derived):
-    """A source of something made of each sample of another one, which says what is read as which."""
-
-    def _draws_random(self) -> bool:
-        return self._source._draws_random()
-
-
-class Selected(OneToOne):
+class Selected(Derived):
     """The values of one key of each sample, or tuples of the values of several."""
 
     def __init__(self, source: Source, keys: Any) -> None:
@@ -119,10 +117,13 @@ class Selected(OneToOne):
         self._keys = keys
 
     def sample(self, index: int) -> Any:
-        return picked(self._source.sample(index), self._keys)
+        return self._picked(self._source.sample(index))
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return picked(self._source.fetch(indices), self._keys)
+        return self._picked(self._source.fetch(indices))
+
+    def _picked(self, data: Any) -> Any:
+        return picked(data, self._keys)
 
     def keys(self) -> tuple[Any, ...] | None:
         return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
@@ -131,7 +132,57 @@ class Selected(OneToOne):
         return f"{self._source._words()}.{self._keys!r}"
 
 
-class Mapped(OneToOne):
+class Gathered(Selected):
+    """What `Selected` has, of a source over several others that reads these values alone.
+
+    Parameters
+    ----------
+    source : Source
+        Its samples are tuples, with tuples of the values in them.
+    keys : key or tuple of keys
+    paths : list of tuples
+        Where the value of each key is: the place in the sample, and that in the tuple there.
+    words : str
+        What it is called.
+    """
+
+    def __init__(self, source: Source, keys: Any, paths: Sequence[tuple[int, ...]], words: str) -> None:
+        super().__init__(source, keys)
+        self._paths, self._called = paths, words
+
+    def _picked(self, data: Any) -> Any:
+        values = [functools.reduce(operator.getitem, path, data) for path in self._paths]
+        return tuple(values) if isinstance(self._keys, tuple) else values[0]
+
+    def _words(self) -> str:
+        return self._called
+
+
+class Unread(Derived):
+    """In the place of a source of which nothing is asked."""
+
+    def sample(self, index: int) -> Any:
+        return ()
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return ()
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        """Nothing."""
+
+    def _draws_random(self) -> bool:
+        return False
+
+    def _opened(self) -> Source:
+        return self
+
+
+def reading_only(source: Source, keys: list[Any]) -> Source:
+    """The source of tuples of the values of these keys (possibly of none); nothing else is read."""
+    return source._checked_selection(tuple(keys), False) if keys else Unread(source)
+
+
+class Mapped(Derived):
     """A function of each sample; what `Source.map` gives."""
 
     def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -143,7 +194,10 @@ class Mapped(OneToOne):
         return self._fn(self._source.sample(index), *self._args, **self._kwargs)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return keys_of(self.sample(0)) if len(self) else None
+        return Source.keys(self)
+
+    def _draws_random(self) -> bool | None:
+        return True if super()._draws_random() else None
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)

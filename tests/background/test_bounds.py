@@ -48,7 +48,7 @@ def test_marks_count_too(monkeypatch):
     """A tree whose states are larger than its items."""
     from streamflow.background import produce
 
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
     monkeypatch.setattr(produce, "SHARE", 0)
 
     class Wordy:

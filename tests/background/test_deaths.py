@@ -276,7 +276,7 @@ def slowly_stateless(pause):
 
 @TRANSPORTS
 def test_a_tree_without_a_state_says_why_nobody_takes_over(monkeypatch, transport):
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
     got = []
     z = sf.ZMQStreamer(sf.Streamer(slowly_stateless, 0), transport=transport, on_worker_death="restart")
     with pytest.raises(sf.WorkerDied, match="exit code 9.*after 29 items; it cannot be replaced: .*no state today"):

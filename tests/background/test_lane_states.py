@@ -27,7 +27,7 @@ from .leaves import (
 @pytest.fixture(name="marks")
 def a_mark_after_each_item(monkeypatch):
     """Forked workers inherit it."""
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
     monkeypatch.setattr(produce, "SHARE", 0)
 
 

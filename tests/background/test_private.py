@@ -13,32 +13,12 @@ import zmq
 import streamflow as sf
 from streamflow.background import Listener, default_socket, listener, process, worker
 
-UNSPECIFIC = ("00000000", "0" * 32)
+from .sockets_seen import listening, sockets_of
 
 
-def inodes(pid):
-    """The sockets of a process."""
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = str(descriptor.readlink())
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
-    return found
-
-
-def listening(*pids):
+def ports(*pids):
     """Address and port of all TCP sockets on which these processes listen."""
-    ours = set().union(*map(inodes, pids))
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        if Path(table).exists():
-            with open(table) as lines:
-                rows = [line.split() for line in lines.readlines()[1:]]
-            found += [row[1].split(":") for row in rows if row[3] == "0A" and row[9] in ours]
-    return found
+    return [(address, port) for table, address, port in listening(pids) if table.startswith("tcp")]
 
 
 def pids():
@@ -49,11 +29,11 @@ def pids():
 
 @pytest.mark.parametrize("channel", ["shm", "ipc"], indirect=True)
 def test_no_port_is_open_without_tcp(channel):
-    before = listening(os.getpid())
+    before = ports(os.getpid())
     with sf.ZMQStreamer(pids).open() as stream:
-        assert listening(os.getpid(), next(stream)) == before
+        assert ports(os.getpid(), next(stream)) == before
     with sf.ZMQStreamer(pids, transport="tcp").open() as stream:  # the look itself works
-        assert len(listening(os.getpid(), next(stream))) == len(before) + 1
+        assert len(ports(os.getpid(), next(stream))) == len(before) + 1
 
 
 def test_the_folder_is_gone_once_the_worker_is_connected(sockets, monkeypatch):
@@ -71,8 +51,8 @@ def test_shared_memory_needs_no_socket_and_no_folder(monkeypatch):
     monkeypatch.setattr("streamflow.background.Listener", None)
     monkeypatch.setattr(tempfile, "mkdtemp", None)
     with sf.ZMQStreamer(pids, transport="shm").open() as stream:
-        before = inodes(os.getpid())
-        assert inodes(next(stream)) <= before
+        before = sockets_of(os.getpid())
+        assert sockets_of(next(stream)) <= before
 
 
 def test_the_folder_is_private_and_the_name_short(sockets):
@@ -114,10 +94,10 @@ def test_no_place_for_a_socket(monkeypatch):
 def test_tcp_is_loopback_and_inside_the_range():
     with sf.ZMQStreamer(pids, 50_000, 50_400, transport="tcp").open() as stream:
         worker_pid = next(stream)
-        [(address, port)] = listening(os.getpid())
+        [(address, port)] = ports(os.getpid())
         assert address == "0100007F"
-        assert 50_000 <= int(port, 16) <= 50_400
-        assert listening(worker_pid) == []  # it has closed the copy that it got by fork
+        assert 50_000 <= port <= 50_400
+        assert ports(worker_pid) == []  # it has closed the copy that it got by fork
 
 
 def test_no_free_port_is_told():

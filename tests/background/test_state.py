@@ -102,7 +102,7 @@ def test_cuts_with_items_in_flight():
 
 def test_cuts_among_many_marks(monkeypatch):
     """A mark after each item: each cut starts from another."""
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
     monkeypatch.setattr(produce, "SHARE", 0)
     serial = list(tree()(max_iter=300))
     assert resumed(lambda: sf.ZMQStreamer(tree()), [1, 2, 3, 50, 51, 180]) == serial
@@ -193,7 +193,7 @@ def test_a_state_is_there_while_the_worker_hangs():
 
 def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
     """A mark that cannot be taken disturbs nothing."""
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
 
     class Stateless:
         def __iter__(self):
@@ -234,7 +234,7 @@ def test_what_is_wrong_with_a_state_is_told_at_loading():
 
     # The first mark comes after 20 ms; without one the state is nothing but a count.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(produce, "FIRST_MARK", 0.0)
+        patch.setattr(produce, "BETWEEN_MARKS", 0.0)
         with make("0017.npz").open() as stream:
             for _ in range(3):
                 next(stream)
@@ -273,7 +273,7 @@ with sf.ZMQStreamer(tree()).open() as stream:
 
 
 def test_a_source_that_differs_from_itself_is_told_at_loading(monkeypatch, tmp_path):
-    monkeypatch.setattr(produce, "FIRST_MARK", 0.0)
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
 
     def unsteady():
         with open(tmp_path / "openings", "a+") as file:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamflow.cli import main
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -54,6 +56,22 @@ def streamflow(environment, tmp_path_factory):
             encoding="utf-8",
             timeout=100,
         )
+
+    return run
+
+
+@pytest.fixture
+def convert(monkeypatch, capsys):
+    """Run the command in this process: the exit code, what it prints, and what it prints on the standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["streamflow", "convert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert "\x1b" not in out + err
+        assert "\r" not in out + err
+        return end.value.code or 0, out, err
 
     return run
 

@@ -141,6 +141,30 @@ def test_ragged_items_cropped():
     assert found["y"].tolist() == [3, 1, 4, 2]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"a\0", b"bcd"],
+        ["a\0", "bcd"],
+        [np.bytes_(b"\0"), np.bytes_(b"")],
+        [np.str_("ab\0\0"), "c"],
+        [[b"a", b"b\0"], [b"c", b"d"]],
+        [("x", "y"), ("\0", "z")],
+    ],
+)
+@pytest.mark.parametrize("ragged", ["error", "pad", "crop"])
+def test_text_that_ends_in_nul_is_kept_as_objects(values, ragged):
+    (found,) = batches([{"x": value} for value in values], 2, ragged=ragged)
+    assert found["x"].dtype == object
+    assert found["x"].tolist() == [list(value) if isinstance(value, tuple) else value for value in values]
+
+
+@pytest.mark.parametrize("values", [["a\0b", "c"], [b"", b"\0a"], ["a", "bc"], [["a"], ["b"]], ["a", 1]])
+def test_other_text_is_an_array_of_text(values):
+    (found,) = batches([{"x": value} for value in values], 2)
+    assert same(found["x"], np.array(values))
+
+
 def test_ragged_items_in_a_list():
     (found,) = batches(RAGGED, 4, ragged="list")
     assert isinstance(found["x"], list)

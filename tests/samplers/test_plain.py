@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow import ParameterError
-from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler
+from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler, WeightedSubsetSampler
 from streamflow.seeding import ORDER, Key, Root, generator
 from streamflow.sources import ArraySource
 from streamflow.testing import check_streamer
@@ -88,6 +88,32 @@ def test_subset_keeps_a_copy():
 def test_wrong_indices(chosen):
     with pytest.raises(ParameterError, match="`indices` must be a list or array of integers"):
         SubsetSampler(chosen)
+
+
+@pytest.mark.parametrize("make", [SubsetSampler, lambda mask: WeightedSubsetSampler(np.ones(sum(mask)), mask)])
+@pytest.mark.parametrize("mask", [[True, False], [True] + [False] * 5])
+def test_a_mask_fits_sources_of_its_length_alone(make, mask):
+    sampler, source = make(mask), ArraySource(np.arange(5))
+    told = f"`indices` must be a mask of 5 values for a source of 5 samples, got {len(mask)}"
+    for one in (source, source[::-1], source.map(abs)):
+        with pytest.raises(ParameterError, match=told):
+            one.batches(2, sampler=sampler)
+        with pytest.raises(ParameterError, match=told):
+            one.samples(sampler=sampler)
+    fits = ArraySource(np.arange(len(mask)))
+    assert set(fits.samples(sampler=sampler)) == {0}
+
+
+@pytest.mark.parametrize("shuffle", ["False", 0, None])
+def test_shuffle_is_a_flag(shuffle):
+    with pytest.raises(ParameterError, match="`shuffle` must be True or False"):
+        SubsetSampler([0], shuffle=shuffle)
+
+
+def test_a_large_unsigned_index_is_not_a_negative_one():
+    large = np.array([2**64 - 1], np.uint64)
+    with pytest.raises(ParameterError, match="must be from -5 to 4 for a source of 5 samples, got 9223372036854775807"):
+        ArraySource(np.arange(5)).samples(sampler=SubsetSampler(large))
 
 
 @pytest.mark.parametrize("chosen", [[5], [0, -6]])

@@ -66,6 +66,7 @@ def test_forms():
         ([{"member": [1]}], "`members` must be without a key 'member' of their own"),
         ([], "at least one source"),
         (ALL, "a list of sources"),
+        ([[1], []], r"`members` must be not empty unless stratified=True, or all empty, got \[1, 0\]"),
     ],
 )
 def test_parameters(members, told):
@@ -94,7 +95,7 @@ def test_stratified_gives_each_sample_once(lengths, batch_size, shuffle, epoch):
     drawn(full)
 
 
-@given(lengths, st.integers(1, 11), st.booleans())
+@given(lengths.map(lambda lengths: [n + 1 for n in lengths]), st.integers(1, 11), st.booleans())
 def test_not_stratified_gives_as_many_of_each(lengths, batch_size, shuffle):
     batches = list(choice(lengths, False).batches(batch_size, shuffle=shuffle, random_state=0))
     values = drawn(batches)
@@ -140,6 +141,7 @@ def test_blocks():
 # ---------------------------------------------------------------------- streams
 @given(lengths, st.integers(1, 5), st.integers(1, 5), st.booleans(), st.booleans())
 def test_parts_are_the_whole(lengths, batch_size, count, shuffle, stratified):
+    stratified |= not all(lengths)
     stream = choice(lengths, stratified).batches(batch_size, shuffle=shuffle, random_state=0, epochs=2)
     parts = [drawn(stream.shard(index, count)) for index in range(count)]
     assert sorted(itertools.chain(*parts)) == sorted(drawn(stream))
@@ -203,6 +205,27 @@ def test_keys_maps_and_indices():
         assert np.array_equal(ALL.read(batch["index"])["x"], batch["x"])
 
 
+def test_stratified_is_a_flag():
+    with pytest.raises(ParameterError, match="`stratified` must be True or False, got 'no'"):
+        ChoiceSource([[1]], stratified="no")
+
+
+@pytest.mark.parametrize("source", [ALL, SHORTEST, ALL.map(dict), SHORTEST[::-1][::-1]])
+@pytest.mark.parametrize("how", [{}, {"keys": "x"}, {"with_indices": True}], ids=str)
+def test_results_are_of_all_samples_in_order(source, how):
+    seen, x = [], [*range(7), *range(100, 103), *range(200, 212)]
+
+    def values(batch):
+        if "with_indices" in how:
+            assert source.read(batch["index"])["x"].tolist() == batch["x"].tolist()
+        seen.append(batch if "keys" in how else batch["x"])
+        return seen[-1]
+
+    assert source.map_concat(values, 5, **how).tolist() == x
+    assert list(map(len, seen)) == [5, 5, 5, 5, 2]
+    assert source.map_mean(lambda batch: values(batch).sum(), 5, **how) == pytest.approx(np.mean(x))
+
+
 def test_samples_are_those_of_one_sequence():
     assert [sample["x"] for sample in ALL.samples()] == [sample["x"] for sample in ALL]
     check_streamer(ALL.samples(shuffle=True), 22, fresh_process=False)
@@ -210,7 +233,7 @@ def test_samples_are_those_of_one_sequence():
 
 def test_no_samples():
     assert list(ChoiceSource([[], []], stratified=True).batches(2, shuffle=True, epochs=None)) == []
-    assert list(ChoiceSource([[], [1]]).batches(2, epochs=None)) == []
+    assert list(ChoiceSource([[], []]).batches(2, epochs=None)) == []
     assert len(list(ChoiceSource([[], [1]], stratified=True).batches(2))) == 1
 
 

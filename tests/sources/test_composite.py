@@ -77,6 +77,12 @@ def test_parameters(members, told):
         CompositeSource(members)
 
 
+def test_flags():
+    for name in ("flatten", "trim"):
+        with pytest.raises(ParameterError, match=f"`{name}` must be True or False, got 'no'"):
+            CompositeSource([[1]], **{name: "no"})
+
+
 def test_empty():
     assert list(CompositeSource([[], []]).batches(2, shuffle=True, epochs=None)) == []
     assert list(CompositeSource([[], [1]], trim=True).batches(2)) == []

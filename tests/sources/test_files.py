@@ -51,6 +51,39 @@ def test_audio(tmp_path):
     assert len(got.read([0, 1], ragged="list")) == 2
 
 
+@pytest.mark.parametrize("cut", [lambda size: size // 2, lambda size: size - 100], ids=["half", "end"])
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "flac", "w64", "caf"])
+def test_a_truncated_recording_is_told(tmp_path, suffix, cut):
+    path = tmp_path / f"cut.{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 20000), 8000)
+    assert len(read_audio(path)) == 20000
+    whole = path.read_bytes()
+    path.write_bytes(whole[: cut(len(whole))])
+    with pytest.raises(DataError, match=rf"cut.{suffix}' cannot be read, expected an audio file .*: ") as caught:
+        read_audio(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_ogg_is_told(tmp_path):
+    path = tmp_path / "cut.ogg"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 20000), 8000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match="it ends after 0 frames, before its header says so"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+def test_a_recording_of_no_known_length_is_read_to_its_end(tmp_path, size):
+    """As a program writes it that cannot go back to the header: ffmpeg or sox into a pipe."""
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, np.zeros(100), 8000)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data") + 4
+    whole[4:8] = whole[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(whole)
+    assert len(read_audio(path)) == 100
+
+
 def test_any_function(tmp_path):
     (tmp_path / "a.txt").write_text("one two")
     source = FileSource([tmp_path / "a.txt"], lambda path: {"words": len(Path(path).read_text().split())})

@@ -67,7 +67,20 @@ def test_read_is_fancy_indexing(data):
     assert got["y"].tolist() == np.arange(n)[index].tolist()
 
 
-@pytest.mark.parametrize("index", [5, -6, np.int64(5), [0, 5], np.array([-6]), [2**40]])
+@pytest.mark.parametrize(
+    "index",
+    [
+        5,
+        -6,
+        np.int64(5),
+        [0, 5],
+        np.array([-6]),
+        [2**40],
+        np.uint64(2**64 - 1),
+        [2**64 - 1],
+        np.array([0, 2**63], np.uint64),
+    ],
+)
 def test_out_of_range(index):
     source = ArraySource(np.arange(5))
     with pytest.raises(IndexError, match="out of range for 5 samples"):

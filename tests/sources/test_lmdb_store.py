@@ -128,7 +128,7 @@ def test_a_damaged_record_is_an_error_and_nothing_else(sample, cut, garbage):
         X,
         (X, Y),
         {"X": X, "name": list("abcdefghijklmnopqrst")},
-        {"text": np.array([f"n{k}" for k in range(20)]), "raw": [bytes([k]) for k in range(20)]},
+        {"text": np.array([f"n{k}" for k in range(20)]), "raw": [bytes([k + 1]) for k in range(20)]},
         {"both": np.array([(k, k / 2) for k in range(20)], [("a", "i4"), ("b", "f8")])},
         {"day": np.arange("2020-01-01", "2020-01-21", dtype="M8[D]"), "big": Y.astype(">i8"), "yes": Y % 2 == 0},
         np.zeros((20, 0, 3), np.int8),

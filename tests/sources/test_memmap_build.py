@@ -132,9 +132,20 @@ def test_where_there_is_nothing_to_build_from(corpus, target, tmp_path):
         {"load": 3},
         {"n_workers": 0},
         {"n_workers": True},
+        {"n_workers": 1.0},
         {"on_error": "x"},
+        {"on_error": ["skip"]},
+        {"on_error": np.array(["skip", "skip"])},
         {"shard_bytes": 0},
         {"progress": 3},
+        {"progress": "no"},
+        {"overwrite": "false"},
+        {"overwrite": 0},
+        {"overwrite": None},
+        {"pattern": None},
+        {"pattern": 3},
+        {"pattern": b"*.npy"},
+        {"pattern": {"*.npy": 1}},
     ],
 )
 def test_parameters(corpus, target, wrong):
@@ -142,6 +153,30 @@ def test_parameters(corpus, target, wrong):
     with pytest.raises(ParameterError, match=f"`{name}` must be"):
         build_memmap_store(**{"root": corpus, "target": target, **wrong})
     assert not target.exists()
+
+
+def test_flags_of_numpy(corpus, target, capsys):
+    build_memmap_store(corpus, target, progress=np.False_)
+    assert capsys.readouterr().err == ""
+    build_memmap_store(corpus, target, load, progress=np.True_, overwrite=np.True_)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_relative_paths(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fresh_workers()
+    check(build_memmap_store("corpus", "one", load, n_workers=2), in_order(corpus))  # its workers stay
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    check(build_memmap_store("../corpus", "two", load, n_workers=2), in_order(corpus))
+
+    def moves(path):
+        os.chdir(tmp_path)
+        return load(path)
+
+    store = build_memmap_store("../corpus", "three", moves)
+    check(store, in_order(corpus))
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["three", "two"]
 
 
 def test_progress(corpus, target, tmp_path, capsys):

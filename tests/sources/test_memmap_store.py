@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.samplers import SequentialSampler
-from streamflow.seeding import Key, Root
-from streamflow.sources import MemmapStore, MemmapWriter, random_crop
+from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, random_crop
 from streamflow.sources.mapping import Ahead
-from streamflow.testing import check_streamer
+from streamflow.sources.memmap_files import npy_header
+from streamflow.testing import check_source, check_streamer
 
 STRUCTURED = np.array([(1, "ab"), (2, "c")], [("number", ">i4"), ("text", "U2")])
 KINDS = [
@@ -174,6 +173,28 @@ def test_streams(tmp_path, shard_bytes):
     assert batch[1].tolist() == [[21, 23], [9, 11]]
 
 
+ROWS = np.arange(13 * 6 * 4, dtype=np.float32).reshape(13, 6, 4)
+VIEWS = {
+    "all": (lambda store: store, ROWS),
+    "some": (lambda store: store[2:], ROWS[2:]),
+    "slices": (lambda store: store[:, 0:2], ROWS[:, 0:2]),
+    "places": (lambda store: store[::-1, (3, -1), ..., ::-1], ROWS[::-1, (3, -1), ..., ::-1]),
+    "scattered": (lambda store: store.scatter(0), ROWS.reshape(-1, 4)),
+    "scattered views": (
+        lambda store: store[1:, :, 1:].scatter(-1)[::2],
+        ROWS[1:, :, 1:].swapaxes(1, 2).reshape(-1, 6)[::2],
+    ),
+}
+
+
+@pytest.mark.parametrize("shards", [None, 500], ids=["files", "shards"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_keeps_the_promises_of_sources(tmp_path, shards, view):
+    of, data = VIEWS[view]
+    store = written(tmp_path, ROWS, shard_bytes=shards)
+    check_source(of(store), data, fresh_process=view == "slices" and shards is None)
+
+
 def test_a_state_belongs_to_the_store(tmp_path):
     first = written(tmp_path, np.arange(60).reshape(20, 3), mode="w").batches(4).open()
     next(first)
@@ -199,6 +220,27 @@ def test_pickled_it_is_the_path(tmp_path):
     written(tmp_path, [np.arange(3)], mode="w")
     with pytest.raises(DataError, match="is not the store that was opened before"):
         len(pickle.loads(kept))
+
+
+def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    written(tmp_path / "store", [np.arange(3), np.arange(4)])
+    store, twin = MemmapStore("store"), MemmapStore("store")
+    kept = pickle.dumps(twin)
+    words = store._words()
+    with store.samples().open() as stream:
+        state = (next(stream), stream.state_dict())[1]
+    store.close()
+    monkeypatch.chdir(tmp_path / "deep")
+    for again in (store, twin, pickle.loads(kept), pickle.loads(pickle.dumps(store))):
+        assert [len(entry) for entry in again] == [3, 4]
+        assert again._words() == words
+    # a state does not know where the folder lies
+    (tmp_path / "store").rename(tmp_path / "deep" / "store")
+    with MemmapStore("store").samples().open() as stream:
+        stream.load_state_dict(state)
+        assert next(stream).tolist() == [0, 1, 2, 3]
 
 
 def _sums(store, queue):
@@ -285,14 +327,13 @@ def test_the_system_is_asked_for_what_is_needed(tmp_path, monkeypatch):
         source.will_need(np.array([0]))
         assert asked == ([] if wanted is None else [wanted])
         asked.clear()
-    draws = store[[0], random_crop(2)]._draws(SequentialSampler(), Key(Root(0), (0,)), 1, (0, 1), None)
-    store[[0], random_crop(2)].will_need(draws.indices(0, 1))
-    assert asked == [2 << 20]
-    asked.clear()
     list(store[[0, 0]].batches(1, ragged="crop", crop=random_crop(2)))
     assert asked == []
-    list(store[[0, 0, 0], random_crop(2)].batches(1))
-    assert asked == [2 << 20] * 3
+    crops = store[[0, 0, 0], random_crop(2)]
+    for source in (crops, collate([crops, range(3)]), concatenate([crops[:1], crops[1:]]).map(np.copy)):
+        list(source.batches(1))
+        assert asked == [2 << 20] * 3
+        asked.clear()
 
 
 PAGES = 64 * 256
@@ -411,6 +452,16 @@ def test_a_file_that_is_damaged(tmp_path, damage, told):
     assert repr(str(file)) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert store[1].tolist() == [0, 1, 2, 3]
+
+
+def test_a_shape_that_no_array_can_have(tmp_path):
+    written(tmp_path, [np.empty((0, 3))])
+    header = npy_header(np.dtype("f8"), (0, 2**62), fortran=False)
+    files(tmp_path)[0].write_bytes(header)
+    name = files(tmp_path)[0].relative_to(tmp_path).as_posix()
+    change(tmp_path / "index.json", entries=entry(file=name, header=len(header), dtype="<f8", shape=[0, 2**62]))
+    with pytest.raises(DataError, match="^entry 'a' in .*npy' is no .npy file or is damaged"):
+        MemmapStore(tmp_path)[0]
 
 
 def test_a_shard_that_is_cut_off_keeps_what_is_whole(tmp_path):

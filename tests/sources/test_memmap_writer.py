@@ -1,6 +1,7 @@
 """Memmap stores as they are written: what is accepted, what is seen when, what is left after an end of any kind."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -133,6 +134,20 @@ def test_names_differ(tmp_path):
     assert MemmapStore(tmp_path).names[1:] == ("../up", "/root", "a/b", "", "a" * 300, "\0", "A", "\udcff")
 
 
+def test_an_unnamed_entry_takes_the_next_free_number(tmp_path):
+    with MemmapWriter(tmp_path) as out:
+        out.add(0, name="00000001")
+        out.append(1)
+        out.add(2, name="00000003")
+        out.append(3)
+        out.append(4)
+    with MemmapWriter(tmp_path) as out:
+        out.append(5)
+    store = MemmapStore(tmp_path)
+    assert [value.item() for value in store] == list(range(6))
+    assert store.names == tuple(f"{number:08d}" for number in range(1, 7))
+
+
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
@@ -157,7 +172,19 @@ def test_metadata_of_the_store_are_text(tmp_path):
         assert repr(out.metadata) == "{}"
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "r"}, {"shard_bytes": 0}, {"shard_bytes": True}, {"path": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "r"},
+        {"mode": ["a"]},
+        {"mode": None},
+        {"shard_bytes": 0},
+        {"shard_bytes": True},
+        {"shard_bytes": 1e6},
+        {"path": 3},
+        {"path": b"x"},
+    ],
+)
 def test_parameters(tmp_path, wrong):
     [name] = wrong
     with pytest.raises(ParameterError, match=f"`{name}` must be"):
@@ -165,17 +192,62 @@ def test_parameters(tmp_path, wrong):
     assert names_in(tmp_path) == []
 
 
+def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    out = MemmapWriter("store", shard_bytes=10)
+    out.append(np.arange(3))
+    monkeypatch.chdir(tmp_path / "deep")
+    out.append(np.arange(4))
+    out.close()
+    assert names_in(tmp_path / "deep") == []
+    assert [len(array) for array in MemmapStore("../store")] == [3, 4]
+
+
 def test_an_error_leaves_what_can_be_gone_on_with(tmp_path):
     with pytest.raises(KeyError), MemmapWriter(tmp_path) as out:
         out.add(1, name="a")
-        out.metadata["x"] = "lost"
+        out.metadata["x"] = "kept"
         raise KeyError
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(tmp_path)
     with MemmapWriter(tmp_path) as out:
         assert len(out) == 1
+        assert dict(out.metadata) == {"x": "kept"}, "as entries are"
         out.add(2, name="b")
-    assert MemmapStore(tmp_path).names == ("a", "b")
+    store = MemmapStore(tmp_path)
+    assert store.names == ("a", "b")
+    assert dict(store.metadata) == {"x": "kept"}
+
+
+def test_metadata_go_with_the_entries_that_follow(tmp_path):
+    def writes():
+        out = MemmapWriter(tmp_path)
+        out.metadata["x"] = "1"
+        out.append(1)
+        out.metadata["x"] = "2"  # nothing follows
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    worker = multiprocessing.get_context("fork").Process(target=writes)
+    worker.start()
+    worker.join(60)
+    with MemmapWriter(tmp_path) as out:
+        assert dict(out.metadata) == {"x": "1"}
+        assert len(out) == 1
+        lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+        assert sum('"metadata": {"x"' in line for line in lines) == 1, "once, as long as it is the same"
+
+
+def test_an_error_with_nothing_written_leaves_a_store_as_it_was(tmp_path):
+    with MemmapWriter(tmp_path) as out:
+        out.append(1)
+    before = (tmp_path / "index.json").stat()
+    with pytest.raises(KeyError), MemmapWriter(tmp_path):
+        raise KeyError
+    with MemmapWriter(tmp_path):
+        pass
+    assert (tmp_path / "index.json").stat() == before
+    assert names_in(tmp_path) == ["arrays", "index.json"]
 
 
 def test_what_was_flushed_is_gone_on_with_metadata_and_all(tmp_path):
@@ -223,6 +295,27 @@ def test_threads_may_share_a_writer(tmp_path):
     assert sorted(lengths) == sorted(list(range(1, 9)) * 50)
 
 
+def test_threads_may_all_close_it(tmp_path):
+    for trial in range(5):
+        out, wrong, gate = MemmapWriter(tmp_path / str(trial)), [], threading.Barrier(6)
+        out.extend(range(20))
+
+        def closes(out=out, wrong=wrong, gate=gate):
+            gate.wait()
+            try:
+                out.close()
+            except Exception as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=closes) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert wrong == []
+        assert len(MemmapStore(tmp_path / str(trial))) == 20
+
+
 def test_nothing_of_others_is_touched(tmp_path):
     (tmp_path / "thesis.txt").write_text("x")
     (tmp_path / "source").mkdir()
@@ -260,6 +353,22 @@ def test_a_full_disk_spoils_nothing(tmp_path, monkeypatch):
         out.append(np.arange(5))
     assert [len(array) for array in MemmapStore(tmp_path)] == [3, 5]
     assert len(list((tmp_path / "arrays").rglob("*.shard"))) == 2, "nothing follows what is not whole"
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_what_can_be_gone_on_with(tmp_path, monkeypatch):
+    def fails(store, index):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streamflow.sources.memmap_session.write_index", fails)
+        with pytest.raises(OSError, match="No space left") as kept, MemmapWriter(tmp_path) as out:
+            out.append(np.arange(3))
+            out.metadata["x"] = "kept"
+    with MemmapWriter(tmp_path) as again:
+        again.append(np.arange(4))
+    assert kept.value.errno == 28
+    assert [len(array) for array in MemmapStore(tmp_path)] == [3, 4]
+    assert dict(MemmapStore(tmp_path).metadata) == {"x": "kept"}
 
 
 def full(file, data):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import struct
 import zipfile
 from itertools import islice
 from pathlib import Path
@@ -89,6 +90,30 @@ def test_pickled_before_and_after_it_is_opened(files):
     for again in (pickle.loads(pickle.dumps(source)), source[1:].batches(2) and pickle.loads(pickle.dumps(source))):
         assert again[1]["y"] == 1
     assert len(pickle.dumps(source)) < 500
+
+
+def test_relative_paths_stay_what_they_were(files, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "deep").mkdir()
+    both, pair, part = (
+        NpySource("both.npz"),
+        NpySource({"X": "x.npy", "y": ("both.npz", "y")}),
+        NpySource("both.npz")[1:],
+    )
+    keyed = both.samples(keys="y")
+    kept = pickle.dumps(pair)
+    with pair.samples().open() as stream:
+        state = (next(stream), stream.state_dict())[1]
+    both[0], pair[0]
+    pair.close()
+    monkeypatch.chdir(files / "deep")
+    assert both[3]["y"] == pair[3]["y"] == pickle.loads(kept)[3]["y"] == part[2]["y"] == list(keyed)[3] == 3
+    # a state does not know where the files lie
+    for name in ("x.npy", "both.npz"):
+        (files / name).rename(files / "deep" / name)
+    with NpySource({"X": "x.npy", "y": ("both.npz", "y")}).samples().open() as stream:
+        stream.load_state_dict(state)
+        assert next(stream)["y"] == 1
 
 
 def test_streams_keep_their_promises(files):
@@ -196,6 +221,132 @@ def test_a_damaged_header_never_does_harm(tmp_path_factory, place, byte):
         NpySource(path).read(slice(None))
 
 
+#: What may stand in a header where something else should.
+ODD = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 3),
+        st.sampled_from(
+            [2**31, 2**63 - 1, 2**64, 10**40, 1.5, 1j, b"<f8", "<f8", "|V0", "<U0", "|O", "S9999999999", ..., ""]
+        ),
+        st.text(max_size=4),
+    ),
+    lambda some: st.one_of(
+        st.lists(some, max_size=3),
+        st.lists(some, max_size=3).map(tuple),
+        st.tuples(st.sampled_from(["a", "b", 3]), some, some),
+        st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["<f8", "|V0"])).map(lambda field: [field]),
+        st.dictionaries(st.sampled_from(["descr", "fortran_order", "shape", "x"]), some, max_size=4),
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def odd_headers(draw):
+    """The text of a header of which one thing or another is odd."""
+    header = {"descr": "<f8", "fortran_order": False, "shape": (2,)}
+    for key in draw(st.sets(st.sampled_from([*header, "more"]), min_size=1)):
+        if draw(st.integers(0, 3)):
+            header[key] = draw(ODD)
+        else:
+            header.pop(key, None)
+    return repr(header) if draw(st.integers(0, 5)) else draw(st.one_of(ODD.map(repr), st.text(max_size=20)))
+
+
+def npy_of(text, data=bytes(64), version=3):
+    head = text.encode("utf-8" if version == 3 else "latin1", "replace")
+    length = struct.pack("<H" if version == 1 else "<I", len(head))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + head + data
+
+
+def read_or_told(path, **how):
+    """Read all of a file: None, or what the error said; only one that says which file may come."""
+    told = None
+    try:
+        source = NpySource(path, **how)
+        source.read(slice(None), ragged="list")
+        source.keys()
+    except DataError as error:
+        told = str(error)
+    assert told is None or (str(path) in told and "\n" not in told)
+    return told
+
+
+@given(text=odd_headers(), version=st.sampled_from([1, 2, 3, 3, 3, 9]), pickles=st.booleans())
+def test_an_odd_header_is_told(tmp_path_factory, text, version, pickles):
+    folder = tmp_path_factory.mktemp("odd")
+    content = npy_of(text, version=version)
+    (folder / "x.npy").write_bytes(content)
+    with zipfile.ZipFile(folder / "x.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    found = [read_or_told(folder / name, allow_pickle=pickles) for name in ("x.npy", "x.npz")]
+    if version == 9:
+        assert all("it has version 9" in told for told in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 2**70)}".replace("2**70", str(2**70)),
+        f"{{'descr': '<f8', 'fortran_order': False, 'shape': (0, {2**62})}}",
+        f"{{'descr': '|V0', 'fortran_order': False, 'shape': ({2**63},)}}",
+        f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**62},)}}",
+        f"{{'descr': '<f8', 'fortran_order': False, 'shape': {(1,) * 65}}}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}",
+        "{'descr': '<f8', 'fortran_order': 'no', 'shape': (2,)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': ()}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': [2]}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'more': 1}",
+        "{'descr': '<f8', 'shape': (2,)}",
+        "['descr']",
+        "(" * 5000,
+        "-" * 100_000 + "1",
+        "\0",
+        "{'descr': 'f8\\d', 'fortran_order': 00, 'shape': (2,)}",
+        "",
+    ],
+)
+def test_headers_that_numpy_would_not_write(tmp_path, text):
+    path = tmp_path / "x.npy"
+    path.write_bytes(npy_of(text))
+    assert read_or_told(path) is not None
+
+
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_a_damaged_archive_never_does_harm(tmp_path_factory, place, byte):
+    path = tmp_path_factory.mktemp("damaged") / "x.npz"
+    np.savez(path, X=X[:2], y=Y[:2])
+    content = bytearray(path.read_bytes())
+    kept = [*range(60), *range(len(content) - 200, len(content))]  # what says where the members are
+    content[kept[place % len(kept)]] = byte
+    path.write_bytes(content)
+    read_or_told(path)
+
+
+def test_what_cannot_be_unpickled_is_told(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([{"a": 1}] * 3, object), allow_pickle=True)
+    whole = path.read_bytes()
+    for content in (whole[:-5], whole[:128] + b"\x80\x04\x95" + bytes(40)):
+        path.write_bytes(content)
+        assert "cannot be unpickled" in read_or_told(path, allow_pickle=True)
+
+
+def test_a_missing_file_is_told_when_it_is_opened(files):
+    """Nothing is looked up before: a tree may describe more files than anyone would wait for."""
+    trees = [
+        NpySource(files / "missing.npy").samples(shuffle=True),
+        NpySource({"X": files / "missing.npz"}).batches(2, keys="X"),
+        sf.StochasticMux([NpySource(files / "missing.npy").samples()], 1, None, random_state=0),
+    ]
+    for tree in trees:
+        with pytest.raises(DataError, match=rf"^'{files}/missing.np.' cannot be read \(no such file or directory\)"):
+            next(iter(tree))
+
+
 def test_compressed(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", X=X)
     refused(tmp_path / "a.npz", "is compressed, expected an array stored as it is .numpy.savez, not savez_compressed")
@@ -241,6 +392,12 @@ def test_objects_are_unpickled_only_on_demand(tmp_path):
     refused(tmp_path / "o.npz", "holds Python objects")
     assert not Bomb.went_off
     assert NpySource(tmp_path / "o.npz", allow_pickle=True).read([0])["o"].tolist() == [{"a": 1}]
+
+
+@pytest.mark.parametrize("wrong", ["no", 1, None, [True]])
+def test_allow_pickle_is_a_flag(files, wrong):
+    with pytest.raises(ParameterError, match="`allow_pickle` must be True or False, got"):
+        NpySource(files / "x.npy", allow_pickle=wrong)
 
 
 @pytest.mark.parametrize("wrong", [5, {"X": 5}, [None], {}, [], ("a.npz", "X", 3)])

@@ -18,7 +18,7 @@ def in_child(run) -> int:
     """The exit code of a forked process: 0 if `run` gives True."""
     pid = os.fork()
     if pid == 0:
-        signal.alarm(30)
+        signal.alarm(10)
         code = 1
         try:
             code = 0 if run() else 2
@@ -52,6 +52,25 @@ def test_a_memmap_writer_belongs_to_its_process(tmp_path):
     out.add(np.arange(5))
     out.close()
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [3, 5]
+
+
+def test_a_process_forked_while_a_thread_writes_is_told(tmp_path):
+    """Its copy of the lock will never be let go of."""
+    out = MemmapWriter(tmp_path)
+    with out._lock:
+
+        def use():
+            for call in (lambda: out.add(np.arange(4)), lambda: out.append(1), out.flush, out.close):
+                with pytest.raises(sf.StreamflowError, match="another process"):
+                    call()
+            with pytest.raises(KeyError), out:
+                raise KeyError
+            return True
+
+        assert in_child(use) == 0
+    out.add(np.arange(5))  # its folder was not taken away
+    out.close()
+    assert [len(entry) for entry in MemmapStore(tmp_path)] == [5]
 
 
 def test_a_forked_process_does_not_keep_the_lock(tmp_path):

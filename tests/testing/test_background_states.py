@@ -165,7 +165,7 @@ def test_states_that_forget_the_end(rejected):
 def test_states_that_need_an_answer(rejected):
     def state(node, failed=False):
         for place in node._places:
-            while place.handle is not None and place.handle._belt.records.empty():
+            while place.handle is not None:  # a worker that hangs does not answer
                 time.sleep(0.01)
         return live.BackgroundNode.state(node, failed)
 

@@ -1,0 +1,170 @@
+"""`streamflow convert`, stopped at any moment: the same command goes on, and the store is as if it never was."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from streamflow.sources import LMDBStore, MemmapStore
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
+
+N = 60
+#: Each file takes a moment, and is written at once.
+SLOWLY = """
+import os, random, sys, threading, time
+from streamflow.cli import app, convert_lmdb, inputs, main
+
+convert_lmdb._MOST_BYTES = 0
+kind, alarm = inputs.KINDS["array"], threading.Event()
+
+def read_array(path):
+    alarm.set()
+    time.sleep({pause})
+    return kind.load(path)
+
+inputs.KINDS["array"] = kind._replace(load=read_array)
+"""
+#: One process after another converts, and is killed at a random moment after it began, until one comes to the end.
+KILLED = """
+import lmdb, rich.console, rich.progress, rich.table
+
+rng, kills = random.Random({seed}), 0
+
+def kill(seconds):
+    alarm.wait()
+    time.sleep(seconds)
+    os.kill(os.getpid(), 9)
+
+while True:
+    seconds = rng.uniform(0, {longest})
+    child = os.fork()
+    if not child:
+        threading.Thread(target=kill, args=(seconds,), daemon=True).start()
+        main()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code != -9:
+        break
+    kills += 1
+print(kills, "killed")
+sys.exit(code)
+"""
+#: Takes the terminal for its own, so that Ctrl-C there reaches it.
+ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); main()"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Arrays, one of them damaged."""
+    root = tmp_path / "corpus"
+    for number in range(N):
+        (root / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        np.save(root / "ab"[number % 2] / f"{number:02d}.npy", np.full((number, 2), number))
+    (root / "a/20.npy").write_bytes(b"no array")
+    return root
+
+
+def everything(path):
+    """All that a store holds, in its order, and what was skipped."""
+    if (path / "data.mdb").exists():
+        with LMDBStore(path) as db:
+            return [(sample["name"], sample["x"].tolist()) for sample in db], dict(db.metadata)
+    with MemmapStore(path) as store:
+        return [(name, array.tolist()) for name, array in zip(store.names, store, strict=True)], dict(store.skipped)
+
+
+def killed_until_done(streamflow, corpus, store, options, seed):
+    code = SLOWLY.format(pause=0.004) + KILLED.format(seed=seed, longest=0.1)
+    return streamflow("convert", corpus, store, "--on-error", "skip", "--workers", 1, *options, code=code)
+
+
+@pytest.mark.parametrize("options", [["--shard-mb", 1], ["--to", "lmdb"]])
+def test_killed_at_any_moment(streamflow, convert, corpus, tmp_path, options):
+    assert convert(corpus, tmp_path / "whole", "--on-error", "skip", *options)[0] == 1
+    done = killed_until_done(streamflow, corpus, tmp_path / "store", options, seed=0)
+    assert (done.returncode, done.stderr) == (1, "")
+    # The conversion sleeps for 60 times 4 ms, and no process converts for more than 100.
+    assert int(re.search(r"(\d+) killed", done.stdout)[1]) >= 2
+    assert "'a/20.npy': is no .npy file or is damaged" in done.stdout
+    assert everything(tmp_path / "store") == everything(tmp_path / "whole")
+    names = [name for name, _ in everything(tmp_path / "store")[0]]
+    assert names == sorted(names)
+    assert len(names) == N - 1
+
+
+class Terminal:
+    """The command on a terminal of its own, as the leader of a session."""
+
+    def __init__(self, environment, pause, *arguments):
+        self.screen, terminal = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SLOWLY.format(pause=pause) + ON_A_TERMINAL, "convert", *map(str, arguments)],
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.text = ""
+
+    def read_until(self, pattern):
+        """Read until a pattern appears, or to the end."""
+        while pattern is None or not re.search(pattern, self.text):
+            if not select.select([self.screen], [], [], 60)[0]:
+                raise AssertionError(f"nothing more came after {self.text[-500:]!r}")
+            try:
+                data = os.read(self.screen, 1 << 16)
+            except OSError:  # the other side is closed
+                data = b""
+            if not data:
+                return
+            self.text += data.decode("utf-8", "replace")
+
+    def end(self):
+        self.read_until(None)
+        code = self.process.wait(60)
+        os.close(self.screen)
+        assert "Traceback" not in self.text
+        assert self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l"), "the cursor stays hidden"
+        return code
+
+
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_ctrl_c_on_a_terminal_where_a_bar_moves(environment, corpus, tmp_path, to):
+    (corpus / "a/20.npy").unlink()
+    arguments = corpus, tmp_path / "store", "--to", to, "--workers", "1"
+    first = Terminal(environment, 0.1, *arguments)
+    first.read_until(r" ([2-9]|\d\d)/59")  # so at least one is in the store
+    os.write(first.screen, b"\x03")
+    assert first.end() == 130, first.text
+    assert first.text.count("streamflow convert: stopped; the same command goes on where this one was") == 1
+    assert " store of " not in first.text
+
+    second = Terminal(environment, 0, *arguments)
+    assert second.end() == 0, second.text
+    done, before = map(int, re.search(r": (\d+) converted, .*; (\d+) were there already\r\n", second.text).groups())
+    assert done + before == 59
+    assert before > 0
+    assert len(everything(tmp_path / "store")[0]) == 59
+
+
+def test_the_bar(environment, corpus, tmp_path):
+    terminal = Terminal(environment, 0.01, corpus, tmp_path / "store", "--on-error", "skip", "--workers", "1")
+    assert terminal.end() == 1
+    positions = [int(place) for place in re.findall(r"arrays \x1b[^\r\n]*?(\d+)/60", terminal.text)]
+    assert len(set(positions)) > 2
+    assert positions == sorted(positions)
+    assert "1 of 60 files were skipped:" in terminal.text
+
+
+def test_sigterm(environment, corpus, tmp_path):
+    terminal = Terminal(environment, 0.1, corpus, tmp_path / "a.lmdb", "--workers", "2")
+    terminal.read_until(r" [1-9]\d?/60")
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.end() == 128 + signal.SIGTERM

@@ -1,0 +1,130 @@
+"""What a killed writing of a memmap store leaves behind, and who tidies it."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from streamflow.sources import MemmapStore, MemmapWriter, build_memmap_store
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "corpus" / f"{number}.npy", number)
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "target"
+
+
+def load(path):
+    return np.load(path) * 10
+
+
+def values(store):
+    return [array.item() for array in store]
+
+
+def stray(store):
+    """Everything in the folder of a store that a finished one does not have."""
+    listed = {entry["file"] for entry in json.loads((store / "index.json").read_text())["entries"]}
+    found = {path.relative_to(store).as_posix() for path in store.rglob("*") if path.is_file()}
+    return sorted(found - listed - {"index.json"})
+
+
+def killed_when(run, name):
+    """Call a function in a process that is killed when it gets to another one, named by module and name."""
+
+    def dies(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def child():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(name, dies)
+            run()
+
+    worker = multiprocessing.get_context("fork").Process(target=child)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+
+
+#: Where a finished writing may be killed: before the index is replaced, or after it.
+MOMENTS = ["pathlib.Path.replace", "streamflow.sources.memmap_session.Session._tidy", "pathlib.Path.unlink"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("mode", ["a", "w"])
+def test_what_a_killed_writer_leaves_is_tidied_by_the_next(tmp_path, moment, mode):
+    with MemmapWriter(tmp_path) as out:
+        out.extend([np.arange(3), np.arange(4)])
+
+    def writes():
+        with MemmapWriter(tmp_path, mode=mode) as out:
+            out.append(np.arange(5))
+
+    killed_when(writes, moment)
+    assert stray(tmp_path) != []
+    seen = [len(array) for array in MemmapStore(tmp_path)]
+    assert seen == ([3, 4] if moment == MOMENTS[0] else [3, 4, 5] if mode == "a" else [5])
+    MemmapWriter(tmp_path).close()
+    assert [len(array) for array in MemmapStore(tmp_path)] == ([3, 4, 5] if mode == "a" else [5])
+    assert stray(tmp_path) == []
+
+
+def test_what_cannot_be_tidied_does_no_harm(tmp_path, monkeypatch):
+    with MemmapWriter(tmp_path) as out:
+        out.append(np.arange(3))
+    (tmp_path / "arrays" / "strange").write_text("x")
+
+    def fails(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch, MemmapWriter(tmp_path, mode="w") as out:
+        out.append(np.arange(4))
+        patch.setattr("pathlib.Path.unlink", fails)
+    assert len(MemmapStore(tmp_path)[0]) == 4
+    assert len(stray(tmp_path)) == 3
+    with MemmapWriter(tmp_path) as out:
+        out.append(np.arange(5))
+    assert [len(array) for array in MemmapStore(tmp_path)] == [4, 5]
+    assert stray(tmp_path) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_building_leaves_is_tidied_by_the_same_call(corpus, target, moment, overwrite):
+    if overwrite:
+        build_memmap_store(corpus, target)
+    killed_when(lambda: build_memmap_store(corpus, target, load, overwrite=overwrite), moment)
+    assert stray(target) != [] if overwrite or moment != MOMENTS[0] else not (target / "index.json").exists()
+    if moment == MOMENTS[0]:
+        store = build_memmap_store(corpus, target, load, overwrite=overwrite)
+    else:
+        store = build_memmap_store(corpus, target, load)
+    assert values(store) == [0, 10, 20]
+    assert stray(target) == []
+
+
+def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
+    """What another call has left stays for that."""
+    build_memmap_store(corpus, target)
+    for _ in range(2):
+        with pytest.raises(KeyError), MemmapWriter(target, mode="w") as out:
+            raise KeyError
+        assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
+    with pytest.raises(KeyError), MemmapWriter(target, mode="w") as out:
+        out.append(1)
+        raise KeyError
+    assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
+    with MemmapWriter(target) as out:
+        assert len(out) == 1
+        assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
+    assert len(MemmapStore(target)) == 1
