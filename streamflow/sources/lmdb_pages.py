@@ -54,7 +54,7 @@ def has_all_pages(path: Path, page_size: int, transaction: int) -> bool:
                 for below, size in _below(data, page * page_size):
                     if not size:
                         waiting.append(below)
-                    elif below * page_size + size > len(data):
+                    elif (below - (-size // page_size)) * page_size > len(data):
                         return False
         except (struct.error, ValueError):  # what is there is no page
             return False

@@ -92,3 +92,17 @@ def test_a_store_keeps_what_sources_promise(tmp_path, data):
         else:
             db.extend(data)
     check_source(LMDBStore(tmp_path), data, n_samples=6, pickles=True, fresh_process=False)
+
+
+@pytest.mark.parametrize(
+    "values", [[b"a\0", b"bcd", b"\0\0"], ["a\0", "bcd", "\0"], [b"ab", b"cd\0", b"\0a"], ["", "\0", "a"]]
+)
+def test_values_that_end_in_nulls_are_read_whole(tmp_path, values):
+    with LMDBWriter(tmp_path) as db:
+        db.extend({"v": values, "n": np.arange(len(values))})
+    store = LMDBStore(tmp_path)
+    assert [store[k]["v"] for k in range(len(values))] == values
+    batch = store.read(slice(None))["v"]
+    assert batch.tolist() == values
+    assert [batch.tolist() for batch in store.batches(len(values), keys="v")] == [values]
+    assert same(batch, ArraySource({"v": values}).read(slice(None))["v"])

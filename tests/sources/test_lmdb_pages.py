@@ -109,6 +109,21 @@ def test_all_pages_of_a_sound_file_are_found(path):
         assert not has_all_pages(path / "data.mdb", environment.stat()["psize"], transaction.id() + 2)
 
 
+def test_a_file_that_is_cut_in_a_value(path):
+    with LMDBWriter(path) as db:
+        for k in range(3):  # pages for the trees to come are free then
+            db.append({"small": k, "large": np.zeros(1, np.uint8)})
+            db.flush()
+        db.append({"small": 3, "large": np.ones(3_000_000, np.uint8)})
+    size = (path / "data.mdb").stat().st_size
+    assert (path / "data.mdb").read_bytes()[-2 * PAGE :].count(1) > PAGE / 2  # it is at the end
+    with lmdb.open(str(path), readonly=True, max_dbs=4, map_size=0) as environment, environment.begin() as transaction:
+        number = transaction.id()
+    for length in (size - 1, size - PAGE, size - 300 * PAGE):
+        os.truncate(path / "data.mdb", length)
+        assert not has_all_pages(path / "data.mdb", PAGE, number)
+
+
 def test_what_is_no_page_is_told(path, tmp_path):
     """Other bytes where pages of the trees were: never taken for a whole file, and never an endless search."""
     with lmdb.open(str(path), readonly=True, max_dbs=4, map_size=0) as environment, environment.begin() as transaction:
