@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ ARRAY, TEXT, BYTES = "array", "text", "bytes"
 #: Of these the number of characters is part of the shape.
 _FLEXIBLE = "USV"
 _TEXT_AS = ("utf-8", "surrogatepass")
+_NARROW = {np.float16, np.float32, np.complex64}
+_AS_IT_IS: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Column:
         """A value as an array; numbers of Python and lists of them in the dtype of the column, if it can hold them."""
         dtype = self.dtype
         if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
-            with np.errstate(over="ignore"):
+            # only these overflow, and `errstate` takes as long as all the rest
+            with np.errstate(over="ignore") if dtype.type in _NARROW else _AS_IT_IS:
                 array = np.asarray(value, dtype if np.result_type(dtype, value) == dtype else None)
             kept = _kept(array.item(), value)
         else:
