@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class FileSource(Source):
     paths : iterable of paths
         The files, in order.
     decode : function of a path
-        Gives a sample: `read_image`, `read_audio`, `numpy.load`, or any other.
+        Gets an absolute path, gives a sample: `read_image`, `read_audio`, `numpy.load`, or any other.
 
     Notes
     -----
@@ -45,7 +46,7 @@ class FileSource(Source):
         require(not isinstance(paths, (str, bytes, os.PathLike)), "paths", "a collection of paths", paths)
         self._paths = tuple(map(_path, paths))
         require(callable(decode), "decode", "a function of a path", decode)
-        self._decode = decode
+        self._decode, self._folder = decode, Path.cwd()  # from where paths are relative, wherever it is read
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ class FileSource(Source):
         return len(self._paths)
 
     def sample(self, index: int) -> Any:
-        path = self._paths[index]
+        path = str(self._folder / self._paths[index])
         try:
             return self._decode(path)
         except Exception as error:

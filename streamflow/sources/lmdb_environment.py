@@ -142,7 +142,8 @@ class Environment:
                 except self._lmdb.MapResizedError:
                     pass
                 except self._lmdb.Error as error:
-                    raise self._failed(error) from error
+                    told = f"{self.path!r} cannot be written ({error}), expected a disk that works and has room"
+                    raise DataError(told) from error
                 finally:
                     self._gate.inside.discard(who)
                     if self._gate.alone is not None:

@@ -1,5 +1,6 @@
 """FileSource: one file for each sample; images and audio."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -144,3 +145,13 @@ def test_a_missing_library_says_what_to_install(monkeypatch, library, read, extr
 def test_wrong_parameters(paths, decode, told):
     with pytest.raises(ParameterError, match=told):
         FileSource(paths, decode)
+
+
+def test_relative_paths_are_of_the_folder_where_it_was_made(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    monkeypatch.chdir(tmp_path)
+    source = FileSource(["a.npy"], np.load)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert source.paths == ("a.npy",)
+    assert source[0].tolist() == pickle.loads(pickle.dumps(source))[0].tolist() == [0, 1, 2]

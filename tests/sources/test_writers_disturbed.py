@@ -2,16 +2,13 @@
 
 import gc
 import os
-import random
 import signal
-import threading
-import time
 
 import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.sources import LMDBStore, LMDBWriter, MemmapStore, MemmapWriter
+from streamflow.sources import MemmapStore, MemmapWriter
 
 
 def in_child(run) -> int:
@@ -89,24 +86,6 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-
-
-def test_what_lmdb_has_is_not_written_again_after_ctrl_c(tmp_path):
-    pytest.importorskip("lmdb")
-    rng = random.Random(0)
-    for trial in range(12):
-        path = tmp_path / str(trial)
-        timer = threading.Timer(rng.uniform(0, 0.03), os.kill, (os.getpid(), signal.SIGINT))
-        try:
-            with LMDBWriter(path) as db:
-                db.extend({"x": np.zeros((200, 20_000))})
-                timer.start()
-                db.flush()
-                time.sleep(0.1)  # a later Ctrl-C comes here
-        except KeyboardInterrupt:
-            pass
-        timer.join()
-        assert len(LMDBStore(path)) == 200
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
