@@ -2,15 +2,14 @@
 
 import os
 import re
-import select
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from streamflow.sources import LMDBStore, MemmapStore
+
+from .terminal import Terminal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
 
@@ -54,8 +53,6 @@ while True:
 print(kills, "killed")
 sys.exit(code)
 """
-#: Takes the terminal for its own, so that Ctrl-C there reaches it.
-ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); main()"
 
 
 @pytest.fixture
@@ -97,56 +94,23 @@ def test_killed_at_any_moment(streamflow, convert, corpus, tmp_path, options):
     assert len(names) == N - 1
 
 
-class Terminal:
-    """The command on a terminal of its own, as the leader of a session."""
-
-    def __init__(self, environment, pause, *arguments):
-        self.screen, terminal = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SLOWLY.format(pause=pause) + ON_A_TERMINAL, "convert", *map(str, arguments)],
-            env=environment,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        )
-        os.close(terminal)
-        self.text = ""
-
-    def read_until(self, pattern):
-        """Read until a pattern appears, or to the end."""
-        while pattern is None or not re.search(pattern, self.text):
-            if not select.select([self.screen], [], [], 60)[0]:
-                raise AssertionError(f"nothing more came after {self.text[-500:]!r}")
-            try:
-                data = os.read(self.screen, 1 << 16)
-            except OSError:  # the other side is closed
-                data = b""
-            if not data:
-                return
-            self.text += data.decode("utf-8", "replace")
-
-    def end(self):
-        self.read_until(None)
-        code = self.process.wait(60)
-        os.close(self.screen)
-        assert "Traceback" not in self.text
-        assert self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l"), "the cursor stays hidden"
-        return code
+def slow(environment, pause, *arguments):
+    """The command on a terminal, where each file takes so many seconds."""
+    return Terminal(environment, "convert", *arguments, before=SLOWLY.format(pause=pause))
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
 def test_ctrl_c_on_a_terminal_where_a_bar_moves(environment, corpus, tmp_path, to):
     (corpus / "a/20.npy").unlink()
     arguments = corpus, tmp_path / "store", "--to", to, "--workers", "1"
-    first = Terminal(environment, 0.1, *arguments)
+    first = slow(environment, 0.1, *arguments)
     first.read_until(r" ([2-9]|\d\d)/59")  # so at least one is in the store
     os.write(first.screen, b"\x03")
     assert first.end() == 130, first.text
     assert first.text.count("streamflow convert: stopped; the same command goes on where this one was") == 1
     assert " store of " not in first.text
 
-    second = Terminal(environment, 0, *arguments)
+    second = slow(environment, 0, *arguments)
     assert second.end() == 0, second.text
     done, before = map(int, re.search(r": (\d+) converted, .*; (\d+) were there already\r\n", second.text).groups())
     assert done + before == 59
@@ -155,7 +119,7 @@ def test_ctrl_c_on_a_terminal_where_a_bar_moves(environment, corpus, tmp_path, t
 
 
 def test_the_bar(environment, corpus, tmp_path):
-    terminal = Terminal(environment, 0.01, corpus, tmp_path / "store", "--on-error", "skip", "--workers", "1")
+    terminal = slow(environment, 0.01, corpus, tmp_path / "store", "--on-error", "skip", "--workers", "1")
     assert terminal.end() == 1
     positions = [int(place) for place in re.findall(r"arrays \x1b[^\r\n]*?(\d+)/60", terminal.text)]
     assert len(set(positions)) > 2
@@ -164,7 +128,7 @@ def test_the_bar(environment, corpus, tmp_path):
 
 
 def test_sigterm(environment, corpus, tmp_path):
-    terminal = Terminal(environment, 0.1, corpus, tmp_path / "a.lmdb", "--workers", "2")
+    terminal = slow(environment, 0.1, corpus, tmp_path / "a.lmdb", "--workers", "2")
     terminal.read_until(r" [1-9]\d?/60")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM

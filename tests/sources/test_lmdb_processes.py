@@ -1,6 +1,5 @@
 """LMDB stores over processes: forks, growth beside readers, and writers that are killed at any moment."""
 
-import json
 import multiprocessing
 import os
 import pickle
@@ -34,25 +33,6 @@ def path(tmp_path):
     return tmp_path / "data"
 
 
-def in_child(work):
-    """What `work()` gives in a forked child, as JSON."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.close(read)
-            os.write(write, json.dumps(work()).encode())
-        except BaseException as error:
-            os.write(write, json.dumps(repr(error)).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        told = answer.read()
-    os.waitpid(child, 0)
-    return json.loads(told)
-
-
 def ys(store, indices):
     return store.read(indices)["y"].tolist()
 
@@ -78,7 +58,7 @@ def killed_after(seconds, code, *args):
 
 # ---------------------------------------------------------------------- forks
 @linux
-def test_parent_and_child_read_after_a_fork(path):
+def test_parent_and_child_read_after_a_fork(path, in_child):
     store = LMDBStore(path)
     assert store[5]["y"] == 5
     assert in_child(lambda: [int(store[7]["y"]), LMDBStore(path).read([1, 2])["y"].tolist()]) == [7, [1, 2]]
@@ -87,7 +67,7 @@ def test_parent_and_child_read_after_a_fork(path):
 
 
 @linux
-def test_a_child_inherits_nothing_of_lmdb(path):
+def test_a_child_inherits_nothing_of_lmdb(path, in_child):
     store = LMDBStore(path)
     assert store[5]["y"] == 5
 
@@ -103,7 +83,7 @@ def test_a_child_inherits_nothing_of_lmdb(path):
 
 
 @linux
-def test_what_a_child_closes_stays_open_in_the_parent(path):
+def test_what_a_child_closes_stays_open_in_the_parent(path, in_child):
     store = LMDBStore(path)
     iterator = iter(store.batches(10))
     next(iterator)
@@ -112,7 +92,7 @@ def test_what_a_child_closes_stays_open_in_the_parent(path):
 
 
 @linux
-def test_forks_while_threads_read(path):
+def test_forks_while_threads_read(path, in_child):
     store, done, wrong = LMDBStore(path), threading.Event(), []
 
     def read(seed):
@@ -137,7 +117,7 @@ def test_forks_while_threads_read(path):
 
 
 @linux
-def test_a_writer_stays_with_its_process(tmp_path):
+def test_a_writer_stays_with_its_process(tmp_path, in_child):
     db = LMDBWriter(tmp_path)
     db.append(1)
 
@@ -159,7 +139,7 @@ def test_a_writer_stays_with_its_process(tmp_path):
 
 
 @linux
-def test_a_fork_beside_a_writer_that_writes(tmp_path, monkeypatch):
+def test_a_fork_beside_a_writer_that_writes(tmp_path, monkeypatch, in_child):
     monkeypatch.setattr(lmdb_writer, "_KEPT", 1 << 14)
     with LMDBWriter(tmp_path) as db:
         thread = threading.Thread(target=lambda: [db.append(row) for row in DATA])
@@ -325,7 +305,7 @@ while True:
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become somebody else")
-def test_a_store_that_may_only_be_read(path):
+def test_a_store_that_may_only_be_read(path, in_child):
     def as_nobody(folder):
         os.setuid(65534)
         try:

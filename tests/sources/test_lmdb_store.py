@@ -54,15 +54,6 @@ FORMS = st.recursive(
 )
 
 
-def told(value):
-    """A value as it is read: a scalar as NumPy's."""
-    if isinstance(value, dict):
-        return {key: told(inside) for key, inside in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(told, value))
-    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
-
-
 def identical(a, b):
     if isinstance(a, dict):
         return list(a) == list(b) and all(identical(a[key], b[key]) for key in a)
@@ -586,3 +577,12 @@ def test_a_missing_library_is_named(path, monkeypatch):
     for kind in (LMDBStore, LMDBWriter):
         with pytest.raises(MissingDependencyError, match=r"needs lmdb: pip install .*\[lmdb\]"):
             kind(path)
+
+
+def told(value):
+    """A value as it is read: a scalar as NumPy's."""
+    if isinstance(value, dict):
+        return {key: told(inside) for key, inside in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]

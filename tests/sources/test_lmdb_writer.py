@@ -1,7 +1,6 @@
 """LMDBWriter when something goes wrong: whatever comes, each sample is in the store once, or the user is told."""
 
 import json
-import os
 import random
 import resource
 import signal
@@ -35,26 +34,6 @@ def interrupted(monkeypatch, times):
         return result
 
     monkeypatch.setattr(Environment, "write", writing)
-
-
-def in_child(work):
-    """What `work()` gives in a forked child, as JSON; a child that hangs is killed."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(20)
-        try:
-            os.write(write, json.dumps(work()).encode())
-        except BaseException as error:
-            os.write(write, json.dumps(repr(error)).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        told = answer.read()
-    os.waitpid(child, 0)
-    return json.loads(told or '"it hung"')
 
 
 # ---------------------------------------------------------------------- interrupted when all is in the file
@@ -176,7 +155,7 @@ def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path, alarm):
 @on_the_thread
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come in a finalizer
 @pytest.mark.parametrize("closing", [False, True])
-def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing):
+def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing, in_child):
     """Whoever reads, and is interrupted, stands in nobody's way."""
     with LMDBWriter(tmp_path) as db:
         db.extend(range(50))
@@ -224,15 +203,6 @@ def test_first_samples_of_two_writers_may_differ_in_shape(tmp_path, first, secon
     assert len(found) == 4
 
 
-def told(value):
-    """A value as it is read: a scalar as NumPy's."""
-    if isinstance(value, dict):
-        return {key: told(inside) for key, inside in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(told, value))
-    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
-
-
 @pytest.mark.parametrize("second", [np.zeros(3, np.float32), (np.zeros(3),), {"a": np.zeros(3)}, "text", b"bytes"])
 def test_first_samples_of_two_writers_of_other_forms(tmp_path, second):
     one, two = LMDBWriter(tmp_path), LMDBWriter(tmp_path)
@@ -261,7 +231,7 @@ def test_a_sample_that_cannot_be_stored_decides_nothing(tmp_path):
 
 
 # ---------------------------------------------------------------------- processes and folders
-def test_a_child_does_not_wait_for_a_lock_of_its_parent(tmp_path, monkeypatch):
+def test_a_child_does_not_wait_for_a_lock_of_its_parent(tmp_path, monkeypatch, in_child):
     """A thread is in the middle of a flush when the process forks."""
     db = LMDBWriter(tmp_path)
     db.append(1)
@@ -299,7 +269,7 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent(tmp_path, monkeypatch):
     assert list(LMDBStore(tmp_path)) == [1]
 
 
-def test_relative_paths_outlive_a_change_of_folder(tmp_path, monkeypatch):
+def test_relative_paths_outlive_a_change_of_folder(tmp_path, monkeypatch, in_child):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     db = LMDBWriter("data")
@@ -343,7 +313,7 @@ def test_close_from_two_threads(tmp_path, monkeypatch):
             use()
 
 
-def test_a_close_that_fails_loses_nothing(tmp_path):
+def test_a_close_that_fails_loses_nothing(tmp_path, in_child):
     """The system lets no file grow beyond a size, and then it does."""
 
     def child():
@@ -408,3 +378,12 @@ def test_what_is_set_while_it_is_written_is_written_next(tmp_path, monkeypatch):
     assert dict(LMDBStore(tmp_path).metadata) == {"a": "early"}
     db.close()
     assert dict(LMDBStore(tmp_path).metadata) == {"a": "early", "b": "late"}
+
+
+def told(value):
+    """A value as it is read: a scalar as NumPy's."""
+    if isinstance(value, dict):
+        return {key: told(inside) for key, inside in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]

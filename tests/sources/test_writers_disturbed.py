@@ -11,19 +11,6 @@ import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
 
 
-def in_child(run) -> int:
-    """The exit code of a forked process: 0 if `run` gives True."""
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(10)
-        code = 1
-        try:
-            code = 0 if run() else 2
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
     out = MemmapWriter(tmp_path)
     out.add(np.arange(3))
@@ -34,7 +21,7 @@ def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
     assert [len(MemmapStore(tmp_path)[i]) for i in range(2)] == [3, 4]
 
 
-def test_a_memmap_writer_belongs_to_its_process(tmp_path):
+def test_a_memmap_writer_belongs_to_its_process(tmp_path, in_child):
     out = MemmapWriter(tmp_path)
     out.add(np.arange(3))
 
@@ -45,13 +32,13 @@ def test_a_memmap_writer_belongs_to_its_process(tmp_path):
             out.close()
         return True
 
-    assert in_child(use) == 0
+    assert in_child(use) is True
     out.add(np.arange(5))
     out.close()
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [3, 5]
 
 
-def test_a_process_forked_while_a_thread_writes_is_told(tmp_path):
+def test_a_process_forked_while_a_thread_writes_is_told(tmp_path, in_child):
     """Its copy of the lock will never be let go of."""
     out = MemmapWriter(tmp_path)
     with out._lock:
@@ -64,7 +51,7 @@ def test_a_process_forked_while_a_thread_writes_is_told(tmp_path):
                 raise KeyError
             return True
 
-        assert in_child(use) == 0
+        assert in_child(use) is True
     out.add(np.arange(5))  # its folder was not taken away
     out.close()
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [5]

@@ -1,0 +1,54 @@
+"""The command on a terminal."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+
+#: Takes the terminal for its own, so that Ctrl-C there reaches it.
+MAIN = """
+import fcntl, termios
+from streamflow.cli import main
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+main()
+"""
+
+
+class Terminal:
+    """The command on a terminal of its own, as the leader of a session; `before`: code that runs first."""
+
+    def __init__(self, environment, *arguments, before=""):
+        self.screen, terminal = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", before + MAIN, *map(str, arguments)],
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.text = ""
+
+    def read_until(self, pattern):
+        """Read until a pattern appears, or to the end."""
+        while pattern is None or not re.search(pattern, self.text):
+            if not select.select([self.screen], [], [], 60)[0]:
+                raise AssertionError(f"nothing more came after {self.text[-500:]!r}")
+            try:
+                data = os.read(self.screen, 1 << 16)
+            except OSError:  # the other side is closed
+                data = b""
+            if not data:
+                return
+            self.text += data.decode("utf-8", "replace")
+
+    def end(self):
+        """The exit code."""
+        self.read_until(None)
+        code = self.process.wait(60)
+        os.close(self.screen)
+        assert "Traceback" not in self.text
+        assert self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l"), "the cursor stays hidden"
+        return code
