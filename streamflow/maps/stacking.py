@@ -87,7 +87,10 @@ def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any
         elif first.ndim and len(set(map(_shape, values))) == 1:
             return _placed(values, memory)
     if not isinstance(first, np.ndarray) or not first.ndim:
-        if any(isinstance(value, (np.ndarray, list, tuple)) for value in values):
+        if any(value is np.ma.masked for value in values) and not any(map(np.ndim, values)):
+            seen = [value for value in values if value is not np.ma.masked]  # what is masked is a float whatever it was
+            return np.ma.stack(values).astype(np.result_type(*seen) if seen else float)
+        if any(getattr(value, "ndim", 0) or isinstance(value, (np.ndarray, list, tuple)) for value in values):
             values = list(map(_as_array, values))
             if values[0].ndim:
                 return _stacked(values, ragged, fill, memory)

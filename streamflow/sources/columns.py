@@ -19,7 +19,7 @@ from ..core.memory import empty
 from ..exceptions import missing, require
 from .base import Source
 from .chance import each_alone, for_its_form
-from .form import keys_of, transposed
+from .form import each, keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
@@ -75,6 +75,8 @@ def column(data: Any, name: str) -> Column:
         return SourceColumn(data)
     if isinstance(data, np.ndarray):
         require(data.ndim, name, "an array with at least one axis", data)
+        if data.dtype == object and data.ndim == 1 and data.size and all(isinstance(one, np.ndarray) for one in data):
+            return SequenceColumn(data.tolist())  # arrays of different shapes, as NumPy holds them
         return ArrayColumn(data)
     library = type(data).__module__.partition(".")[0]
     if library == "pandas":
@@ -99,7 +101,7 @@ class ArrayColumn(Column):
         self._ahead = None if memory_of(self._array) is None else Ahead()
         self._bytes: NDArray[Any] | None = None
         size = array.nbytes // len(array) if len(array) else 0
-        if plain and size and not array.dtype.hasobject and array.flags.c_contiguous:
+        if plain and 0 < size < 1 << 31 and not array.dtype.hasobject and array.flags.c_contiguous:
             # Rows as strings of bytes: `take` copies them whole, also where the array is not aligned.
             self._bytes = np.ndarray((len(array),), f"V{size}", self._array)
 
@@ -147,10 +149,7 @@ class SequenceColumn(Column):
 
     def row(self, index: int) -> Any:
         value = self._data[index]
-        if isinstance(value, np.ndarray) and isinstance(self._data, (list, tuple)):
-            value = value.view()  # what is held is read by others too; what was made for this call is not
-            value.flags.writeable = False
-        return value
+        return each(_read_only, value) if isinstance(self._data, (list, tuple)) else value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return transposed(each_alone(self._data.__getitem__, indices.tolist()))
@@ -164,6 +163,14 @@ class SequenceColumn(Column):
 
     def told(self) -> str:
         return short(self._data)
+
+
+def _read_only(value: Any, name: str) -> Any:
+    """What is held is read by others too (what was made for this call is not)."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
 
 
 class ArrayLikeColumn(SequenceColumn):

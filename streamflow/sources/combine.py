@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.describe import digest_of
 from ..core.memory import empty
 from ..exceptions import DataError, ParameterError, is_whole, require
 from .arrays import ArraySource
@@ -197,8 +198,10 @@ class Members(Source):
     def _told(self) -> str:
         """The members with their lengths."""
         some = [f"{length} of {one._words()}" for one, length in zip(self._members, self._lengths, strict=True)]
-        more = f", and {len(some) - 4} more: {sum(self._lengths)} samples" if len(some) > 4 else ""
-        return ", ".join(some[:4]) + more
+        if len(some) <= 4:
+            return ", ".join(some)
+        more = f"and {len(some) - 4} more {digest_of(['; '.join(some)])[:8]}: {len(self)} samples"
+        return ", ".join([*some[:4], more])
 
 
 class Concatenated(Members):

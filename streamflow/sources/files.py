@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,12 @@ class FileSource(Source):
             raise
 
     def _words(self) -> str:
-        return f"FileSource({len(self._paths)} files {digest_of(self._paths)[:8]}, {called(self._decode)})"
+        return f"FileSource({len(self._paths)} files {self._digest}, {called(self._decode)})"
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of the paths; each state has it, and there may be a million."""
+        return digest_of(self._paths)[:8]
 
 
 def _path(path: Any) -> str:

@@ -17,7 +17,7 @@ def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
     >>> each(lambda value, name: f"{name} is {value}", {"x": 1, "y": (2, 3)})
     {'x': "'x' is 1", 'y': ("'y'[0] is 2", "'y'[1] is 3")}
     """
-    if isinstance(data, dict):
+    if isinstance(data, Mapping):
         return {key: each(change, value, f"{name}[{key!r}]" if name else repr(key)) for key, value in data.items()}
     if isinstance(data, tuple):
         return tuple([each(change, value, f"{name}[{place}]") for place, value in enumerate(data)])
@@ -59,7 +59,7 @@ def with_index(data: Any, index: Any) -> Any:
     >>> with_index({"x": 1}, 5), with_index((1, 2), 5), with_index("a", 5)
     ({'index': 5, 'x': 1}, (5, 1, 2), (5, 'a'))
     """
-    if isinstance(data, dict):
+    if isinstance(data, Mapping):
         if "index" in data:
             raise ParameterError("`with_indices` must be False for data that have a key 'index' of their own, got True")
         return {"index": index, **data}
@@ -75,9 +75,9 @@ def transposed(samples: list[Any]) -> Any:
     if not samples:
         return samples
     first = samples[0]
-    if isinstance(first, dict):
+    if isinstance(first, Mapping):
         for sample in samples:
-            if not isinstance(sample, dict) or sample.keys() != first.keys():
+            if not isinstance(sample, Mapping) or sample.keys() != first.keys():
                 raise differ(first, sample)
         return {key: transposed([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
@@ -94,4 +94,4 @@ def differ(first: Any, other: Any) -> DataError:
 
 
 def _told(sample: Any) -> str:
-    return f"keys {sorted(map(repr, sample))}" if isinstance(sample, dict) else short(sample)
+    return f"keys {sorted(map(repr, sample))}" if isinstance(sample, Mapping) else short(sample)

@@ -37,9 +37,9 @@ class Keeper(Protocol):
 
 
 def _most() -> int:
-    """Maps that a process keeps: each holds a descriptor, of which it may mostly have 1024, or 256."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
-    return 256 if limit < 0 else min(256, limit // 4)
+    """Maps that a process keeps: each holds a descriptor, of which it may have so many, often 1024."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 1024
+    return min(4096, limit // 4) if limit >= 0 else 4096
 
 
 _MOST = _most()
@@ -51,8 +51,9 @@ _lock = threading.Lock()
 def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
     """Note that a map is kept for the next read of a file.
 
-    A process keeps 256 for all of its sources and stores together, fewer where it may have few descriptors.  If there
-    are more, those that were mapped first are let go of; one that an array still shows is closed with the array.
+    A process keeps a quarter as many as it may have descriptors, at most 4096, for all of its sources and stores
+    together.  If there are more, those that were mapped first are let go of; one that an array still shows is closed
+    with the array.
     """
     surplus = []
     with _lock:

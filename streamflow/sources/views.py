@@ -105,8 +105,13 @@ class View(Derived):
         if isinstance(at, range):
             told = f"{at.start}:{at.stop}:{at.step}"
         else:
-            told = f"{len(at)} indices {digest_of([at.tobytes()])[:8]}"
+            told = f"{len(at)} indices {self._digest}"
         return f"{self._source._words()}[{told}]"
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        """Of the indices; each state has it, and there may be many."""
+        return digest_of([np.asarray(self._at).tobytes()])[:8]
 
 
 class Selected(Derived):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,9 +97,9 @@ class Reading:
 
 def agrees(got: Any, wanted: Any, name: str) -> None:
     """Raise unless two samples are equal: their form, and dtypes, shapes and values in each place."""
-    if isinstance(wanted, (dict, tuple)):
+    if isinstance(wanted, (Mapping, tuple)):
         known, keys = keys_of(got) or (), keys_of(wanted) or ()
-        if not isinstance(got, type(wanted)) or set(known) != set(keys):
+        if isinstance(got, Mapping) != isinstance(wanted, Mapping) or set(known) != set(keys):
             raise broken(f"{name} is {told(got)} instead of {told(wanted)}")
         for key in keys_of(wanted) or ():
             agrees(got[key], wanted[key], f"{name} at {key!r}")
