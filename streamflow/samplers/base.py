@@ -41,7 +41,8 @@ class Sampler(ABC):
     -----
     A subclass answers `order`; one whose epochs have another length than the source answers `size` too.  What it draws
     must be a function of `key` (`streamflow.seeding.generator(key, ORDER)` gives a Generator): an order is asked for
-    again when a stream is resumed, and by each part of a stream.
+    again when a stream is resumed, and by each part of a stream.  A state knows a sampler by its ``__repr__``, which
+    must tell whatever else the order depends on: unless it does, the state of another order is taken.
 
     Examples
     --------

@@ -36,7 +36,9 @@ class ArraySource(Source):
     -----
     Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
     sequence that are dicts or tuples keep their form: in a batch, too, each place has an array of its own (a list is an
-    array).  Pickled, memory maps and HDF5 data sets go along by their paths.
+    array).  Pickled, an `np.memmap`, HDF5 data sets, `NpySource` and stores go along by their paths; arrays read from
+    these, and memory maps in a list, with their data.  A list of arrays is one of columns; arrays that are samples
+    themselves go into one column, ``{"x": [...]}``.
 
     Examples
     --------

@@ -68,14 +68,20 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
 
     Notes
     -----
-    Of one sample, crops are drawn apart, in the order in which they are read: two columns are cropped at different
-    places, and with other `keys` each may be at another.  What a function draws in threads of its own is drawn by hand.
+    In views and functions, the crops of one sample are drawn apart, in the order in which they are read: two columns
+    are cropped at different places, and with other `keys` each may be at another.  As the `crop` of a batch it draws
+    once for a sample: columns of one length are cropped at the same place, others at the same fraction of theirs, and
+    `keys` matter only if the sample itself draws.  What a function draws in threads of its own is drawn by hand.
 
     Examples
     --------
-    >>> from streamflow.sources import ArraySource
+    >>> from streamflow.sources import ArraySource, random_crop
     >>> tracks = ArraySource({"x": [np.arange(5), np.arange(9)]})
     >>> tracks.read([0, 1], ragged="crop", crop=random_crop(3))["x"].shape
     (2, 3)
+    >>> twins = ArraySource({"x": [np.arange(50)], "y": [np.arange(50)]})
+    >>> batch = twins.read([0], ragged="crop", crop=random_crop(3))
+    >>> bool((batch["x"] == batch["y"]).all())
+    True
     """
     return RandomCrop(length, start, stop, random_state)
