@@ -48,11 +48,11 @@ class NpySource(Source):
 
     Notes
     -----
-    The files are mapped when they are first needed, in each process that reads.  A stream over one such source, or over
-    a view of it, maps them for itself, and lets go of them when it is closed.  What is read by hand, or as part of
-    another source (`concatenate`, `collate`, `CompositeSource`), stays mapped until the source is closed or gone; a
-    process keeps at most 256 files mapped, of all sources and memmap stores together.  The checksums of an archive are
-    not checked: a bit that has flipped in a mapped array goes unseen.
+    The files are mapped when they are first needed, in each process that reads.  A stream over one such source, or
+    over a view of it, maps them for itself, and lets go of them when it is closed.  What is read by hand, or as
+    part of another source (`concatenate`, `collate`, `CompositeSource`), stays mapped until the source is closed or
+    gone; a process keeps a quarter as many files mapped as it may have open, of all sources and memmap stores
+    together.  The checksums of an archive are not checked: a bit that has flipped in a mapped array goes unseen.
 
     Examples
     --------

@@ -208,4 +208,6 @@ class Mapped(Derived):
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
 
     def _words(self) -> str:
-        return f"{self._source._words()}.map({called(self._fn)})"
+        given = [*self._args, *sorted(self._kwargs.items())]
+        told = f", {digest_of(given)[:8]}" if given else ""
+        return f"{self._source._words()}.map({called(self._fn)}{told})"

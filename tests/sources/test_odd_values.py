@@ -125,3 +125,15 @@ def test_digests_are_made_once(source, monkeypatch):
     first = stream.state_dict()
     monkeypatch.setattr(f"{type(source).__module__}.digest_of", None)
     assert stream.state_dict() == first
+
+
+def test_states_know_the_arguments_of_a_mapped_function():
+    source = ArraySource(np.arange(9))
+    stream = source.map(pow, 2).samples().open()
+    assert [next(stream) for _ in range(4)] == [0, 1, 4, 9]
+    state = stream.state_dict()
+    again = source.map(pow, 2).samples().open()
+    again.load_state_dict(state)
+    assert next(again) == 16
+    with pytest.raises(StateError, match="was ArraySource.*pow"):
+        source.map(pow, 3).samples().open().load_state_dict(state)
