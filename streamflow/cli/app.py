@@ -198,7 +198,9 @@ def convert(
             "[default: a .npy file for each]",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is there, once the new one is whole.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Convert a folder of arrays, images or audio files into a store that is read quickly in any order.

@@ -392,6 +392,37 @@ def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_pa
     assert ": 6 converted, " in convert(arrays, store, "--to", to, "--overwrite")[1]
 
 
+def test_what_is_overwritten_stays_until_the_new_store_is_whole(convert, complaint, arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    array, store = np.load(arrays / "b/3.npy"), tmp_path / "a.lmdb"
+    with LMDBWriter(store) as db:
+        db.append({"mine": 1})
+    reader = LMDBStore(store)
+    (arrays / "b/3.npy").write_bytes(b"")
+    for _ in range(2):
+        assert "b/3.npy' is empty" in complaint(arrays, store, "--overwrite")
+        assert [sample["mine"] for sample in LMDBStore(store)] == [1]
+    os.utime(arrays / "a/0.npy", (1, 1))  # what has been converted of the new one is of no use then
+    (arrays / "b/3.npy").unlink()
+    assert ": 5 converted, " in convert(arrays, store, "--overwrite")[1]
+    np.save(arrays / "b/3.npy", array)
+    reader.close()
+    assert list(everything(store)[0]) == [name for name in ARRAYS if name != "b/3.npy"]
+    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
+
+
+def test_overwriting_that_was_stopped_before_the_last_step(convert, arrays, tmp_path, monkeypatch):
+    store = tmp_path / "a.lmdb"
+    with LMDBWriter(store) as db:
+        db.append({"mine": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("streamflow.cli.convert_lmdb._replace", lambda *args: None)
+        assert convert(arrays, store, "--overwrite")[0] == 0
+    assert len(LMDBStore(store)) == 1
+    assert "finished before" in convert(arrays, store, "--overwrite")[1]
+    assert list(everything(store)[0]) == ARRAYS
+
+
 def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
     resource = pytest.importorskip("resource")
     np.save(arrays / "big.npy", np.zeros((1 << 18, 2), np.float32))
