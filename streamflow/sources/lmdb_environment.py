@@ -44,6 +44,15 @@ def library() -> Any:
     return lmdb
 
 
+def file_key(path: str) -> tuple[int, int] | None:
+    """Which file the data base in a folder is; None if there is none."""
+    try:
+        found = Path(path, DATA).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Closed(Exception):
     """A lease was given back meanwhile."""
 
@@ -131,8 +140,10 @@ class Environment:
                 try:
                     self._gate.enter(who)
                     if self._env is not None and self._writeable:
+                        self._check_place()
                         with self._env.begin(write=True) as transaction:
                             result = work(transaction, self._bases)
+                        self._check_place()
                         # It is in the file; if that is not completed now, the next writer will do it.
                         with suppress(self._lmdb.Error, OSError):
                             self._complete()
@@ -167,11 +178,18 @@ class Environment:
         LMDB leaves out pages at the end that nothing refers to.
         """
         if self._lacks():
-            with self._env.begin(write=True):  # nobody else may write to the file now
+            # nobody else may write to the file now
+            with self._env.begin(write=True), Path(self.path, DATA).open("r+b") as file:
                 lacking = self._lacks()
-                if lacking:
-                    path = Path(self.path, DATA)
-                    os.truncate(path, path.stat().st_size + lacking)
+                found = os.fstat(file.fileno())
+                if lacking and (found.st_dev, found.st_ino) == self.key:
+                    file.truncate(found.st_size + lacking)
+
+    def _check_place(self) -> None:
+        """Raise unless its file is still where it was; what is written to another would be lost."""
+        if file_key(self.path) != self.key:
+            expected = "expected it to stay while a writer has it"
+            raise DataError(f"{self.path!r} was removed or replaced while it was written to, {expected}")
 
     def _open_base(self, name: bytes) -> None:
         """Open a data base if it is there."""

@@ -3,6 +3,7 @@
 import json
 import random
 import resource
+import shutil
 import signal
 import threading
 
@@ -387,3 +388,55 @@ def told(value):
     if isinstance(value, tuple):
         return tuple(map(told, value))
     return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
+
+
+# ---------------------------------------------------------------------- the store is gone
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_store_that_was_removed_or_replaced_is_not_written_to(tmp_path, replaced):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    db.extend(np.zeros((1000, 1000)))
+    db.flush()
+    shutil.rmtree(path)
+    if replaced:
+        with LMDBWriter(path) as other:
+            other.append(5)
+    size = (path / "data.mdb").stat().st_size if replaced else None
+    db.append(np.ones(1000))
+    for _ in range(2):
+        with pytest.raises(DataError, match="'.*store' was removed or replaced while it was written to"):
+            db.close()
+    if replaced:
+        assert list(LMDBStore(path)) == [5]
+        assert (path / "data.mdb").stat().st_size == size
+    else:
+        assert not path.exists()
+
+
+def test_a_store_that_is_replaced_during_a_transaction(tmp_path):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    put = db._put
+
+    def replacing(*args):
+        shutil.rmtree(path)
+        with LMDBWriter(path) as other:
+            other.append(5)
+        return put(*args)
+
+    db._put = replacing
+    db.append(np.ones(1 << 20))
+    with pytest.raises(DataError, match="was removed or replaced while it was written to"):
+        db.flush()
+    assert list(LMDBStore(path)) == [5]
+
+
+def test_a_file_that_another_has_replaced_is_not_made_longer(tmp_path):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    db.extend(np.zeros((1000, 100)))
+    db.flush()
+    (path / "data.mdb").unlink()
+    (path / "data.mdb").write_bytes(b"another's")
+    db._lease.environment._complete()
+    assert (path / "data.mdb").read_bytes() == b"another's"
