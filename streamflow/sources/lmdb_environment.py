@@ -187,9 +187,9 @@ class Environment:
 
     def _check_place(self) -> None:
         """Raise unless its file is still where it was; what is written to another would be lost."""
-        if file_key(self.path) != self.key:
-            expected = "expected it to stay while a writer has it"
-            raise DataError(f"{self.path!r} was removed or replaced while it was written to, {expected}")
+        if not self._is_there():
+            told = f"{self.path!r} was removed or replaced while it was written to, expected it to stay"
+            raise DataError(told)
 
     def _open_base(self, name: bytes) -> None:
         """Open a data base if it is there."""
@@ -230,6 +230,8 @@ class Environment:
                 self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
             return
         self.pause()
+        if not self._is_there():
+            raise DataError(f"{self.path!r} was removed or replaced since it was opened, {EXPECTED}")
         try:
             self._env = self._open(writeable or self._writeable)
             self._check_length()
@@ -242,6 +244,14 @@ class Environment:
         except BaseException:
             self.pause()
             raise
+
+    def _is_there(self) -> bool:
+        """Whether its file is where a lease says; it may have been moved, or be known by several paths."""
+        for path in [self.path, *(lease.path for known in self.leases if (lease := known()) is not None)]:
+            if file_key(path) == self.key:
+                self.path = path
+                return True
+        return False
 
     def _open(self, writeable: bool) -> Any:
         try:
@@ -314,7 +324,8 @@ class Lease:
             environment = _books.environments.get(key)
             if environment is None or environment.is_shut:
                 environment = _books.environments[key] = Environment(path, key)
-            self.environment, self.is_closed = environment, False
+            self.environment, self.path, self.is_closed = environment, path, False
+            environment.path = path  # the file is there now, and may have been moved since it was opened
             environment.leases.append(weakref.ref(self))
         self._forgotten = weakref.finalize(self, _sweep, _books)
         self._forgotten.atexit = False
