@@ -67,15 +67,19 @@ class Marks:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs, self._hashed = inputs, hashlib.blake2b(digest_size=16)
 
-    def add(self, path: Path) -> str:
+    def add(self, path: Path, stamp: list[int]) -> str:
         """The digest of the files so far and this one."""
-        try:
-            known = path.stat()
-            stamp = [known.st_size, known.st_mtime_ns]
-        except OSError:  # a link to nothing: to read it will tell
-            stamp = []
         self._hashed.update(json.dumps([self._inputs.name(path), *stamp]).encode())
         return self._hashed.hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    """What tells a file from what it was before: its size and time."""
+    try:
+        known = path.stat()
+    except OSError:  # a link to nothing: to read it will tell
+        return []
+    return [known.st_size, known.st_mtime_ns]
 
 
 def to_lmdb(
@@ -199,7 +203,7 @@ def _checked(db: LMDBWriter, inputs: Inputs, skip: bool) -> tuple[Note, Marks, s
         note = Note(**json.loads(db.metadata[NOTE]))
         digest = ""
         for path in inputs.paths[: note.files]:
-            digest = marks.add(path)
+            digest = marks.add(path, _stamp(path))
     except (ValueError, TypeError):
         return Note(inputs.kind), marks, f"has damaged metadata ({NOTE!r})"
     there = len(inputs.paths)
@@ -229,9 +233,9 @@ def _converted(
     """Decode and add the files that are left; the size of each."""
     waiting, written = 0, time.monotonic()
     with closing(_decoded(inputs, note.files, workers)) as results:
-        for path, result in results:
+        for path, stamp, result in results:
             # The note is set first, so that it goes with the sample if `append` writes.
-            note.files, note.digest = note.files + 1, marks.add(path)
+            note.files, note.digest = note.files + 1, marks.add(path, stamp)
             _set(db, note)
             failure = result if isinstance(result, str) else _refusal(db, path, result)
             if failure:
@@ -275,14 +279,15 @@ def _refusal(db: LMDBWriter, path: Path, values: dict[str, Any]) -> str:
     return ""
 
 
-def _decoded(inputs: Inputs, first: int, workers: int) -> Generator[tuple[Path, Any], None, None]:
-    """The files from `first` on, in order, each with its sample or why there is none."""
+def _decoded(inputs: Inputs, first: int, workers: int) -> Generator[tuple[Path, list[int], Any], None, None]:
+    """The files from `first` on, in order, each as it was before it was read, with its sample or why there is none."""
 
-    def decode(path: Path) -> tuple[Path, Any]:
+    def decode(path: Path) -> tuple[Path, list[int], Any]:
+        stamp = _stamp(path)
         try:
-            return path, sample(str(path), inputs.name(path), inputs.kind)
+            return path, stamp, sample(str(path), inputs.name(path), inputs.kind)
         except Exception as error:  # noqa: BLE001  (whatever a file makes its library raise)
-            return path, reason(str(path), error)
+            return path, stamp, reason(str(path), error)
 
     paths = iter(inputs.paths[first:])
     if workers == 1:

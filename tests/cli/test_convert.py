@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from streamflow.cli import inputs
 from streamflow.sources import LMDBStore, LMDBWriter, MemmapStore, MemmapWriter, read_image
 
 NAMES = ["cat/a b.png", "cat/ä ö.JPG", "dog/[x].png", "dog/deep/er/1.webp", "loose.bmp", "\udcff.png"]
@@ -421,6 +422,24 @@ def test_overwriting_that_was_stopped_before_the_last_step(convert, arrays, tmp_
     assert len(LMDBStore(store)) == 1
     assert "finished before" in convert(arrays, store, "--overwrite")[1]
     assert list(everything(store)[0]) == ARRAYS
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_changes_while_it_is_converted_is_told_next_time(
+    convert, complaint, arrays, tmp_path, monkeypatch, workers
+):
+    store, kind = tmp_path / "a.lmdb", inputs.KINDS["array"]
+
+    def changing(path):
+        array = kind.load(path)
+        if path.endswith("3.npy"):
+            np.save(path, array[:1])
+        return array
+
+    with monkeypatch.context() as patch:
+        patch.setitem(inputs.KINDS, "array", kind._replace(load=changing))
+        assert convert(arrays, store, "--workers", workers)[0] == 0
+    assert "(names, sizes or times of the 6 are not what they were)" in complaint(arrays, store)
 
 
 def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
