@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..exceptions import DataError, missing
+from .lmdb_gate import Gate
 from .lmdb_pages import has_all_pages
 
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
@@ -32,7 +33,6 @@ EXPECTED = "expected a store that LMDBWriter or ml-pyxis has written"
 #: `max_readers` is the number of transactions at one time over all processes; the first to open says it.
 _SETTINGS = {"max_dbs": 8, "max_readers": 1024, "max_spare_txns": 1, "create": False, "map_size": 0}
 _STEP = 1 << 20
-_AGAIN = 0.1  #: seconds after which whoever waits looks again
 
 
 def library() -> Any:
@@ -55,41 +55,6 @@ def file_key(path: str) -> tuple[int, int] | None:
 
 class Closed(Exception):
     """A lease was given back meanwhile."""
-
-
-class Gate:
-    """Through it go many together, or one alone.
-
-    Whoever goes through says who he is, and takes himself out of `inside` or `alone` first of all in a `finally`: the
-    handler of a signal may raise wherever something is called, after the call, and nobody may stay behind.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self.inside: set[object] = set()
-        self.alone: object = None
-
-    def enter(self, who: object) -> None:
-        """Go in with others."""
-        with self._lock:
-            while self.alone is not None:
-                self._changed.wait(_AGAIN)
-            self.inside.add(who)
-
-    def close(self, who: object) -> None:
-        """Let no further one in, and wait until all are out."""
-        with self._lock:
-            while self.alone is not None:
-                self._changed.wait(_AGAIN)
-            self.alone = who
-            while self.inside:
-                self._changed.wait(_AGAIN)
-
-    def wake(self) -> None:
-        """Let those that wait look again; they do it by themselves where this is interrupted."""
-        with self._lock:
-            self._changed.notify_all()
 
 
 class Environment:
@@ -224,10 +189,15 @@ class Environment:
         if self.is_shut:
             raise Closed
         if self._env is not None and (self._writeable or not writeable):
-            self._env.set_mapsize(0)
-            if lacking is not None:
-                now = self._env.info()["map_size"]
-                self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
+            try:
+                self._env.set_mapsize(0)
+                if lacking is not None:
+                    now = self._env.info()["map_size"]
+                    self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
+            except self._lmdb.Error as error:
+                self.pause()  # it has no map now
+                told = f"{self.path!r} cannot be mapped ({error}), expected memory for twice its size and what is added"
+                raise DataError(told) from error
             return
         self.pause()
         if not self._is_there():

@@ -5,6 +5,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import threading
 
 import lmdb
@@ -440,3 +441,24 @@ def test_a_file_that_another_has_replaced_is_not_made_longer(tmp_path):
     (path / "data.mdb").write_bytes(b"another's")
     db._lease.environment._complete()
     assert (path / "data.mdb").read_bytes() == b"another's"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is mapped")
+def test_a_map_that_cannot_grow_leaves_the_store_usable(tmp_path):
+    db = LMDBWriter(tmp_path)
+    db.append(np.zeros(10))
+    db.flush()
+    store = LMDBStore(tmp_path)
+    db.append(np.zeros(1 << 20))
+    with open("/proc/self/statm") as statm:
+        used = int(statm.read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), hard))
+    try:
+        with pytest.raises(DataError, match="cannot be mapped"):
+            db.flush()
+        assert len(store[0]) == 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    db.close()
+    assert [len(sample) for sample in LMDBStore(tmp_path)] == [10, 1 << 20]
