@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from ..exceptions import DataError, missing
 from .lmdb_gate import Gate
 from .lmdb_pages import has_all_pages
+from .mapping import most_of
 
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
 
@@ -57,6 +58,13 @@ class Closed(Exception):
     """A lease was given back meanwhile."""
 
 
+#: The environments that are open, in the order in which they were opened.  It is changed without a lock: what forgets
+#: a lease runs at any moment.
+_open: dict[Environment, None] = {}
+#: How many of them are kept open: each holds two descriptors.
+_MOST = most_of(2)
+
+
 class Environment:
     """A data base, opened when it is first needed."""
 
@@ -91,7 +99,7 @@ class Environment:
                 self._gate.inside.discard(who)
                 if self._gate.alone is not None:
                     self._gate.wake()
-            self._alone(self._follow)
+            self._open_alone()
 
     def write(self, work: Callable[[Any, dict[bytes, Any]], T], size: int) -> T:
         """What `work(transaction, data bases)` gives, once all it wrote, about `size` bytes, is in the file.
@@ -124,7 +132,14 @@ class Environment:
                     self._gate.inside.discard(who)
                     if self._gate.alone is not None:
                         self._gate.wake()
-                self._alone(self._follow, True, lacking)
+                self._open_alone(True, lacking)
+
+    def _open_alone(self, *args: Any) -> None:
+        """What `_follow` does, while nobody is inside; others are closed if too many are open then."""
+        self._alone(self._follow, *args)
+        for other in list(_open)[: max(0, len(_open) - _MOST)]:  # those that were opened first
+            if other is not self:
+                other._alone(other.pause)
 
     def _alone(self, work: Callable[..., None], *args: Any) -> None:
         """Do something while nobody is inside."""
@@ -204,6 +219,7 @@ class Environment:
             raise DataError(f"{self.path!r} was removed or replaced since it was opened, {EXPECTED}")
         try:
             self._env = self._open(writeable or self._writeable)
+            _open[self] = None
             self._check_length()
             for name in (SAMPLES, ABOUT, *_OLD):
                 self._open_base(name)
@@ -240,6 +256,7 @@ class Environment:
     def pause(self) -> None:
         """Close it until it is needed again; nobody is inside."""
         env, self._env, self._bases = self._env, None, {}
+        _open.pop(self, None)
         if env is not None:
             env.close()
 

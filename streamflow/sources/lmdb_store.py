@@ -54,8 +54,9 @@ class LMDBStore(Source):
     Of the keys that a stream does not read nothing is decoded.  A scalar is read as NumPy's scalar of its dtype, text
     as `str`.  What is read is a copy that may be changed.
 
-    There may be any number of stores and writers of one path in a process; none of LMDB crosses a fork.  A store in a
-    folder that may not be written to is read without locks: nobody may write to it at that time.
+    There may be any number of stores and writers in a process, of one path too; of many, those that were opened first
+    are closed and open again by themselves.  None of LMDB crosses a fork.  A store in a folder that may not be written
+    to is read without locks: nobody may write to it at that time.
 
     Examples
     --------
