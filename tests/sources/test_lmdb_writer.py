@@ -16,6 +16,7 @@ from streamflow.core.describe import same
 from streamflow.exceptions import DataError, StreamflowError
 from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb_environment import Environment
+from streamflow.sources.metadata import Metadata
 
 #: The timer of signals is the test's own.
 on_the_thread = pytest.mark.timeout(30, method="thread")
@@ -462,3 +463,22 @@ def test_a_map_that_cannot_grow_leaves_the_store_usable(tmp_path):
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     db.close()
     assert [len(sample) for sample in LMDBStore(tmp_path)] == [10, 1 << 20]
+
+
+def test_metadata_of_a_closed_writer_are_only_read(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        db.append(1)
+        db.metadata["made"] = "2026"
+    with pytest.raises(StreamflowError, match="the writer is closed"):
+        db.metadata["made"] = "2027"
+    with pytest.raises(StreamflowError, match="the writer is closed"):
+        del db.metadata["made"]
+    assert dict(db.metadata) == dict(LMDBStore(tmp_path).metadata) == {"made": "2026"}
+
+
+def test_changes_of_metadata_are_kept_one_by_one_only_where_they_are_asked_for():
+    for log, expected in [(True, [("a", "b"), ("a", None)]), (False, [])]:
+        metadata = Metadata({}, log=log)
+        metadata["a"] = "b"
+        del metadata["a"]
+        assert metadata.changes == expected
