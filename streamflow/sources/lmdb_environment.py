@@ -8,6 +8,7 @@ opening, growing and forking go alone.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -34,6 +35,8 @@ EXPECTED = "expected a store that LMDBWriter or ml-pyxis has written"
 #: `max_readers` is the number of transactions at one time over all processes; the first to open says it.
 _SETTINGS = {"max_dbs": 8, "max_readers": 1024, "max_spare_txns": 1, "create": False, "map_size": 0}
 _STEP = 1 << 20
+#: It stands behind the head of the first page.
+_MAGIC, _HEAD = (0xBEEFC0DE).to_bytes(4, sys.byteorder), 20
 
 
 def library() -> Any:
@@ -301,11 +304,16 @@ class Lease:
     def __init__(self, path: str) -> None:
         library()
         try:
-            found = Path(path, DATA).stat()
-        except OSError:
+            with Path(path, DATA).open("rb") as file:
+                found, head = os.fstat(file.fileno()), file.read(_HEAD)
+        except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"{path!r} holds no {DATA}, {EXPECTED}") from None
-        if not found.st_size:  # LMDB would begin a new one in it
+        except OSError as error:
+            raise DataError(f"{path!r} cannot be read ({error.strerror}), {EXPECTED}") from error
+        if not head:  # LMDB would begin a new one in it
             raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
+        if _MAGIC not in head:  # and here make a file for its locks
+            raise DataError(f"{path!r} holds a {DATA} that is not of LMDB, {EXPECTED}")
         key = (found.st_dev, found.st_ino)
         with _books.lock:
             environment = _books.environments.get(key)
