@@ -293,6 +293,29 @@ def test_nothing_but_damaged_files(complaint, arrays, tmp_path, to):
     assert told.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
 
 
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_files_of_several_images_are_refused(convert, images, tmp_path, to):
+    pages = [Image.new("RGB", (4, 3), (40 * number, 0, 0)) for number in range(3)]
+    for name, count in [("p1.tif", 1), ("p3.tif", 3), ("q1.gif", 1), ("q2.gif", 2)]:
+        pages[0].save(images / name, save_all=True, append_images=pages[1:count])
+    pages[0].save(images / "r.jpg", "MPO", save_all=True, append_images=pages[1:])
+    code, out, _ = convert(images, tmp_path / "store", "--to", to, "--on-error", "skip")
+    assert (code, out.splitlines()[2:]) == (
+        1,
+        ["  'p3.tif': has 3 images, expected one", "  'q2.gif': has 2 images, expected one"],
+    )
+    assert list(everything(tmp_path / "store")[0]) == in_order(images, [*NAMES, "p1.tif", "q1.gif", "r.jpg"])
+
+
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_an_archive_of_nothing_is_refused(complaint, tmp_path, to):
+    root = tmp_path / "archives"
+    root.mkdir()
+    np.savez(root / "0.npz")
+    told = f"'{root}/0.npz' has no arrays, expected some; --on-error skip leaves such files out"
+    assert complaint(root, tmp_path / "store", "--to", to) == told
+
+
 def test_many_skipped_files_are_summed_up(convert, arrays, tmp_path):
     for number in range(30):
         (arrays / f"bad{number:02d}.npy").write_text("no array")
