@@ -214,7 +214,7 @@ class Environment:
                     self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
             except self._lmdb.Error as error:
                 self.pause()  # it has no map now
-                told = f"{self.path!r} cannot be mapped ({error}), expected memory for twice its size and what is added"
+                told = f"{self.path!r} cannot be mapped ({error}), expected more memory for its map"
                 raise DataError(told) from error
             return
         self.pause()

@@ -435,16 +435,23 @@ def test_what_is_overwritten_stays_until_the_new_store_is_whole(convert, complai
     assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
 
 
-def test_overwriting_that_was_stopped_before_the_last_step(convert, arrays, tmp_path, monkeypatch):
+@pytest.mark.parametrize("moved", [[], ["lock.mdb"]])
+def test_overwriting_that_was_stopped_at_the_last_step(convert, arrays, tmp_path, monkeypatch, moved):
     store = tmp_path / "a.lmdb"
     with LMDBWriter(store) as db:
         db.append({"mine": 1})
+
+    def killed(target, folder):
+        for name in moved:
+            (folder / name).replace(target / name)
+
     with monkeypatch.context() as patch:
-        patch.setattr("streamflow.cli.convert_lmdb._replace", lambda *args: None)
+        patch.setattr("streamflow.cli.convert_lmdb._replace", killed)
         assert convert(arrays, store, "--overwrite")[0] == 0
     assert len(LMDBStore(store)) == 1
     assert "finished before" in convert(arrays, store, "--overwrite")[1]
     assert list(everything(store)[0]) == ARRAYS
+    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
