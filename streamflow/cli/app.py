@@ -184,7 +184,11 @@ def convert(
     ] = None,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(metavar="N", min=1, help="How many files to read at once. [default: as there are cores]"),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="How many files to read at once. [default: as many as there are cores, fewer for few files]",
+        ),
     ] = None,
     on_error: Annotated[
         _OnError, typer.Option(help="Stop at a file that cannot be read, or leave it out and list it.")
@@ -198,7 +202,9 @@ def convert(
             "[default: a .npy file for each]",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is there, once the new one is whole.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Convert a folder of arrays, images or audio files into a store that is read quickly in any order.
@@ -206,7 +212,7 @@ def convert(
     A memmap store has an entry for each file: an array of any shape, named by the path of the file below SRC; the
     metadata of audio have the sample rate. An LMDB store has a sample for each file: {"x": the array, "name": the
     path}, of audio also "rate"; the arrays of an .npz file keep their own keys. Images become RGB, audio float32
-    of shape (frames, channels). Arrays of Python objects are refused.
+    of shape (frames, channels). Arrays of Python objects and files of several images are refused.
 
     If it is stopped, by Ctrl-C or in any other way, the same command goes on where it was. Once the store is finished
     it does nothing, unless the files have changed.

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -33,7 +34,9 @@ except ImportError:  # not on this system
 __all__ = ["to_lmdb"]
 
 NOTE, SKIPPED = "conversion", "skipped "  #: keys of the store's metadata
-_FILES = {"data.mdb", "lock.mdb"}
+_DATA, _LOCK = "data.mdb", "lock.mdb"
+#: Below the folder of a store that is to be replaced, the one that replaces it, until it is whole.
+_NEXT = ".converting"
 #: How much is converted before it is written.
 _MOST_BYTES, _MOST_SECONDS = 16 << 20, 1.0
 
@@ -64,15 +67,19 @@ class Marks:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs, self._hashed = inputs, hashlib.blake2b(digest_size=16)
 
-    def add(self, path: Path) -> str:
+    def add(self, path: Path, stamp: list[int]) -> str:
         """The digest of the files so far and this one."""
-        try:
-            known = path.stat()
-            stamp = [known.st_size, known.st_mtime_ns]
-        except OSError:  # a link to nothing: to read it will tell
-            stamp = []
         self._hashed.update(json.dumps([self._inputs.name(path), *stamp]).encode())
         return self._hashed.hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    """What tells a file from what it was before: its size and time."""
+    try:
+        known = path.stat()
+    except OSError:  # a link to nothing: to read it will tell
+        return []
+    return [known.st_size, known.st_mtime_ns]
 
 
 def to_lmdb(
@@ -90,7 +97,7 @@ def to_lmdb(
     skip : bool
         Whether files that cannot be read are left out.
     overwrite : bool
-        Whether another store that is there is replaced.
+        Whether another store that is there is replaced, once the new one is whole.
     progress : function
         Called as ``progress(sizes, total=number)``, wraps the bytes of each file that is done, None of one skipped.
         Not called if there is nothing to do.
@@ -113,7 +120,7 @@ def to_lmdb(
     target.mkdir(parents=True, exist_ok=True)
     with _alone(target):
         # It is not closed if anything goes wrong, for that would write a note ahead of its samples.
-        db, note, marks = _opened(inputs, target, skip, overwrite)
+        folder, db, note, marks = _opened(inputs, target, skip, overwrite)
         if not note.finished:
             for _ in progress(_converted(db, note, marks, inputs, workers, skip), total=len(inputs.paths) - note.files):
                 pass
@@ -123,6 +130,8 @@ def to_lmdb(
             _set(db, note)
         with _writing():
             db.close()
+        if folder != target:
+            _replace(target, folder)
         return len(db), _skipped(db)
 
 
@@ -132,7 +141,7 @@ def _check_folder(target: Path) -> None:
         return
     if not target.is_dir():
         raise DataError(f"{str(target)!r} is a file, expected a folder for an LMDB store")
-    others = sorted({path.name for path in target.iterdir() if not path.name.startswith(".")} - _FILES)
+    others = sorted({path.name for path in target.iterdir() if not path.name.startswith(".")} - {_DATA, _LOCK})
     if others:
         raise DataError(f"{str(target)!r} holds {others[0]!r}, expected an LMDB store, an empty folder or none")
 
@@ -157,17 +166,30 @@ def _alone(target: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _opened(inputs: Inputs, target: Path, skip: bool, overwrite: bool) -> tuple[LMDBWriter, Note, Marks]:
-    """The store, how far it has come, and the digest so far."""
+def _opened(inputs: Inputs, target: Path, skip: bool, overwrite: bool) -> tuple[Path, LMDBWriter, Note, Marks]:
+    """The folder that is converted into, the store in it, how far it has come, and the digest so far."""
     db = LMDBWriter(target)
     note, marks, wrong = _checked(db, inputs, skip)
-    if overwrite and (wrong or note.finished):
-        db.close()
-        db = LMDBWriter(target, mode="w")
-        return db, Note(inputs.kind), Marks(inputs)
+    if not overwrite or not (wrong or note.finished):
+        if wrong:
+            raise DataError(f"{str(target)!r} {wrong}, expected the same command; --overwrite converts anew")
+        return target, db, note, marks
+    db.close()
+    folder = target / _NEXT
+    db = LMDBWriter(folder)
+    note, marks, wrong = _checked(db, inputs, skip)
     if wrong:
-        raise DataError(f"{str(target)!r} {wrong}, expected the same command; --overwrite converts anew")
-    return db, note, marks
+        db.close()
+        db, note, marks = LMDBWriter(folder, mode="w"), Note(inputs.kind), Marks(inputs)
+    return folder, db, note, marks
+
+
+def _replace(target: Path, folder: Path) -> None:
+    """Put the store in a folder below into the place of the one that is there."""
+    # A data file goes with its lock file; whoever has the old ones open keeps them.
+    for name in (_LOCK, _DATA):
+        (folder / name).replace(target / name)
+    shutil.rmtree(folder)
 
 
 def _checked(db: LMDBWriter, inputs: Inputs, skip: bool) -> tuple[Note, Marks, str]:
@@ -181,7 +203,7 @@ def _checked(db: LMDBWriter, inputs: Inputs, skip: bool) -> tuple[Note, Marks, s
         note = Note(**json.loads(db.metadata[NOTE]))
         digest = ""
         for path in inputs.paths[: note.files]:
-            digest = marks.add(path)
+            digest = marks.add(path, _stamp(path))
     except (ValueError, TypeError):
         return Note(inputs.kind), marks, f"has damaged metadata ({NOTE!r})"
     there = len(inputs.paths)
@@ -211,9 +233,9 @@ def _converted(
     """Decode and add the files that are left; the size of each."""
     waiting, written = 0, time.monotonic()
     with closing(_decoded(inputs, note.files, workers)) as results:
-        for path, result in results:
+        for path, stamp, result in results:
             # The note is set first, so that it goes with the sample if `append` writes.
-            note.files, note.digest = note.files + 1, marks.add(path)
+            note.files, note.digest = note.files + 1, marks.add(path, stamp)
             _set(db, note)
             failure = result if isinstance(result, str) else _refusal(db, path, result)
             if failure:
@@ -257,14 +279,15 @@ def _refusal(db: LMDBWriter, path: Path, values: dict[str, Any]) -> str:
     return ""
 
 
-def _decoded(inputs: Inputs, first: int, workers: int) -> Generator[tuple[Path, Any], None, None]:
-    """The files from `first` on, in order, each with its sample or why there is none."""
+def _decoded(inputs: Inputs, first: int, workers: int) -> Generator[tuple[Path, list[int], Any], None, None]:
+    """The files from `first` on, in order, each as it was before it was read, with its sample or why there is none."""
 
-    def decode(path: Path) -> tuple[Path, Any]:
+    def decode(path: Path) -> tuple[Path, list[int], Any]:
+        stamp = _stamp(path)
         try:
-            return path, sample(str(path), inputs.name(path), inputs.kind)
+            return path, stamp, sample(str(path), inputs.name(path), inputs.kind)
         except Exception as error:  # noqa: BLE001  (whatever a file makes its library raise)
-            return path, reason(str(path), error)
+            return path, stamp, reason(str(path), error)
 
     paths = iter(inputs.paths[first:])
     if workers == 1:

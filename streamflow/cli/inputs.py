@@ -33,7 +33,7 @@ def read_array(path: str) -> NDArray[Any]:
         return NpyFile(path, allow_pickle=False).array()
     members = read_members(path)
     if len(members) != 1:
-        told = ", ".join(map(repr, members)) or "none"
+        told = ", ".join(map(repr, members))
         raise DataError(f"{path!r} has the arrays {told}, expected one: an LMDB store (--to lmdb) takes many")
     return next(iter(members.values()))
 
@@ -46,10 +46,25 @@ def read_members(path: str) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         told = " ".join(str(error).split())
         raise DataError(f"{path!r} cannot be read, expected an archive of arrays as NumPy writes it: {told}") from error
+    if not members:
+        raise DataError(f"{path!r} has no arrays, expected some")
     for name, member in members.items():
         if not isinstance(member, np.ndarray):
             raise DataError(f"{path!r} has a member {name!r} that is no array, expected arrays only")
     return members
+
+
+def read_picture(path: str) -> NDArray[np.uint8]:
+    """The pixels of an image file, if it is one image."""
+    pixels = read_image(path)
+    from PIL import Image
+
+    with Image.open(path) as image:
+        # an MPO file is a photo, and what the camera adds to it
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise DataError(f"{path!r} has {frames} images, expected one")
+    return pixels
 
 
 def read_signal(path: str) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -78,7 +93,7 @@ KINDS = {
             *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
             *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif", ".qoi"),
         ),
-        read_image,
+        read_picture,
     ),
     "audio": Kind(
         "audio file",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,8 @@ def _array(value: Any, name: str) -> NDArray[Any]:
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{name} cannot be stored: {' '.join(str(error).split())}") from None
     if array.dtype.kind == "T":
-        array = array.astype(np.str_)
+        value = array.astype(object).tolist()
+        array = array.astype(object).astype(np.str_)
     if isinstance(value, np.ma.MaskedArray) or array.dtype.hasobject:
         raise DataError(f"{name} cannot be stored: expected numbers, text, bytes or arrays of them, got {short(value)}")
     if array.dtype.kind in "US" and isinstance(value, list) and (array.astype(object) != np.array(value, object)).any():
@@ -173,7 +175,7 @@ def parsed(told: Any, places: Iterator[int]) -> Any:
         return tuple([parsed(inside, places) for inside in told["tuple"]])
     if told["kind"] in {TEXT, BYTES}:
         return Column(next(places), told["kind"], np.dtype("V0"), ())
-    dtype = descr_to_dtype(ast.literal_eval(told["dtype"]))
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
-    return Column(next(places), ARRAY, dtype, tuple(told["shape"]))
+    dtype, shape = descr_to_dtype(ast.literal_eval(told["dtype"])), tuple(map(index, told["shape"]))
+    if dtype.hasobject or told["kind"] != ARRAY or min(shape, default=0) < 0:
+        raise ValueError(f"{told!r} is no array")
+    return Column(next(places), ARRAY, dtype, shape)

@@ -8,6 +8,7 @@ opening, growing and forking go alone.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..exceptions import DataError, missing
+from .lmdb_gate import Gate
 from .lmdb_pages import has_all_pages
+from .mapping import most_of
 
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "Lease", "library"]
 
@@ -32,7 +35,8 @@ EXPECTED = "expected a store that LMDBWriter or ml-pyxis has written"
 #: `max_readers` is the number of transactions at one time over all processes; the first to open says it.
 _SETTINGS = {"max_dbs": 8, "max_readers": 1024, "max_spare_txns": 1, "create": False, "map_size": 0}
 _STEP = 1 << 20
-_AGAIN = 0.1  #: seconds after which whoever waits looks again
+#: It stands behind the head of the first page.
+_MAGIC, _HEAD = (0xBEEFC0DE).to_bytes(4, sys.byteorder), 20
 
 
 def library() -> Any:
@@ -44,43 +48,24 @@ def library() -> Any:
     return lmdb
 
 
+def file_key(path: str) -> tuple[int, int] | None:
+    """Which file the data base in a folder is; None if there is none."""
+    try:
+        found = Path(path, DATA).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Closed(Exception):
     """A lease was given back meanwhile."""
 
 
-class Gate:
-    """Through it go many together, or one alone.
-
-    Whoever goes through says who he is, and takes himself out of `inside` or `alone` first of all in a `finally`: the
-    handler of a signal may raise wherever something is called, after the call, and nobody may stay behind.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self.inside: set[object] = set()
-        self.alone: object = None
-
-    def enter(self, who: object) -> None:
-        """Go in with others."""
-        with self._lock:
-            while self.alone is not None:
-                self._changed.wait(_AGAIN)
-            self.inside.add(who)
-
-    def close(self, who: object) -> None:
-        """Let no further one in, and wait until all are out."""
-        with self._lock:
-            while self.alone is not None:
-                self._changed.wait(_AGAIN)
-            self.alone = who
-            while self.inside:
-                self._changed.wait(_AGAIN)
-
-    def wake(self) -> None:
-        """Let those that wait look again; they do it by themselves where this is interrupted."""
-        with self._lock:
-            self._changed.notify_all()
+#: The environments that are open, in the order in which they were opened.  It is changed without a lock: what forgets
+#: a lease runs at any moment.
+_open: dict[Environment, None] = {}
+#: How many of them are kept open: each holds two descriptors.
+_MOST = most_of(2)
 
 
 class Environment:
@@ -117,7 +102,7 @@ class Environment:
                 self._gate.inside.discard(who)
                 if self._gate.alone is not None:
                     self._gate.wake()
-            self._alone(self._follow)
+            self._open_alone()
 
     def write(self, work: Callable[[Any, dict[bytes, Any]], T], size: int) -> T:
         """What `work(transaction, data bases)` gives, once all it wrote, about `size` bytes, is in the file.
@@ -131,8 +116,10 @@ class Environment:
                 try:
                     self._gate.enter(who)
                     if self._env is not None and self._writeable:
+                        self._check_place()
                         with self._env.begin(write=True) as transaction:
                             result = work(transaction, self._bases)
+                        self._check_place()
                         # It is in the file; if that is not completed now, the next writer will do it.
                         with suppress(self._lmdb.Error, OSError):
                             self._complete()
@@ -148,7 +135,14 @@ class Environment:
                     self._gate.inside.discard(who)
                     if self._gate.alone is not None:
                         self._gate.wake()
-                self._alone(self._follow, True, lacking)
+                self._open_alone(True, lacking)
+
+    def _open_alone(self, *args: Any) -> None:
+        """What `_follow` does, while nobody is inside; others are closed if too many are open then."""
+        self._alone(self._follow, *args)
+        for other in list(_open)[: max(0, len(_open) - _MOST)]:  # those that were opened first
+            if other is not self:
+                other._alone(other.pause)
 
     def _alone(self, work: Callable[..., None], *args: Any) -> None:
         """Do something while nobody is inside."""
@@ -167,11 +161,18 @@ class Environment:
         LMDB leaves out pages at the end that nothing refers to.
         """
         if self._lacks():
-            with self._env.begin(write=True):  # nobody else may write to the file now
+            # nobody else may write to the file now
+            with self._env.begin(write=True), Path(self.path, DATA).open("r+b") as file:
                 lacking = self._lacks()
-                if lacking:
-                    path = Path(self.path, DATA)
-                    os.truncate(path, path.stat().st_size + lacking)
+                found = os.fstat(file.fileno())
+                if lacking and (found.st_dev, found.st_ino) == self.key:
+                    file.truncate(found.st_size + lacking)
+
+    def _check_place(self) -> None:
+        """Raise unless its file is still where it was; what is written to another would be lost."""
+        if not self._is_there():
+            told = f"{self.path!r} was removed or replaced while it was written to, expected it to stay"
+            raise DataError(told)
 
     def _open_base(self, name: bytes) -> None:
         """Open a data base if it is there."""
@@ -206,14 +207,22 @@ class Environment:
         if self.is_shut:
             raise Closed
         if self._env is not None and (self._writeable or not writeable):
-            self._env.set_mapsize(0)
-            if lacking is not None:
-                now = self._env.info()["map_size"]
-                self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
+            try:
+                self._env.set_mapsize(0)
+                if lacking is not None:
+                    now = self._env.info()["map_size"]
+                    self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
+            except self._lmdb.Error as error:
+                self.pause()  # it has no map now
+                told = f"{self.path!r} cannot be mapped ({error}), expected more memory for its map"
+                raise DataError(told) from error
             return
         self.pause()
+        if not self._is_there():
+            raise DataError(f"{self.path!r} was removed or replaced since it was opened, {EXPECTED}")
         try:
             self._env = self._open(writeable or self._writeable)
+            _open[self] = None
             self._check_length()
             for name in (SAMPLES, ABOUT, *_OLD):
                 self._open_base(name)
@@ -224,6 +233,14 @@ class Environment:
         except BaseException:
             self.pause()
             raise
+
+    def _is_there(self) -> bool:
+        """Whether its file is where a lease says; it may have been moved, or be known by several paths."""
+        for path in [self.path, *(lease.path for known in self.leases if (lease := known()) is not None)]:
+            if file_key(path) == self.key:
+                self.path = path
+                return True
+        return False
 
     def _open(self, writeable: bool) -> Any:
         try:
@@ -242,6 +259,7 @@ class Environment:
     def pause(self) -> None:
         """Close it until it is needed again; nobody is inside."""
         env, self._env, self._bases = self._env, None, {}
+        _open.pop(self, None)
         if env is not None:
             env.close()
 
@@ -286,17 +304,23 @@ class Lease:
     def __init__(self, path: str) -> None:
         library()
         try:
-            found = Path(path, DATA).stat()
-        except OSError:
+            with Path(path, DATA).open("rb") as file:
+                found, head = os.fstat(file.fileno()), file.read(_HEAD)
+        except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"{path!r} holds no {DATA}, {EXPECTED}") from None
-        if not found.st_size:  # LMDB would begin a new one in it
+        except OSError as error:
+            raise DataError(f"{path!r} cannot be read ({error.strerror}), {EXPECTED}") from error
+        if not head:  # LMDB would begin a new one in it
             raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
+        if _MAGIC not in head:  # and here make a file for its locks
+            raise DataError(f"{path!r} holds a {DATA} that is not of LMDB, {EXPECTED}")
         key = (found.st_dev, found.st_ino)
         with _books.lock:
             environment = _books.environments.get(key)
             if environment is None or environment.is_shut:
                 environment = _books.environments[key] = Environment(path, key)
-            self.environment, self.is_closed = environment, False
+            self.environment, self.path, self.is_closed = environment, path, False
+            environment.path = path  # the file is there now, and may have been moved since it was opened
             environment.leases.append(weakref.ref(self))
         self._forgotten = weakref.finalize(self, _sweep, _books)
         self._forgotten.atexit = False

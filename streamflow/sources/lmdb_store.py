@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from operator import index
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +23,7 @@ from .lmdb_codec import Layout
 from .lmdb_environment import ABOUT, EXPECTED, SAMPLES, Closed, Lease
 from .pyxis import DATA_BASE, META_BASE, PyxisSamples
 
-__all__ = ["FORMAT", "METADATA", "STORE", "LMDBStore", "about", "numbered"]
+__all__ = ["FORMAT", "GENERATIONS", "METADATA", "STORE", "LMDBStore", "about", "layout_of", "numbered", "strings"]
 
 #: The format that this version writes, and the latest that it reads.
 FORMAT = 1
@@ -31,6 +33,9 @@ REPLACED = "its samples are no longer those that were there, expected a store th
 #: A key is 8 bytes, the most significant first: above these bits the generation, which tells the samples of a store
 #: from those that they have replaced, and below it the number.
 NUMBER_BITS = 40
+GENERATIONS = 1 << 23
+#: What is raised by taking apart what is damaged; not all, for the handler of a signal raises others.
+_DAMAGED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, SyntaxError, RecursionError)
 
 
 class LMDBStore(Source):
@@ -54,8 +59,9 @@ class LMDBStore(Source):
     Of the keys that a stream does not read nothing is decoded.  A scalar is read as NumPy's scalar of its dtype, text
     as `str`.  What is read is a copy that may be changed.
 
-    There may be any number of stores and writers of one path in a process; none of LMDB crosses a fork.  A store in a
-    folder that may not be written to is read without locks: nobody may write to it at that time.
+    There may be any number of stores and writers in a process, of one path too; of many, those that were opened first
+    are closed and open again by themselves.  None of LMDB crosses a fork.  A store in a folder that may not be written
+    to is read without locks: nobody may write to it at that time.
 
     Examples
     --------
@@ -171,8 +177,7 @@ class Opened:
             return
         known = about(transaction, bases, self._path)
         self._base, self.length, self.generation = SAMPLES, known["count"], known["generation"]
-        if known["layout"] is not None:
-            self.decoder = Layout.parse(known["layout"])
+        self.decoder = layout_of(known, self._path)
 
     def one(self, index: int, keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
         """A sample, or what `keys` selects of it."""
@@ -196,7 +201,9 @@ class Opened:
 
     def metadata(self, transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
         """The user's strings."""
-        return PyxisSamples(transaction, bases).metadata if self.generation < 0 else strings(transaction, bases)
+        if self.generation < 0:
+            return PyxisSamples(transaction, bases).metadata
+        return strings(transaction, bases, self._path)
 
     def close(self) -> None:
         """Give back the environment."""
@@ -208,23 +215,44 @@ def about(transaction: Any, bases: dict[bytes, Any], path: str) -> dict[str, Any
     entry = transaction.get(STORE, None, bases[ABOUT]) if ABOUT in bases and SAMPLES in bases else None
     if entry is None:
         raise DataError(f"{path!r} holds another LMDB data base, {EXPECTED}")
-    try:
+    with _whole(path):
         known: dict[str, Any] = json.loads(bytes(entry))
-        written = known["format"]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path!r} is damaged, {EXPECTED}") from None
+        written = index(known["format"])
     if written > FORMAT:
         raise DataError(
             f"{path!r} has format {written}, expected at most {FORMAT}: a newer version of streamflow wrote it"
         )
+    with _whole(path):
+        count, generation, writers = index(known["count"]), index(known["generation"]), known.get("writers", {})
+        if count < 0 or not 0 <= generation < GENERATIONS or type(writers) is not dict or "layout" not in known:
+            raise ValueError("it says of itself what cannot be")
     return known
 
 
-def strings(transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
+def layout_of(known: dict[str, Any], path: str) -> Layout | None:
+    """The layout of a store that says so much of itself; None if it has had no samples."""
+    with _whole(path):
+        return None if known["layout"] is None else Layout.parse(known["layout"])
+
+
+def strings(transaction: Any, bases: dict[bytes, Any], path: str) -> dict[str, str]:
     """The user's strings."""
     entry = transaction.get(METADATA, None, bases[ABOUT])
-    found: dict[str, str] = {} if entry is None else json.loads(bytes(entry))
+    with _whole(path):
+        found: dict[str, str] = {} if entry is None else json.loads(bytes(entry))
+        if not all(type(text) is str for text in found.values()):
+            raise ValueError("its metadata are not text by text")
     return found
+
+
+@contextmanager
+def _whole(path: str) -> Iterator[None]:
+    """A block that takes apart what a store says of itself; if that cannot be done, it is damaged."""
+    try:
+        yield
+    except _DAMAGED as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"{path!r} is damaged ({told}), {EXPECTED}") from None
 
 
 def numbered(generation: int, indices: NDArray[Any]) -> list[bytes]:

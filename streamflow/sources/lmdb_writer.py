@@ -21,7 +21,7 @@ from .arrays import ArraySource
 from .base import Source
 from .lmdb_codec import Layout
 from .lmdb_environment import ABOUT, DATA, SAMPLES, Lease, library
-from .lmdb_store import FORMAT, METADATA, STORE, about, numbered, strings
+from .lmdb_store import FORMAT, GENERATIONS, METADATA, STORE, about, layout_of, numbered, strings
 from .metadata import Metadata
 from .pyxis import DATA_BASE, META_BASE
 
@@ -31,7 +31,6 @@ _MODES = ("a", "w")
 #: Bytes that are kept before they are written, and that `extend` takes at once.
 _KEPT, _BLOCK = 64 << 20, 8 << 20
 _MOST = 4096  #: samples that `extend` takes at once
-_GENERATIONS = 1 << 23
 #: Writers of which a store knows how much of theirs it has, the latest ones.
 _KNOWN_WRITERS = 64
 
@@ -108,8 +107,8 @@ class LMDBWriter:
             environment = self._lease.environment
             known = environment.write(lambda transaction, bases: _begin(transaction, bases, self._path, mode), 1 << 16)
             self._waiting = Waiting(0, known["count"])
-            self._layout = None if known["layout"] is None else Layout.parse(known["layout"])
-            self._metadata = Metadata(known["metadata"])
+            self._layout = layout_of(known, self._path)
+            self._metadata = Metadata(known["metadata"], log=True)
         except BaseException:
             self._lease.close()
             raise
@@ -203,7 +202,7 @@ class LMDBWriter:
             # At once, so that an interruption comes before or after.  Records that still wait are of the layout.
             self._waiting = Waiting(waiting.first + len(waiting.records), known["count"])
             if known["layout"] is not None and (self._layout is None or known["layout"] != self._layout.describe()):
-                self._layout = Layout.parse(known["layout"])
+                self._layout = layout_of(known, self._path)
             del self._metadata.changes[: len(changes)]
 
     def _put(
@@ -228,7 +227,7 @@ class LMDBWriter:
             }
             transaction.put(STORE, json.dumps(known).encode(), db=bases[ABOUT])
         if changes:
-            texts = {**strings(transaction, bases), **dict(changes)}
+            texts = {**strings(transaction, bases, self._path), **dict(changes)}
             texts = {key: text for key, text in texts.items() if text is not None}
             transaction.put(METADATA, json.dumps(texts).encode(), db=bases[ABOUT])
         return known
@@ -239,7 +238,8 @@ class LMDBWriter:
         assert own is not None
         if described in (None, own.describe()):
             return own.describe(), records
-        layout = Layout.parse(described)
+        layout = layout_of({"layout": described}, self._path)
+        assert layout is not None
         try:
             return described, [layout.record(own.one(memoryview(record), None)) for record in records]
         except DataError as error:
@@ -257,6 +257,7 @@ class LMDBWriter:
             if not self._closed:
                 self.flush()
                 self._closed = True
+                self._metadata.end()
                 self._lease.close()
 
     def __enter__(self) -> Self:
@@ -274,7 +275,7 @@ class LMDBWriter:
 
 def _new() -> bytes:
     """The entry of a store without samples."""
-    generation = random.SystemRandom().randrange(_GENERATIONS)
+    generation = random.SystemRandom().randrange(GENERATIONS)
     return json.dumps({"format": FORMAT, "generation": generation, "count": 0, "layout": None}).encode()
 
 
@@ -288,7 +289,7 @@ def _begin(transaction: Any, bases: dict[bytes, Any], path: str, mode: str) -> d
         transaction.delete(METADATA, db=bases[ABOUT])
         transaction.put(STORE, _new(), db=bases[ABOUT])
         known = about(transaction, bases, path)
-    return {**known, "metadata": strings(transaction, bases)}
+    return {**known, "metadata": strings(transaction, bases, path)}
 
 
 def _make(path: str) -> None:

@@ -22,7 +22,7 @@ try:
 except ImportError:  # not on this system
     resource = None  # type: ignore[assignment]
 
-__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "keep", "memory_of", "stretches_of"]
+__all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "keep", "memory_of", "most_of", "stretches_of"]
 
 CAN_ADVISE = hasattr(mmap, "MADV_WILLNEED")
 _CAN_COUNT = hasattr(resource, "RUSAGE_THREAD")
@@ -36,13 +36,13 @@ class Keeper(Protocol):
         """Keep this file no longer."""
 
 
-def _most() -> int:
-    """Maps that a process keeps: each holds a descriptor, of which it may have so many, often 1024."""
+def most_of(descriptors: int) -> int:
+    """How many things a process keeps open that each hold so many descriptors, of which it may often have 1024."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 1024
-    return min(4096, limit // 4) if limit >= 0 else 4096
+    return min(4096, limit // (4 * descriptors)) if limit >= 0 else 4096
 
 
-_MOST = _most()
+_MOST = most_of(1)
 #: What is kept, in the order in which it was mapped, and by whom.
 _kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
 _lock = threading.Lock()

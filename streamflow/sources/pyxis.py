@@ -32,7 +32,7 @@ def _unpacked(packed: Any) -> Any:
         raise missing("LMDBStore, for a store of ml-pyxis,", "msgpack", "lmdb") from None
     try:
         return msgpack.unpackb(packed, raw=True, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise DataError(f"a sample is damaged: {error}, expected what ml-pyxis packs") from None
 
 
@@ -100,7 +100,7 @@ def _value(packed: Any) -> Any:
             return np.complex128(complex(_text(value[b"data"])))
         if b"nd" in value or value.get(b"type") == _ARRAY:
             return _array(value)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, SyntaxError) as error:
         raise DataError(f"a sample is damaged: {error!r}, expected an array as ml-pyxis packs it") from None
     return {_text(name): _value(inside) for name, inside in value.items()}
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from streamflow.cli import inputs
 from streamflow.sources import LMDBStore, LMDBWriter, MemmapStore, MemmapWriter, read_image
 
 NAMES = ["cat/a b.png", "cat/ä ö.JPG", "dog/[x].png", "dog/deep/er/1.webp", "loose.bmp", "\udcff.png"]
@@ -292,6 +293,29 @@ def test_nothing_but_damaged_files(complaint, arrays, tmp_path, to):
     assert told.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
 
 
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_files_of_several_images_are_refused(convert, images, tmp_path, to):
+    pages = [Image.new("RGB", (4, 3), (40 * number, 0, 0)) for number in range(3)]
+    for name, count in [("p1.tif", 1), ("p3.tif", 3), ("q1.gif", 1), ("q2.gif", 2)]:
+        pages[0].save(images / name, save_all=True, append_images=pages[1:count])
+    pages[0].save(images / "r.jpg", "MPO", save_all=True, append_images=pages[1:])
+    code, out, _ = convert(images, tmp_path / "store", "--to", to, "--on-error", "skip")
+    assert (code, out.splitlines()[2:]) == (
+        1,
+        ["  'p3.tif': has 3 images, expected one", "  'q2.gif': has 2 images, expected one"],
+    )
+    assert list(everything(tmp_path / "store")[0]) == in_order(images, [*NAMES, "p1.tif", "q1.gif", "r.jpg"])
+
+
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_an_archive_of_nothing_is_refused(complaint, tmp_path, to):
+    root = tmp_path / "archives"
+    root.mkdir()
+    np.savez(root / "0.npz")
+    told = f"'{root}/0.npz' has no arrays, expected some; --on-error skip leaves such files out"
+    assert complaint(root, tmp_path / "store", "--to", to) == told
+
+
 def test_many_skipped_files_are_summed_up(convert, arrays, tmp_path):
     for number in range(30):
         (arrays / f"bad{number:02d}.npy").write_text("no array")
@@ -390,6 +414,62 @@ def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_pa
     assert "; 4 were there already" in out
     assert list(everything(store)[0]) == ARRAYS
     assert ": 6 converted, " in convert(arrays, store, "--to", to, "--overwrite")[1]
+
+
+def test_what_is_overwritten_stays_until_the_new_store_is_whole(convert, complaint, arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    array, store = np.load(arrays / "b/3.npy"), tmp_path / "a.lmdb"
+    with LMDBWriter(store) as db:
+        db.append({"mine": 1})
+    reader = LMDBStore(store)
+    (arrays / "b/3.npy").write_bytes(b"")
+    for _ in range(2):
+        assert "b/3.npy' is empty" in complaint(arrays, store, "--overwrite")
+        assert [sample["mine"] for sample in LMDBStore(store)] == [1]
+    os.utime(arrays / "a/0.npy", (1, 1))  # what has been converted of the new one is of no use then
+    (arrays / "b/3.npy").unlink()
+    assert ": 5 converted, " in convert(arrays, store, "--overwrite")[1]
+    np.save(arrays / "b/3.npy", array)
+    reader.close()
+    assert list(everything(store)[0]) == [name for name in ARRAYS if name != "b/3.npy"]
+    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
+
+
+@pytest.mark.parametrize("moved", [[], ["lock.mdb"]])
+def test_overwriting_that_was_stopped_at_the_last_step(convert, arrays, tmp_path, monkeypatch, moved):
+    store = tmp_path / "a.lmdb"
+    with LMDBWriter(store) as db:
+        db.append({"mine": 1})
+
+    def killed(target, folder):
+        for name in moved:
+            (folder / name).replace(target / name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streamflow.cli.convert_lmdb._replace", killed)
+        assert convert(arrays, store, "--overwrite")[0] == 0
+    assert len(LMDBStore(store)) == 1
+    assert "finished before" in convert(arrays, store, "--overwrite")[1]
+    assert list(everything(store)[0]) == ARRAYS
+    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_changes_while_it_is_converted_is_told_next_time(
+    convert, complaint, arrays, tmp_path, monkeypatch, workers
+):
+    store, kind = tmp_path / "a.lmdb", inputs.KINDS["array"]
+
+    def changing(path):
+        array = kind.load(path)
+        if path.endswith("3.npy"):
+            np.save(path, array[:1])
+        return array
+
+    with monkeypatch.context() as patch:
+        patch.setitem(inputs.KINDS, "array", kind._replace(load=changing))
+        assert convert(arrays, store, "--workers", workers)[0] == 0
+    assert "(names, sizes or times of the 6 are not what they were)" in complaint(arrays, store)
 
 
 def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):

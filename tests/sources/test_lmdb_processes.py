@@ -116,6 +116,52 @@ def test_forks_while_threads_read(path, in_child):
     assert wrong == []
 
 
+def closed_at_a_fork():
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+@linux
+def test_a_store_that_was_moved_is_used_where_it_is_now(path, tmp_path):
+    store = LMDBStore(path)
+    path.rename(tmp_path / "there")
+    closed_at_a_fork()
+    with pytest.raises(DataError, match="'.*data' was removed or replaced since it was opened"):
+        store[0]
+    with LMDBWriter(tmp_path / "there") as db:
+        db.append({"X": DATA[0], "y": 400})
+    new = LMDBStore(tmp_path / "there")
+    closed_at_a_fork()
+    assert (store[5]["y"], new[400]["y"]) == (5, 400)
+
+
+@linux
+def test_a_store_is_used_by_any_path_that_is_left(path, tmp_path):
+    (tmp_path / "link").symlink_to(path)
+    store, other = LMDBStore(path), LMDBStore(tmp_path / "link")
+    (tmp_path / "link").unlink()
+    closed_at_a_fork()
+    assert store[5]["y"] == other[5]["y"] == 5
+
+
+@linux
+def test_a_store_that_was_made_anew_is_used_beside_a_reader_of_the_old_one(path):
+    old = LMDBStore(path)
+    shutil.rmtree(path)
+    with LMDBWriter(path) as db:
+        db.append(7)
+    new = LMDBStore(path)
+    for _ in range(2):
+        closed_at_a_fork()
+        with pytest.raises(DataError, match="'.*data' was removed or replaced since it was opened"):
+            old[0]
+        assert new[0] == 7
+        with LMDBWriter(path) as db:
+            db.append(8)
+    assert list(LMDBStore(path)) == [7, 8, 8]
+
+
 @linux
 def test_a_writer_stays_with_its_process(tmp_path, in_child):
     db = LMDBWriter(tmp_path)

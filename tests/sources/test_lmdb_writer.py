@@ -3,7 +3,9 @@
 import json
 import random
 import resource
+import shutil
 import signal
+import sys
 import threading
 
 import lmdb
@@ -14,6 +16,7 @@ from streamflow.core.describe import same
 from streamflow.exceptions import DataError, StreamflowError
 from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb_environment import Environment
+from streamflow.sources.metadata import Metadata
 
 #: The timer of signals is the test's own.
 on_the_thread = pytest.mark.timeout(30, method="thread")
@@ -387,3 +390,95 @@ def told(value):
     if isinstance(value, tuple):
         return tuple(map(told, value))
     return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
+
+
+# ---------------------------------------------------------------------- the store is gone
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_store_that_was_removed_or_replaced_is_not_written_to(tmp_path, replaced):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    db.extend(np.zeros((1000, 1000)))
+    db.flush()
+    shutil.rmtree(path)
+    if replaced:
+        with LMDBWriter(path) as other:
+            other.append(5)
+    size = (path / "data.mdb").stat().st_size if replaced else None
+    db.append(np.ones(1000))
+    for _ in range(2):
+        with pytest.raises(DataError, match="'.*store' was removed or replaced while it was written to"):
+            db.close()
+    if replaced:
+        assert list(LMDBStore(path)) == [5]
+        assert (path / "data.mdb").stat().st_size == size
+    else:
+        assert not path.exists()
+
+
+def test_a_store_that_is_replaced_during_a_transaction(tmp_path):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    put = db._put
+
+    def replacing(*args):
+        shutil.rmtree(path)
+        with LMDBWriter(path) as other:
+            other.append(5)
+        return put(*args)
+
+    db._put = replacing
+    db.append(np.ones(1 << 20))
+    with pytest.raises(DataError, match="was removed or replaced while it was written to"):
+        db.flush()
+    assert list(LMDBStore(path)) == [5]
+
+
+def test_a_file_that_another_has_replaced_is_not_made_longer(tmp_path):
+    path = tmp_path / "store"
+    db = LMDBWriter(path)
+    db.extend(np.zeros((1000, 100)))
+    db.flush()
+    (path / "data.mdb").unlink()
+    (path / "data.mdb").write_bytes(b"another's")
+    db._lease.environment._complete()
+    assert (path / "data.mdb").read_bytes() == b"another's"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is mapped")
+def test_a_map_that_cannot_grow_leaves_the_store_usable(tmp_path):
+    db = LMDBWriter(tmp_path)
+    db.append(np.zeros(10))
+    db.flush()
+    store = LMDBStore(tmp_path)
+    db.append(np.zeros(1 << 20))
+    with open("/proc/self/statm") as statm:
+        used = int(statm.read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), hard))
+    try:
+        with pytest.raises(DataError, match="cannot be mapped"):
+            db.flush()
+        assert len(store[0]) == 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    db.close()
+    assert [len(sample) for sample in LMDBStore(tmp_path)] == [10, 1 << 20]
+
+
+def test_metadata_of_a_closed_writer_are_only_read(tmp_path):
+    with LMDBWriter(tmp_path) as db:
+        db.append(1)
+        db.metadata["made"] = "2026"
+    with pytest.raises(StreamflowError, match="the writer is closed"):
+        db.metadata["made"] = "2027"
+    with pytest.raises(StreamflowError, match="the writer is closed"):
+        del db.metadata["made"]
+    assert dict(db.metadata) == dict(LMDBStore(tmp_path).metadata) == {"made": "2026"}
+
+
+def test_changes_of_metadata_are_kept_one_by_one_only_where_they_are_asked_for():
+    for log, expected in [(True, [("a", "b"), ("a", None)]), (False, [])]:
+        metadata = Metadata({}, log=log)
+        metadata["a"] = "b"
+        del metadata["a"]
+        assert metadata.changes == expected
