@@ -86,8 +86,8 @@ class Session:
             if forget == "never":
                 raise
             head = None
-        if head is not None and head["token"] == written:
-            head = None  # it is in the index already
+        if head is not None and (head["token"] == written or (not self.entries and self.metadata is None)):
+            head = None  # it is in the index already, or says nothing
         if head is not None and head["settings"] != settings:
             if forget != "others":
                 raise DataError(
@@ -95,6 +95,11 @@ class Session:
                     f"{_told(settings)}), expected the same call; overwriting begins anew"
                 )
             head = None
+        if head is not None and there and head["anew"] and not anew:
+            raise DataError(
+                f"{self.path!r} is what mode='w' has left unfinished beside a finished store, expected mode='w', which "
+                f"begins anew; without {JOURNAL!r} what is finished can be added to"
+            )
         if head is None:
             self.entries, self.metadata, end = [], None, 0
             head = {"token": secrets.token_hex(8), "anew": anew, "settings": settings}

@@ -52,6 +52,7 @@ class MemmapWriter:
     before, or none.  If it is not closed, because of an error or because the process was killed, what had been added is
     kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.  So are the
     `metadata`: all after an error, and if the process was killed those that were set before the last entry or `flush`.
+    What was to take the place of a finished store is not gone on with: ``mode="a"`` raises, ``mode="w"`` begins anew.
 
     Examples
     --------

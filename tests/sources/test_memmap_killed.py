@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 
+from streamflow import DataError
 from streamflow.sources import MemmapStore, MemmapWriter, build_memmap_store
 
 
@@ -74,9 +75,35 @@ def test_what_a_killed_writer_leaves_is_tidied_by_the_next(tmp_path, moment, mod
     assert stray(tmp_path) != []
     seen = [len(array) for array in MemmapStore(tmp_path)]
     assert seen == ([3, 4] if moment == MOMENTS[0] else [3, 4, 5] if mode == "a" else [5])
+    if mode == "w" and moment == MOMENTS[0]:
+        with pytest.raises(DataError, match="what mode='w' has left unfinished beside a finished store"):
+            MemmapWriter(tmp_path)
+        (tmp_path / "journal.jsonl").unlink()
     MemmapWriter(tmp_path).close()
-    assert [len(array) for array in MemmapStore(tmp_path)] == ([3, 4, 5] if mode == "a" else [5])
+    assert [len(array) for array in MemmapStore(tmp_path)] == (seen if mode == "w" else [3, 4, 5])
     assert stray(tmp_path) == []
+
+
+@pytest.mark.parametrize("added", [0, 1])
+def test_a_finished_store_is_never_lost_by_adding_to_it(tmp_path, added):
+    """Whatever a writer that was to replace it has left."""
+    with MemmapWriter(tmp_path) as out:
+        out.extend([np.arange(3), np.arange(4)])
+    with pytest.raises(KeyError), MemmapWriter(tmp_path, mode="w") as out:
+        out.extend([np.arange(5)] * added)
+        raise KeyError
+    if added:
+        for _ in range(2):
+            with pytest.raises(DataError, match="left unfinished beside a finished store, expected mode='w', which"):
+                MemmapWriter(tmp_path)
+            assert len(MemmapStore(tmp_path)) == 2
+        with MemmapWriter(tmp_path, mode="w") as out:
+            assert len(out) == 0
+            out.extend([np.arange(3), np.arange(4)])
+    with MemmapWriter(tmp_path) as out:
+        assert len(out) == 2
+        out.append(np.arange(6))
+    assert [len(array) for array in MemmapStore(tmp_path)] == [3, 4, 6]
 
 
 def test_what_cannot_be_tidied_does_no_harm(tmp_path, monkeypatch):
@@ -124,7 +151,7 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
         out.append(1)
         raise KeyError
     assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
-    with MemmapWriter(target) as out:
-        assert len(out) == 1
+    with MemmapWriter(target, mode="w") as out:
+        out.append(1)
         assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
     assert len(MemmapStore(target)) == 1
