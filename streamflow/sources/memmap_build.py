@@ -228,10 +228,9 @@ def _check_unchanged(store: str, files: list[_File], settings: dict[str, Any], o
 
 def _build(session: Session, files: list[_File], work: _Work, settings: dict[str, Any]) -> list[_Failure]:
     """Convert what an interrupted call has not, and publish it; the files that were left out."""
-    done = {entry.name: entry for entry in session.entries}
     wanted = {file.name: file.stamp for file in files}
     places = {name: place for place, name in enumerate(wanted)}
-    done = {name: entry for name, entry in done.items() if wanted.get(name) == entry.stamp}
+    done = {name: entry for name, entry in session.entries.items() if wanted.get(name) == entry.stamp}
     failures = []
     missing = [file for file in files if file.name not in done]
     with closing(_converted(missing, work, session)) as results:

@@ -46,8 +46,8 @@ class Session:
     ----------
     index : Index or None
         The finished store that is there, unless it is to be replaced.
-    entries : list of Entry
-        What has been written since.
+    entries : dict of Entry
+        What has been written since, by name.
     metadata : dict of str, or None
         What the store's metadata have been set to since.
     folder : str
@@ -61,14 +61,15 @@ class Session:
 
     def __init__(self, path: str, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
         self.path = path
-        self.entries: list[Entry] = []
+        self.entries: dict[str, Entry] = {}
         self.metadata: dict[str, str] | None = None
         self.folder = f"{ARRAYS}/{secrets.token_hex(4)}"
         self._store = Path(path)
         _check_folder(self._store)
         self._store.mkdir(parents=True, exist_ok=True)
         self._held: list[int] = []  # descriptors: the lock, the journal
-        self._give_up = weakref.finalize(self, _closed, self._held, os.getpid())
+        self._process = os.getpid()
+        weakref.finalize(self, _closed, self._held, self._process)
         self._journal: int | None = None
         try:
             self._held += _locked(self._store)
@@ -101,9 +102,9 @@ class Session:
                 f"begins anew; without {JOURNAL!r} what is finished can be added to"
             )
         if head is None:
-            self.entries, self.metadata, end = [], None, 0
+            self.entries, self.metadata, end = {}, None, 0
             head = {"token": secrets.token_hex(8), "anew": anew, "settings": settings}
-        self._found = list(self.entries)  # of an interrupted writing, perhaps not on the disk yet
+        self._found = list(self.entries.values())  # of an interrupted writing, perhaps not on the disk yet
         self.token: str = head["token"]
         self.index = read_index(self.path) if there and not head["anew"] else None
         (self._store / self.folder).mkdir(parents=True)
@@ -126,13 +127,14 @@ class Session:
             head, *notes = [json.loads(line) for line in lines] or [None]
             for note in notes:
                 if "entry" in note:
-                    self.entries.append(Entry.of(note["entry"]))
+                    entry = Entry.of(note["entry"])
+                    self.entries[entry.name] = entry
                 else:
                     self.metadata = note["metadata"]
             assert head is None or {"token", "anew", "settings"} <= head.keys()
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
             raise DataError(f"{str(path)!r} is damaged, expected the journal of a memmap store") from None
-        self.entries = [entry for entry in self.entries if self._is_whole(entry)]
+        self.entries = {name: entry for name, entry in self.entries.items() if self._is_whole(entry)}
         return head, text.rfind(b"\n") + 1
 
     def _is_whole(self, entry: Entry) -> bool:
@@ -157,12 +159,16 @@ class Session:
     def note_entry(self, entry: Entry) -> None:
         """An entry is whole."""
         self.note({"entry": entry.told()})
-        self.entries.append(entry)
+        self.entries[entry.name] = entry
 
     def note_metadata(self, metadata: dict[str, str]) -> None:
         """The store's metadata have been set to these."""
         self.note({"metadata": metadata})
         self.metadata = metadata
+
+    @property
+    def has_ended(self) -> bool:
+        return self._journal is None
 
     def flush(self) -> None:
         """Wait until the journal is on the disk."""
@@ -205,11 +211,11 @@ class Session:
 
     def close(self) -> None:
         """End the session; what it has not published stays for the next."""
-        if self._journal is not None:
+        if not self.has_ended:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
         self._journal = None
-        self._give_up()
+        _closed(self._held, self._process)  # as often as it is interrupted
 
 
 def tidy(path: str) -> None:

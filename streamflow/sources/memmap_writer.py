@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -75,13 +74,13 @@ class MemmapWriter:
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index
-        self._before = [] if before is None else before.entries
-        self._names = {entry.name for entry in self._before + session.entries}
+        self._before = {entry.name: entry for entry in before.entries} if before is not None else {}
+        self._entries = session.entries
         known = session.metadata if session.metadata is not None else {} if before is None else before.metadata
         self._metadata = Metadata(known)
         self._noted = dict(self._metadata)
         self._pack = Pack(Path(self._path), session.folder, "", shard_bytes)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # who was interrupted anywhere can end it all the same
 
     @property
     def metadata(self) -> MutableMapping[str, str]:
@@ -89,21 +88,18 @@ class MemmapWriter:
         return self._metadata
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._before) + len(self._entries)
 
     def _check_process(self) -> None:
         """Raise in a forked process; before the lock, which a thread of the parent may have held."""
         if os.getpid() != self._process:
             raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[Session]:
-        """The session, for one thread at a time."""
-        self._check_process()
-        with self._lock:
-            if self._session is None:
-                raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
-            yield self._session
+    def _open_session(self) -> Session:
+        """The session, for who has the lock."""
+        if self._session is None or self._session.has_ended:
+            raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+        return self._session
 
     def _note_metadata(self, session: Session) -> None:
         """The store's metadata are kept with what has been added."""
@@ -131,19 +127,23 @@ class MemmapWriter:
         """
         require(name is None or isinstance(name, str), "name", "text", name)
         known = checked_metadata(metadata)
-        with self._writing() as session:
+        self._check_process()
+        with self._lock:
+            session = self._open_session()
             name = self._free_name() if name is None else name
             values = checked_array(array, f"entry {name!r}")
-            if name in self._names:
+            if self._has(name):
                 raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
             entry = self._pack.write(values, name, known)
             self._note_metadata(session)
             session.note_entry(entry)
-            self._names.add(name)
+
+    def _has(self, name: str) -> bool:
+        return name in self._before or name in self._entries
 
     def _free_name(self) -> str:
         """The number of the next entry, or the first free one after it."""
-        return next(name for number in count(len(self)) if (name := f"{number:08d}") not in self._names)
+        return next(name for number in count(len(self)) if not self._has(name := f"{number:08d}"))
 
     def append(self, sample: Any) -> None:
         """Add an entry without metadata, named by its number.
@@ -168,8 +168,9 @@ class MemmapWriter:
 
     def flush(self) -> None:
         """Wait until all that was added is on the disk; readers see it once the writer is closed."""
-        with self._writing() as session:
-            self._flush(session)
+        self._check_process()
+        with self._lock:
+            self._flush(self._open_session())
 
     def _flush(self, session: Session) -> None:
         self._pack.sync()
@@ -185,15 +186,21 @@ class MemmapWriter:
             session = self._session
             if session is None:  # another thread has closed it
                 return
-            self._flush(session)
-            self._pack.close()
-            before = session.index
-            if before is not None and not session.entries and session.metadata is None:
-                session.drop()
+            if session.has_ended:  # this was interrupted at its end
+                session.close()
             else:
-                build = before.build if before is not None and not session.entries else None
-                session.publish(self._before + session.entries, dict(self._metadata), build)
+                self._publish(session)
             self._session = None
+
+    def _publish(self, session: Session) -> None:
+        self._flush(session)
+        self._pack.close()
+        before = session.index
+        if before is not None and not session.entries and session.metadata is None:
+            session.drop()
+        else:
+            build = before.build if before is not None and not session.entries else None
+            session.publish([*self._before.values(), *session.entries.values()], dict(self._metadata), build)
 
     def __enter__(self) -> Self:
         return self
@@ -239,7 +246,7 @@ class Pack:
     def __init__(self, store: Path, folder: str, prefix: str, shard_bytes: int | None) -> None:
         self._store, self._prefix, self._shard_bytes = store, f"{folder}/{prefix}", shard_bytes
         self._written = 0  #: files so far
-        self._unsynced: list[Path] = []
+        self._unsynced: set[Path] = set()
         self._shard: BinaryIO | None = None
         self._file = ""
 
@@ -252,37 +259,36 @@ class Pack:
         fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         header = npy_header(array.dtype, array.shape, fortran, offset)
         try:
+            self._unsynced.add(self._store / self._file)
             shard.write(header)
             if array.nbytes:
                 flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
                 _write(shard, memoryview(flat.view(np.uint8).data))
+            if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
+                self._end()
         except BaseException:
             self._end()  # the part of an array that it may hold is nobody's
             raise
-        if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
-            self._end()
         return Entry(name, self._file, offset, len(header), array.dtype, array.shape, fortran, metadata, stamp)
 
     def _next(self) -> BinaryIO:
         """Begin a file."""
         extension = "npy" if self._shard_bytes is None else "shard"
         self._file = f"{self._prefix}{self._written:06d}.{extension}"
-        path = self._store / self._file
-        self._shard = path.open("xb", buffering=0)
-        self._unsynced.append(path)
-        self._written += 1
+        self._written += 1  # first: whatever comes of it, the next has another name
+        self._shard = (self._store / self._file).open("xb", buffering=0)
         return self._shard
 
     def _end(self) -> None:
         """No more goes into this file."""
-        if self._shard is not None:
-            self._shard.close()
-            self._shard = None
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.close()
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
         sync(self._unsynced)
-        del self._unsynced[: None if self._shard is None else -1]
+        self._unsynced.clear()
 
     def close(self) -> None:
         """Wait until all is on the disk, and end."""

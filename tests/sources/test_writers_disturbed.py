@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -73,6 +74,68 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def interrupted(run, moment):
+    """Run it with a Ctrl-C at the n-th of all lines and returns that it comes by; whether it got there."""
+    left = moment
+
+    def trace(frame, event, _):
+        nonlocal left
+        path = frame.f_code.co_filename
+        if event == "call":
+            ours = ("memmap_" in path or path.endswith("contextlib.py")) and frame.f_code.co_name != "_closed"
+            return trace if ours else None
+        left -= 1
+        if left == 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file")  # a file that was opened, and nobody knew it yet
+@pytest.mark.filterwarnings("ignore:.*FileIO")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("shard_bytes", [None, 10**6])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes_on, monkeypatch):
+    """It goes on, or ends and another goes on; no entry is lost that was added, and none is there twice."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # some hundred writers
+    moment, there = 0, True
+    while there:
+        moment += 2
+        path, done = tmp_path / str(moment), []
+        out = MemmapWriter(path, shard_bytes=shard_bytes)
+
+        def adds(out=out, done=done):
+            out.add([0, 0], {"x": 1}, name="0")
+            done.append(0)
+            out.close()
+
+        there = interrupted(adds, moment)
+        if not goes_on:
+            out.__exit__(KeyboardInterrupt, None, None)
+            out = MemmapWriter(path, shard_bytes=shard_bytes)
+        assert len(out) >= len(done), moment
+        if not len(out):
+            out.add([0, 0], {"x": 1}, name="0")
+        out.close()
+        with MemmapWriter(path) as out:
+            assert len(out) == 1, moment
+        store = MemmapStore(path)
+        assert store.names == ("0",), moment
+        assert store[0].tolist() == [0, 0], moment
+    assert moment > 50
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
