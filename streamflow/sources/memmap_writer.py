@@ -260,7 +260,7 @@ class Pack:
         header = npy_header(array.dtype, array.shape, fortran, offset)
         try:
             self._unsynced.add(self._store / self._file)
-            shard.write(header)
+            _write(shard, memoryview(header))
             if array.nbytes:
                 flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
                 _write(shard, memoryview(flat.view(np.uint8).data))

@@ -10,6 +10,7 @@ import pytest
 
 import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
+from streamflow.sources.memmap_writer import Pack
 
 
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
@@ -159,3 +160,30 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     out.add(np.arange(5))
     out.close()
     assert [len(entry) for entry in MemmapStore(tmp_path)][:1] == [3]
+
+
+class Slow:
+    """A file of which the system takes a few bytes at a time."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, data):
+        return self._file.write(data[:7])
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_a_header_that_is_taken_in_pieces_is_whole(tmp_path, monkeypatch):
+    begin = Pack._next
+
+    def slow(pack):
+        pack._shard = Slow(begin(pack))
+        return pack._shard
+
+    monkeypatch.setattr(Pack, "_next", slow)
+    with MemmapWriter(tmp_path, shard_bytes=10**6) as out:
+        out.add(np.zeros((0, 3)))
+        out.add(np.arange(4))
+    assert [entry.shape for entry in MemmapStore(tmp_path)] == [(0, 3), (4,)]
