@@ -242,6 +242,11 @@ def _build(session: Session, files: list[_File], work: _Work, settings: dict[str
                 raise result.raised()
             else:
                 failures.append(result)
+    lost = wanted.keys() - done.keys() - {failure.file.name for failure in failures}
+    if lost:
+        raise DataError(
+            f"`progress` has not given back all {len(missing)} results, {len(lost)} are missing; the same call goes on"
+        )
     if not done:
         raise failures[0].raised()
     failures.sort(key=lambda failure: places[failure.file.name])

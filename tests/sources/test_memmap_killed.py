@@ -1,5 +1,6 @@
 """What a killed writing of a memmap store leaves behind, and who tidies it."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -155,3 +156,11 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
         out.append(1)
         assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
     assert len(MemmapStore(target)) == 1
+
+
+def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
+    with pytest.raises(DataError, match="`progress` has not given back all 3 results, 1 are missing"):
+        build_memmap_store(corpus, target, progress=lambda results, total: itertools.islice(results, 2))
+    with pytest.raises(DataError, match="is not finished"):
+        MemmapStore(target)
+    assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
