@@ -245,7 +245,8 @@ def _build(session: Session, files: list[_File], work: _Work, settings: dict[str
     lost = wanted.keys() - done.keys() - {failure.file.name for failure in failures}
     if lost:
         raise DataError(
-            f"`progress` has not given back all {len(missing)} results, {len(lost)} are missing; the same call goes on"
+            f"`progress` has given back {len(missing) - len(lost)} of {len(missing)} results, expected all; the same "
+            "call goes on"
         )
     if not done:
         raise failures[0].raised()
