@@ -14,12 +14,13 @@ or the new one; reading it runs no code.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import math
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "Entry",
     "Index",
     "checked_path",
+    "naming",
     "npy_header",
     "read_index",
     "sync",
@@ -237,12 +239,23 @@ def write_index(store: Path, index: Index) -> None:
     lines += [f' "metadata": {json.dumps(index.metadata)},', f' "build": {json.dumps(index.build)},', ' "entries": [']
     entries = ",\n".join([f"  {json.dumps(entry.told())}" for entry in index.entries])
     text = "\n".join(["{", *lines, entries, " ]", "}", ""])
-    with (store / NEW_INDEX).open("w", encoding="ascii") as file:
+    with naming(store / NEW_INDEX), (store / NEW_INDEX).open("w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     (store / NEW_INDEX).replace(store / INDEX)
     sync([store])
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -252,6 +265,7 @@ def sync(paths: Iterable[Path]) -> None:
             continue
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with naming(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)

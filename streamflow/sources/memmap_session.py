@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import DataError
-from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, read_index, sync, write_index
+from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, naming, read_index, sync, write_index
 
 try:
     import fcntl
@@ -149,8 +149,9 @@ class Session:
         line = json.dumps(note).encode() + b"\n"
         begin = os.lseek(self._journal, 0, os.SEEK_CUR)
         try:
-            while line:
-                line = line[os.write(self._journal, line) :]
+            with naming(self._store / JOURNAL):
+                while line:
+                    line = line[os.write(self._journal, line) :]
         except BaseException:  # a full disk, or Ctrl-C: no half line stays
             os.truncate(self._journal, begin)
             os.lseek(self._journal, begin, os.SEEK_SET)
@@ -173,7 +174,8 @@ class Session:
     def flush(self) -> None:
         """Wait until the journal is on the disk."""
         assert self._journal is not None
-        os.fsync(self._journal)
+        with naming(self._store / JOURNAL):
+            os.fsync(self._journal)
 
     def publish(self, entries: list[Entry], metadata: dict[str, str], build: dict[str, Any] | None) -> None:
         """Make this the store that readers see, and end the session; what has been written must be on the disk."""

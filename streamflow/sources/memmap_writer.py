@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..exceptions import DataError, StreamflowError, is_whole, require
-from .memmap_files import Entry, checked_path, npy_header, sync
+from .memmap_files import Entry, checked_path, naming, npy_header, sync
 from .memmap_session import Session
 from .metadata import Metadata
 
@@ -258,16 +259,20 @@ class Pack:
         offset = shard.tell()
         fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         header = npy_header(array.dtype, array.shape, fortran, offset)
+        path = self._store / self._file
         try:
-            self._unsynced.add(self._store / self._file)
-            _write(shard, memoryview(header))
-            if array.nbytes:
-                flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
-                _write(shard, memoryview(flat.view(np.uint8).data))
+            self._unsynced.add(path)
+            with naming(path):
+                _write(shard, memoryview(header))
+                if array.nbytes:
+                    flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
+                    _write(shard, memoryview(flat.view(np.uint8).data))
             if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
                 self._end()
         except BaseException:
-            self._end()  # the part of an array that it may hold is nobody's
+            with contextlib.suppress(OSError):  # the part of an array is nobody's, and there may be no room
+                os.truncate(path, offset)
+            self._end()
             raise
         return Entry(name, self._file, offset, len(header), array.dtype, array.shape, fortran, metadata, stamp)
 

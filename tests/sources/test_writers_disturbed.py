@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import signal
 import sys
 
@@ -187,3 +188,23 @@ def test_a_header_that_is_taken_in_pieces_is_whole(tmp_path, monkeypatch):
         out.add(np.zeros((0, 3)))
         out.add(np.arange(4))
     assert [entry.shape for entry in MemmapStore(tmp_path)] == [(0, 3), (4,)]
+
+
+def test_what_did_not_fit_leaves_its_room(tmp_path, in_child):
+    """A limit of the size of files stands for a disk that is full."""
+
+    def writes():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8050, resource.RLIM_INFINITY))
+        out = MemmapWriter(tmp_path, shard_bytes=10**6)
+        out.add(np.arange(9))
+        with pytest.raises(OSError, match="too large: .*arrays.*shard'$"):
+            out.add(np.arange(2000))
+        sizes = [path.stat().st_size for path in tmp_path.rglob("*.shard")]
+        with pytest.raises(OSError, match="too large: .*journal.jsonl'$"):
+            out.add(np.arange(9), {"long": "x" * 8000})
+        out.close()
+        return sizes
+
+    assert in_child(writes) == [128 + 72]
+    assert [len(entry) for entry in MemmapStore(tmp_path)] == [9]
