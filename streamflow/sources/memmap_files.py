@@ -22,7 +22,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -132,23 +132,29 @@ class Index:
         How it was built from a folder.
     written : str
         Which writing has made it.
-    digest : str
-        Of the names, dtypes and shapes.
     """
 
     entries: list[Entry]
     metadata: dict[str, str]
     build: dict[str, Any] | None
     written: str
-    digest: str
 
-    @classmethod
-    def of(cls, entries: list[Entry], metadata: dict[str, str], build: dict[str, Any] | None, written: str) -> Index:
-        """The index of these entries."""
-        hashed = hashlib.blake2b(digest_size=8)
-        for entry in entries:
-            hashed.update(json.dumps([entry.name, _dtype_told(entry.dtype), entry.shape]).encode())
-        return cls(entries, metadata, build, written, hashed.hexdigest())
+    @cached_property
+    def digest(self) -> str:
+        """Of the names, dtypes and shapes."""
+        return _hashed([entry.name, _dtype_told(entry.dtype), entry.shape] for entry in self.entries)
+
+    @cached_property
+    def places(self) -> str:
+        """A digest of where the arrays are: each writing has a folder of its own, so it tells their data too."""
+        return _hashed([entry.file, entry.offset] for entry in self.entries)
+
+
+def _hashed(parts: Iterable[Any]) -> str:
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        hashed.update(json.dumps(part).encode())
+    return hashed.hexdigest()
 
 
 def _dtype_told(dtype: np.dtype[Any]) -> str:
@@ -211,7 +217,7 @@ def _index_of(document: Any, path: Path) -> Index:
     entries, metadata, build = document["entries"], document["metadata"], document["build"]
     if not all(isinstance(text, str) for item in metadata.items() for text in item):
         raise ValueError("its metadata are not text")
-    return Index([Entry.of(told) for told in entries], metadata, build, document["written"], document["digest"])
+    return Index([Entry.of(told) for told in entries], metadata, build, document["written"])
 
 
 def _no_store(store: str, error: OSError) -> DataError:
@@ -234,7 +240,7 @@ def _no_store(store: str, error: OSError) -> DataError:
 
 def write_index(store: Path, index: Index) -> None:
     """Put an index in the place of the one that is there, whole or not at all."""
-    head = {"format": _FORMAT, "version": _VERSION, "written": index.written, "digest": index.digest}
+    head = {"format": _FORMAT, "version": _VERSION, "written": index.written}
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     lines += [f' "metadata": {json.dumps(index.metadata)},', f' "build": {json.dumps(index.build)},', ' "entries": [']
     entries = ",\n".join([f"  {json.dumps(entry.told())}" for entry in index.entries])

@@ -181,7 +181,7 @@ class Session:
         """Make this the store that readers see, and end the session; what has been written must be on the disk."""
         sync({self._store / entry.file for entry in self._found})
         sync({(self._store / entry.file).parent for entry in entries} | {self._store / ARRAYS})
-        write_index(self._store, Index.of(entries, metadata, build, self.token))
+        write_index(self._store, Index(entries, metadata, build, self.token))
         self._finish(entries)
 
     def drop(self) -> None:

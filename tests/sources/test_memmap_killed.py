@@ -4,6 +4,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 
 import numpy as np
@@ -164,3 +165,24 @@ def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(target)
     assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
+
+
+def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
+    with MemmapWriter(tmp_path / "here") as out:
+        out.extend([np.arange(3), np.arange(4)])
+    store = MemmapStore(tmp_path / "here")
+    kept = pickle.dumps(store)
+    with MemmapWriter(tmp_path / "here") as out:
+        out.append(np.arange(5))
+        out.metadata["x"] = "y"
+    again = pickle.loads(kept)
+    assert [len(entry) for entry in again] == [3, 4], "what was added is not its own"
+    assert again._words() == store._words() == repr(pickle.loads(kept))
+    with MemmapWriter(tmp_path / "here", mode="w") as out:  # of the same names, dtypes and shapes
+        out.extend([np.arange(3) * 10, np.arange(4) * 10])
+    told = "here' has been replaced since it was opened, expected the entries that it had$"
+    with pytest.raises(DataError, match=told):
+        len(pickle.loads(kept))
+    with pytest.raises(DataError, match=told):
+        store.read([0])
+    assert MemmapStore(tmp_path / "here")._words() == store._words(), "states are taken"
