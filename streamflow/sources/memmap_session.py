@@ -71,6 +71,7 @@ class Session:
         self._process = os.getpid()
         weakref.finalize(self, _closed, self._held, self._process)
         self._journal: int | None = None
+        _sessions.add(self)
         try:
             self._held += _locked(self._store)
             self._begin(settings, anew, forget)
@@ -216,8 +217,25 @@ class Session:
         if not self.has_ended:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
+        self.forget()  # as often as it is interrupted
+
+
+    def forget(self) -> None:
+        """Let go of the store; a forked process would keep the lock of a parent that is killed."""
         self._journal = None
-        _closed(self._held, self._process)  # as often as it is interrupted
+        _closed(self._held, self._process)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()  #: of this process
+
+
+def _forget_all() -> None:
+    for session in list(_sessions):
+        session.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def tidy(path: str) -> None:

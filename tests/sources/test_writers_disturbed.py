@@ -60,6 +60,25 @@ def test_a_process_forked_while_a_thread_writes_is_told(tmp_path, in_child):
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [5]
 
 
+def test_a_process_forked_by_a_killed_writer_does_not_keep_the_lock(tmp_path):
+    writer = os.fork()
+    if writer == 0:
+        out = MemmapWriter(tmp_path)
+        out.add(np.arange(3))
+        if os.fork() == 0:
+            (tmp_path / ".pid").write_text(str(os.getpid()))
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.alarm(60)
+        signal.pause()
+        os._exit(0)
+    os.waitpid(writer, 0)
+    try:
+        with MemmapWriter(tmp_path) as again:
+            assert len(again) == 1
+    finally:
+        os.kill(int((tmp_path / ".pid").read_text()), signal.SIGKILL)
+
+
 def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     out = MemmapWriter(tmp_path)
     out.add(np.arange(3))
