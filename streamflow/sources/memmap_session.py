@@ -219,7 +219,6 @@ class Session:
                 (self._store / self.folder).rmdir()
         self.forget()  # as often as it is interrupted
 
-
     def forget(self) -> None:
         """Let go of the store; a forked process would keep the lock of a parent that is killed."""
         self._journal = None

@@ -186,3 +186,12 @@ def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
     with pytest.raises(DataError, match=told):
         store.read([0])
     assert MemmapStore(tmp_path / "here")._words() == store._words(), "states are taken"
+
+
+def test_hidden_files_and_what_is_no_file_are_left_out(corpus, target):
+    for name in (".git/objects/x.npy", "deep/.ipynb_checkpoints/y.npy", ".z.npy"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(corpus / name, 5)
+    os.mkfifo(corpus / "pipe.npy")
+    assert build_memmap_store(corpus, target).names == ("0.npy", "1.npy", "2.npy")
+    assert build_memmap_store(corpus, target, pattern=".*.npy", overwrite=True).names == (".z.npy",)
