@@ -109,7 +109,7 @@ class LMDBWriter:
             known = environment.write(lambda transaction, bases: _begin(transaction, bases, self._path, mode), 1 << 16)
             self._waiting = Waiting(0, known["count"])
             self._layout = None if known["layout"] is None else Layout.parse(known["layout"])
-            self._metadata = Metadata(known["metadata"])
+            self._metadata = Metadata(known["metadata"], log=True)
         except BaseException:
             self._lease.close()
             raise
@@ -257,6 +257,7 @@ class LMDBWriter:
             if not self._closed:
                 self.flush()
                 self._closed = True
+                self._metadata.end()
                 self._lease.close()
 
     def __enter__(self) -> Self:
