@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -192,6 +192,7 @@ class MemmapWriter:
             else:
                 self._publish(session)
             self._session = None
+            self._metadata.end()
 
     def _publish(self, session: Session) -> None:
         self._flush(session)
@@ -223,6 +224,7 @@ class MemmapWriter:
             session, self._session = self._session, None
             if session is None:
                 return
+            self._metadata.end()
             try:
                 self._pack.close()
                 self._note_metadata(session)

@@ -1,5 +1,6 @@
 """Writers that are dropped, forked or interrupted in the middle of their work."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -227,3 +228,16 @@ def test_what_did_not_fit_leaves_its_room(tmp_path, in_child):
 
     assert in_child(writes) == [128 + 72]
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [9]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_metadata_of_a_writer_that_has_ended_are_only_read(tmp_path, fails):
+    out = MemmapWriter(tmp_path)
+    with contextlib.suppress(KeyError), out:
+        out.metadata["a"] = "b"
+        if fails:
+            raise KeyError
+    for change in (lambda: out.metadata.update(c="d"), lambda: out.metadata.pop("a")):
+        with pytest.raises(sf.StreamflowError):
+            change()
+    assert dict(out.metadata) == {"a": "b"}
