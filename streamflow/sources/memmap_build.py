@@ -55,7 +55,8 @@ def build_memmap_store(
     load : function of a path, optional
         Gives an array, or an array and a mapping of metadata; None reads ``.npy`` files.
     pattern : str or sequence of str
-        What the names of the files match.
+        What the names of the files match.  Files and folders whose names begin with a dot are left out, unless it
+        begins with one.
     n_workers : int
         Processes that load and write (joblib); 1: this one.
     progress : bool or callable
@@ -180,7 +181,9 @@ def _found(root: Path, patterns: list[str], target: Path) -> list[_File]:
         what = "is a file" if root.exists() else "does not exist"
         raise DataError(f"{str(root)!r} {what}, expected a folder of files to build a store from")
     try:
-        paths = sorted({path for pattern in patterns for path in root.rglob(pattern) if not path.is_dir()})
+        paths = sorted(
+            {path for pattern in patterns for path in root.rglob(pattern) if _is_wanted(path, root, pattern)}
+        )
     except (ValueError, NotImplementedError) as error:
         require(False, "pattern", f"what names of files can match ({error})", patterns)
     inside = target.resolve().relative_to(root.resolve()) if target.resolve().is_relative_to(root.resolve()) else None
@@ -189,6 +192,12 @@ def _found(root: Path, patterns: list[str], target: Path) -> list[_File]:
     if not paths:
         raise DataError(f"{str(root)!r} has no file that matches {' or '.join(map(repr, patterns))}, expected some")
     return [_File(path.relative_to(root).as_posix(), str(path), _stamp(path)) for path in paths]
+
+
+def _is_wanted(path: Path, root: Path, pattern: str) -> bool:
+    """Whether it is a file, or a link to nothing, and not hidden."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts) and not pattern.startswith(".")
+    return not hidden and (path.is_file() or not path.exists())
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -228,10 +237,9 @@ def _check_unchanged(store: str, files: list[_File], settings: dict[str, Any], o
 
 def _build(session: Session, files: list[_File], work: _Work, settings: dict[str, Any]) -> list[_Failure]:
     """Convert what an interrupted call has not, and publish it; the files that were left out."""
-    done = {entry.name: entry for entry in session.entries}
     wanted = {file.name: file.stamp for file in files}
     places = {name: place for place, name in enumerate(wanted)}
-    done = {name: entry for name, entry in done.items() if wanted.get(name) == entry.stamp}
+    done = {name: entry for name, entry in session.entries.items() if wanted.get(name) == entry.stamp}
     failures = []
     missing = [file for file in files if file.name not in done]
     with closing(_converted(missing, work, session)) as results:
@@ -243,6 +251,12 @@ def _build(session: Session, files: list[_File], work: _Work, settings: dict[str
                 raise result.raised()
             else:
                 failures.append(result)
+    lost = wanted.keys() - done.keys() - {failure.file.name for failure in failures}
+    if lost:
+        raise DataError(
+            f"`progress` has given back {len(missing) - len(lost)} of {len(missing)} results, expected all; the same "
+            "call goes on"
+        )
     if not done:
         raise failures[0].raised()
     failures.sort(key=lambda failure: places[failure.file.name])

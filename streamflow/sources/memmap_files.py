@@ -14,14 +14,15 @@ or the new one; reading it runs no code.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import math
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ __all__ = [
     "Entry",
     "Index",
     "checked_path",
+    "naming",
     "npy_header",
     "read_index",
     "sync",
@@ -130,23 +132,29 @@ class Index:
         How it was built from a folder.
     written : str
         Which writing has made it.
-    digest : str
-        Of the names, dtypes and shapes.
     """
 
     entries: list[Entry]
     metadata: dict[str, str]
     build: dict[str, Any] | None
     written: str
-    digest: str
 
-    @classmethod
-    def of(cls, entries: list[Entry], metadata: dict[str, str], build: dict[str, Any] | None, written: str) -> Index:
-        """The index of these entries."""
-        hashed = hashlib.blake2b(digest_size=8)
-        for entry in entries:
-            hashed.update(json.dumps([entry.name, _dtype_told(entry.dtype), entry.shape]).encode())
-        return cls(entries, metadata, build, written, hashed.hexdigest())
+    @cached_property
+    def digest(self) -> str:
+        """Of the names, dtypes and shapes."""
+        return _hashed([entry.name, _dtype_told(entry.dtype), entry.shape] for entry in self.entries)
+
+    @cached_property
+    def places(self) -> str:
+        """A digest of where the arrays are: each writing has a folder of its own, so it tells their data too."""
+        return _hashed([entry.file, entry.offset] for entry in self.entries)
+
+
+def _hashed(parts: Iterable[Any]) -> str:
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        hashed.update(json.dumps(part).encode())
+    return hashed.hexdigest()
 
 
 def _dtype_told(dtype: np.dtype[Any]) -> str:
@@ -209,7 +217,7 @@ def _index_of(document: Any, path: Path) -> Index:
     entries, metadata, build = document["entries"], document["metadata"], document["build"]
     if not all(isinstance(text, str) for item in metadata.items() for text in item):
         raise ValueError("its metadata are not text")
-    return Index([Entry.of(told) for told in entries], metadata, build, document["written"], document["digest"])
+    return Index([Entry.of(told) for told in entries], metadata, build, document["written"])
 
 
 def _no_store(store: str, error: OSError) -> DataError:
@@ -232,17 +240,28 @@ def _no_store(store: str, error: OSError) -> DataError:
 
 def write_index(store: Path, index: Index) -> None:
     """Put an index in the place of the one that is there, whole or not at all."""
-    head = {"format": _FORMAT, "version": _VERSION, "written": index.written, "digest": index.digest}
+    head = {"format": _FORMAT, "version": _VERSION, "written": index.written}
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     lines += [f' "metadata": {json.dumps(index.metadata)},', f' "build": {json.dumps(index.build)},', ' "entries": [']
     entries = ",\n".join([f"  {json.dumps(entry.told())}" for entry in index.entries])
     text = "\n".join(["{", *lines, entries, " ]", "}", ""])
-    with (store / NEW_INDEX).open("w", encoding="ascii") as file:
+    with naming(store / NEW_INDEX), (store / NEW_INDEX).open("w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     (store / NEW_INDEX).replace(store / INDEX)
     sync([store])
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -252,6 +271,7 @@ def sync(paths: Iterable[Path]) -> None:
             continue
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with naming(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)

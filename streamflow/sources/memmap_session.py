@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import DataError
-from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, read_index, sync, write_index
+from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, naming, read_index, sync, write_index
 
 try:
     import fcntl
@@ -46,8 +46,8 @@ class Session:
     ----------
     index : Index or None
         The finished store that is there, unless it is to be replaced.
-    entries : list of Entry
-        What has been written since.
+    entries : dict of Entry
+        What has been written since, by name.
     metadata : dict of str, or None
         What the store's metadata have been set to since.
     folder : str
@@ -61,15 +61,17 @@ class Session:
 
     def __init__(self, path: str, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
         self.path = path
-        self.entries: list[Entry] = []
+        self.entries: dict[str, Entry] = {}
         self.metadata: dict[str, str] | None = None
         self.folder = f"{ARRAYS}/{secrets.token_hex(4)}"
         self._store = Path(path)
         _check_folder(self._store)
         self._store.mkdir(parents=True, exist_ok=True)
         self._held: list[int] = []  # descriptors: the lock, the journal
-        self._give_up = weakref.finalize(self, _closed, self._held, os.getpid())
+        self._process = os.getpid()
+        weakref.finalize(self, _closed, self._held, self._process)
         self._journal: int | None = None
+        _sessions.add(self)
         try:
             self._held += _locked(self._store)
             self._begin(settings, anew, forget)
@@ -86,8 +88,8 @@ class Session:
             if forget == "never":
                 raise
             head = None
-        if head is not None and head["token"] == written:
-            head = None  # it is in the index already
+        if head is not None and (head["token"] == written or (not self.entries and self.metadata is None)):
+            head = None  # it is in the index already, or says nothing
         if head is not None and head["settings"] != settings:
             if forget != "others":
                 raise DataError(
@@ -95,10 +97,15 @@ class Session:
                     f"{_told(settings)}), expected the same call; overwriting begins anew"
                 )
             head = None
+        if head is not None and there and head["anew"] and not anew:
+            raise DataError(
+                f"{self.path!r} is what mode='w' has left unfinished beside a finished store, expected mode='w', which "
+                f"begins anew; without {JOURNAL!r} what is finished can be added to"
+            )
         if head is None:
-            self.entries, self.metadata, end = [], None, 0
+            self.entries, self.metadata, end = {}, None, 0
             head = {"token": secrets.token_hex(8), "anew": anew, "settings": settings}
-        self._found = list(self.entries)  # of an interrupted writing, perhaps not on the disk yet
+        self._found = list(self.entries.values())  # of an interrupted writing, perhaps not on the disk yet
         self.token: str = head["token"]
         self.index = read_index(self.path) if there and not head["anew"] else None
         (self._store / self.folder).mkdir(parents=True)
@@ -121,13 +128,14 @@ class Session:
             head, *notes = [json.loads(line) for line in lines] or [None]
             for note in notes:
                 if "entry" in note:
-                    self.entries.append(Entry.of(note["entry"]))
+                    entry = Entry.of(note["entry"])
+                    self.entries[entry.name] = entry
                 else:
                     self.metadata = note["metadata"]
             assert head is None or {"token", "anew", "settings"} <= head.keys()
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
             raise DataError(f"{str(path)!r} is damaged, expected the journal of a memmap store") from None
-        self.entries = [entry for entry in self.entries if self._is_whole(entry)]
+        self.entries = {name: entry for name, entry in self.entries.items() if self._is_whole(entry)}
         return head, text.rfind(b"\n") + 1
 
     def _is_whole(self, entry: Entry) -> bool:
@@ -142,8 +150,9 @@ class Session:
         line = json.dumps(note).encode() + b"\n"
         begin = os.lseek(self._journal, 0, os.SEEK_CUR)
         try:
-            while line:
-                line = line[os.write(self._journal, line) :]
+            with naming(self._store / JOURNAL):
+                while line:
+                    line = line[os.write(self._journal, line) :]
         except BaseException:  # a full disk, or Ctrl-C: no half line stays
             os.truncate(self._journal, begin)
             os.lseek(self._journal, begin, os.SEEK_SET)
@@ -152,23 +161,28 @@ class Session:
     def note_entry(self, entry: Entry) -> None:
         """An entry is whole."""
         self.note({"entry": entry.told()})
-        self.entries.append(entry)
+        self.entries[entry.name] = entry
 
     def note_metadata(self, metadata: dict[str, str]) -> None:
         """The store's metadata have been set to these."""
         self.note({"metadata": metadata})
         self.metadata = metadata
 
+    @property
+    def has_ended(self) -> bool:
+        return self._journal is None
+
     def flush(self) -> None:
         """Wait until the journal is on the disk."""
         assert self._journal is not None
-        os.fsync(self._journal)
+        with naming(self._store / JOURNAL):
+            os.fsync(self._journal)
 
     def publish(self, entries: list[Entry], metadata: dict[str, str], build: dict[str, Any] | None) -> None:
         """Make this the store that readers see, and end the session; what has been written must be on the disk."""
         sync({self._store / entry.file for entry in self._found})
         sync({(self._store / entry.file).parent for entry in entries} | {self._store / ARRAYS})
-        write_index(self._store, Index.of(entries, metadata, build, self.token))
+        write_index(self._store, Index(entries, metadata, build, self.token))
         self._finish(entries)
 
     def drop(self) -> None:
@@ -200,11 +214,27 @@ class Session:
 
     def close(self) -> None:
         """End the session; what it has not published stays for the next."""
-        if self._journal is not None:
+        if not self.has_ended:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
+        self.forget()  # as often as it is interrupted
+
+    def forget(self) -> None:
+        """Let go of the store; a forked process would keep the lock of a parent that is killed."""
         self._journal = None
-        self._give_up()
+        _closed(self._held, self._process)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()  #: of this process
+
+
+def _forget_all() -> None:
+    for session in list(_sessions):
+        session.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def tidy(path: str) -> None:

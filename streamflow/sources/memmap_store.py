@@ -6,6 +6,7 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -51,8 +52,8 @@ class MemmapStore(Entries):
     Notes
     -----
     It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps at most
-    256, of all stores and sources together.  Pickled it is the path; where it is opened again the store must be the
-    same.
+    256, of all stores and sources together.  Pickled it is the path; where it is opened again the files
+    must be those of the same writing, and what was added since is not seen.
 
     Examples
     --------
@@ -74,7 +75,7 @@ class MemmapStore(Entries):
     def __init__(self, path: Any) -> None:
         self._path, self._given = checked_path(path, "path"), os.fsdecode(path)
         self._known: Index | None = read_index(self._path)
-        self._digest = self._known.digest
+        self._same: tuple[int, str, str] | None = None
         self._files = Handle(OpenFiles, self._path)
 
     @property
@@ -82,13 +83,21 @@ class MemmapStore(Entries):
         index = self._known
         if index is None:
             index = read_index(self._path)
-            if index.digest != self._digest:
-                raise DataError(f"{self._path!r} is not the store that was opened before, expected the same entries")
+            index = replace(index, entries=index.entries[: self._identity[0]])  # what was added since is not its own
+            if (len(index.entries), index.digest, index.places) != self._identity:
+                raise _replaced(self._path)
             self._known = index
         return index
 
+    @property
+    def _identity(self) -> tuple[int, str, str]:
+        """What tells the entries from any others: how many, what they are called and look like, and where they are."""
+        if self._same is None:
+            self._same = len(self._index.entries), self._index.digest, self._index.places
+        return self._same
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_known": None}
+        return {**vars(self), "_known": None, "_same": self._identity}
 
     @property
     def path(self) -> str:
@@ -138,7 +147,11 @@ class MemmapStore(Entries):
         return self._index.entries[index].shape
 
     def _words(self) -> str:
-        return f"MemmapStore({self._given!r} {self._digest[:8]})"  # states go along when the folder is moved
+        return f"MemmapStore({self._given!r} {self._identity[1][:8]})"  # states go along when the folder is moved
+
+
+def _replaced(store: str) -> DataError:
+    return DataError(f"{store!r} has been replaced since it was opened, expected the entries that it had")
 
 
 class OpenFiles:
@@ -177,9 +190,18 @@ class OpenFiles:
             with self._lock:
                 found = self._maps.get(file)
                 if found is None:
-                    found = self._maps[file] = mapped(self._path(file)), set()
+                    found = self._maps[file] = self._map(file), set()
                     keep(found[0], self, file)
         return found
+
+    def _map(self, file: str) -> mmap.mmap:
+        try:
+            return mapped(self._path(file))
+        except DataError:
+            there = {entry.file for entry in read_index(self._store).entries}
+            if file not in there:
+                raise _replaced(self._store) from None
+            raise
 
     def _let_go(self, file: str) -> None:
         self._maps.pop(file, None)

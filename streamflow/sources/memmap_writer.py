@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..exceptions import DataError, StreamflowError, is_whole, require
-from .memmap_files import Entry, checked_path, npy_header, sync
+from .memmap_files import Entry, checked_path, naming, npy_header, sync
 from .memmap_session import Session
 from .metadata import Metadata
 
@@ -52,6 +52,7 @@ class MemmapWriter:
     before, or none.  If it is not closed, because of an error or because the process was killed, what had been added is
     kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.  So are the
     `metadata`: all after an error, and if the process was killed those that were set before the last entry or `flush`.
+    What was to take the place of a finished store is not gone on with: ``mode="a"`` raises, ``mode="w"`` begins anew.
 
     Examples
     --------
@@ -74,13 +75,13 @@ class MemmapWriter:
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index
-        self._before = [] if before is None else before.entries
-        self._names = {entry.name for entry in self._before + session.entries}
+        self._before = {entry.name: entry for entry in before.entries} if before is not None else {}
+        self._entries = session.entries
         known = session.metadata if session.metadata is not None else {} if before is None else before.metadata
         self._metadata = Metadata(known)
         self._noted = dict(self._metadata)
         self._pack = Pack(Path(self._path), session.folder, "", shard_bytes)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # who was interrupted anywhere can end it all the same
 
     @property
     def metadata(self) -> MutableMapping[str, str]:
@@ -88,21 +89,18 @@ class MemmapWriter:
         return self._metadata
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._before) + len(self._entries)
 
     def _check_process(self) -> None:
         """Raise in a forked process; before the lock, which a thread of the parent may have held."""
         if os.getpid() != self._process:
             raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[Session]:
-        """The session, for one thread at a time."""
-        self._check_process()
-        with self._lock:
-            if self._session is None:
-                raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
-            yield self._session
+    def _open_session(self) -> Session:
+        """The session, for who has the lock."""
+        if self._session is None or self._session.has_ended:
+            raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+        return self._session
 
     def _note_metadata(self, session: Session) -> None:
         """The store's metadata are kept with what has been added."""
@@ -130,19 +128,23 @@ class MemmapWriter:
         """
         require(name is None or isinstance(name, str), "name", "text", name)
         known = checked_metadata(metadata)
-        with self._writing() as session:
+        self._check_process()
+        with self._lock:
+            session = self._open_session()
             name = self._free_name() if name is None else name
             values = checked_array(array, f"entry {name!r}")
-            if name in self._names:
+            if self._has(name):
                 raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
             entry = self._pack.write(values, name, known)
             self._note_metadata(session)
             session.note_entry(entry)
-            self._names.add(name)
+
+    def _has(self, name: str) -> bool:
+        return name in self._before or name in self._entries
 
     def _free_name(self) -> str:
         """The number of the next entry, or the first free one after it."""
-        return next(name for number in count(len(self)) if (name := f"{number:08d}") not in self._names)
+        return next(name for number in count(len(self)) if not self._has(name := f"{number:08d}"))
 
     def append(self, sample: Any) -> None:
         """Add an entry without metadata, named by its number.
@@ -167,8 +169,9 @@ class MemmapWriter:
 
     def flush(self) -> None:
         """Wait until all that was added is on the disk; readers see it once the writer is closed."""
-        with self._writing() as session:
-            self._flush(session)
+        self._check_process()
+        with self._lock:
+            self._flush(self._open_session())
 
     def _flush(self, session: Session) -> None:
         self._pack.sync()
@@ -184,15 +187,22 @@ class MemmapWriter:
             session = self._session
             if session is None:  # another thread has closed it
                 return
-            self._flush(session)
-            self._pack.close()
-            before = session.index
-            if before is not None and not session.entries and session.metadata is None:
-                session.drop()
+            if session.has_ended:  # this was interrupted at its end
+                session.close()
             else:
-                build = before.build if before is not None and not session.entries else None
-                session.publish(self._before + session.entries, dict(self._metadata), build)
+                self._publish(session)
             self._session = None
+            self._metadata.end()
+
+    def _publish(self, session: Session) -> None:
+        self._flush(session)
+        self._pack.close()
+        before = session.index
+        if before is not None and not session.entries and session.metadata is None:
+            session.drop()
+        else:
+            build = before.build if before is not None and not session.entries else None
+            session.publish([*self._before.values(), *session.entries.values()], dict(self._metadata), build)
 
     def __enter__(self) -> Self:
         return self
@@ -214,6 +224,7 @@ class MemmapWriter:
             session, self._session = self._session, None
             if session is None:
                 return
+            self._metadata.end()
             try:
                 self._pack.close()
                 self._note_metadata(session)
@@ -238,7 +249,7 @@ class Pack:
     def __init__(self, store: Path, folder: str, prefix: str, shard_bytes: int | None) -> None:
         self._store, self._prefix, self._shard_bytes = store, f"{folder}/{prefix}", shard_bytes
         self._written = 0  #: files so far
-        self._unsynced: list[Path] = []
+        self._unsynced: set[Path] = set()
         self._shard: BinaryIO | None = None
         self._file = ""
 
@@ -250,38 +261,41 @@ class Pack:
         offset = shard.tell()
         fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         header = npy_header(array.dtype, array.shape, fortran, offset)
+        path = self._store / self._file
         try:
-            shard.write(header)
-            if array.nbytes:
-                flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
-                _write(shard, memoryview(flat.view(np.uint8).data))
+            self._unsynced.add(path)
+            with naming(path):
+                _write(shard, memoryview(header))
+                if array.nbytes:
+                    flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
+                    _write(shard, memoryview(flat.view(np.uint8).data))
+            if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
+                self._end()
         except BaseException:
-            self._end()  # the part of an array that it may hold is nobody's
-            raise
-        if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
+            with contextlib.suppress(OSError):  # the part of an array is nobody's, and there may be no room
+                os.truncate(path, offset)
             self._end()
+            raise
         return Entry(name, self._file, offset, len(header), array.dtype, array.shape, fortran, metadata, stamp)
 
     def _next(self) -> BinaryIO:
         """Begin a file."""
         extension = "npy" if self._shard_bytes is None else "shard"
         self._file = f"{self._prefix}{self._written:06d}.{extension}"
-        path = self._store / self._file
-        self._shard = path.open("xb", buffering=0)
-        self._unsynced.append(path)
-        self._written += 1
+        self._written += 1  # first: whatever comes of it, the next has another name
+        self._shard = (self._store / self._file).open("xb", buffering=0)
         return self._shard
 
     def _end(self) -> None:
         """No more goes into this file."""
-        if self._shard is not None:
-            self._shard.close()
-            self._shard = None
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.close()
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
         sync(self._unsynced)
-        del self._unsynced[: None if self._shard is None else -1]
+        self._unsynced.clear()
 
     def close(self) -> None:
         """Wait until all is on the disk, and end."""

@@ -1,13 +1,16 @@
 """What a killed writing of a memmap store leaves behind, and who tidies it."""
 
+import itertools
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 
 import numpy as np
 import pytest
 
+from streamflow import DataError
 from streamflow.sources import MemmapStore, MemmapWriter, build_memmap_store
 
 
@@ -74,9 +77,35 @@ def test_what_a_killed_writer_leaves_is_tidied_by_the_next(tmp_path, moment, mod
     assert stray(tmp_path) != []
     seen = [len(array) for array in MemmapStore(tmp_path)]
     assert seen == ([3, 4] if moment == MOMENTS[0] else [3, 4, 5] if mode == "a" else [5])
+    if mode == "w" and moment == MOMENTS[0]:
+        with pytest.raises(DataError, match="what mode='w' has left unfinished beside a finished store"):
+            MemmapWriter(tmp_path)
+        (tmp_path / "journal.jsonl").unlink()
     MemmapWriter(tmp_path).close()
-    assert [len(array) for array in MemmapStore(tmp_path)] == ([3, 4, 5] if mode == "a" else [5])
+    assert [len(array) for array in MemmapStore(tmp_path)] == (seen if mode == "w" else [3, 4, 5])
     assert stray(tmp_path) == []
+
+
+@pytest.mark.parametrize("added", [0, 1])
+def test_a_finished_store_is_never_lost_by_adding_to_it(tmp_path, added):
+    """Whatever a writer that was to replace it has left."""
+    with MemmapWriter(tmp_path) as out:
+        out.extend([np.arange(3), np.arange(4)])
+    with pytest.raises(KeyError), MemmapWriter(tmp_path, mode="w") as out:
+        out.extend([np.arange(5)] * added)
+        raise KeyError
+    if added:
+        for _ in range(2):
+            with pytest.raises(DataError, match="left unfinished beside a finished store, expected mode='w', which"):
+                MemmapWriter(tmp_path)
+            assert len(MemmapStore(tmp_path)) == 2
+        with MemmapWriter(tmp_path, mode="w") as out:
+            assert len(out) == 0
+            out.extend([np.arange(3), np.arange(4)])
+    with MemmapWriter(tmp_path) as out:
+        assert len(out) == 2
+        out.append(np.arange(6))
+    assert [len(array) for array in MemmapStore(tmp_path)] == [3, 4, 6]
 
 
 def test_what_cannot_be_tidied_does_no_harm(tmp_path, monkeypatch):
@@ -124,7 +153,45 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
         out.append(1)
         raise KeyError
     assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
-    with MemmapWriter(target) as out:
-        assert len(out) == 1
+    with MemmapWriter(target, mode="w") as out:
+        out.append(1)
         assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
     assert len(MemmapStore(target)) == 1
+
+
+def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
+    with pytest.raises(DataError, match="`progress` has given back 2 of 3 results, expected all; the same call"):
+        build_memmap_store(corpus, target, progress=lambda results, total: itertools.islice(results, 2))
+    with pytest.raises(DataError, match="is not finished"):
+        MemmapStore(target)
+    assert values(build_memmap_store(corpus, target)) == [0, 1, 2]
+
+
+def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
+    with MemmapWriter(tmp_path / "here") as out:
+        out.extend([np.arange(3), np.arange(4)])
+    store = MemmapStore(tmp_path / "here")
+    kept = pickle.dumps(store)
+    with MemmapWriter(tmp_path / "here") as out:
+        out.append(np.arange(5))
+        out.metadata["x"] = "y"
+    again = pickle.loads(kept)
+    assert [len(entry) for entry in again] == [3, 4], "what was added is not its own"
+    assert again._words() == store._words() == repr(pickle.loads(kept))
+    with MemmapWriter(tmp_path / "here", mode="w") as out:  # of the same names, dtypes and shapes
+        out.extend([np.arange(3) * 10, np.arange(4) * 10])
+    told = "here' has been replaced since it was opened, expected the entries that it had$"
+    with pytest.raises(DataError, match=told):
+        len(pickle.loads(kept))
+    with pytest.raises(DataError, match=told):
+        store.read([0])
+    assert MemmapStore(tmp_path / "here")._words() == store._words(), "states are taken"
+
+
+def test_hidden_files_and_what_is_no_file_are_left_out(corpus, target):
+    for name in (".git/objects/x.npy", "deep/.ipynb_checkpoints/y.npy", ".z.npy"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(corpus / name, 5)
+    os.mkfifo(corpus / "pipe.npy")
+    assert build_memmap_store(corpus, target).names == ("0.npy", "1.npy", "2.npy")
+    assert build_memmap_store(corpus, target, pattern=".*.npy", overwrite=True).names == (".z.npy",)

@@ -218,7 +218,7 @@ def test_pickled_it_is_the_path(tmp_path):
         assert len(again) == len(source)
     kept = pickle.dumps(store)
     written(tmp_path, [np.arange(3)], mode="w")
-    with pytest.raises(DataError, match="is not the store that was opened before"):
+    with pytest.raises(DataError, match="has been replaced since it was opened"):
         len(pickle.loads(kept))
 
 

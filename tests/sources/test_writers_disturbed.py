@@ -1,14 +1,18 @@
 """Writers that are dropped, forked or interrupted in the middle of their work."""
 
+import contextlib
 import gc
 import os
+import resource
 import signal
+import sys
 
 import numpy as np
 import pytest
 
 import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
+from streamflow.sources.memmap_writer import Pack
 
 
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
@@ -57,6 +61,25 @@ def test_a_process_forked_while_a_thread_writes_is_told(tmp_path, in_child):
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [5]
 
 
+def test_a_process_forked_by_a_killed_writer_does_not_keep_the_lock(tmp_path):
+    writer = os.fork()
+    if writer == 0:
+        out = MemmapWriter(tmp_path)
+        out.add(np.arange(3))
+        if os.fork() == 0:
+            (tmp_path / ".pid").write_text(str(os.getpid()))
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.alarm(60)
+        signal.pause()
+        os._exit(0)
+    os.waitpid(writer, 0)
+    try:
+        with MemmapWriter(tmp_path) as again:
+            assert len(again) == 1
+    finally:
+        os.kill(int((tmp_path / ".pid").read_text()), signal.SIGKILL)
+
+
 def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     out = MemmapWriter(tmp_path)
     out.add(np.arange(3))
@@ -73,6 +96,68 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def interrupted(run, moment):
+    """Run it with a Ctrl-C at the n-th of all lines and returns that it comes by; whether it got there."""
+    left = moment
+
+    def trace(frame, event, _):
+        nonlocal left
+        path = frame.f_code.co_filename
+        if event == "call":
+            ours = ("memmap_" in path or path.endswith("contextlib.py")) and frame.f_code.co_name != "_closed"
+            return trace if ours else None
+        left -= 1
+        if left == 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file")  # a file that was opened, and nobody knew it yet
+@pytest.mark.filterwarnings("ignore:.*FileIO")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("shard_bytes", [None, 10**6])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes_on, monkeypatch):
+    """It goes on, or ends and another goes on; no entry is lost that was added, and none is there twice."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # some hundred writers
+    moment, there = 0, True
+    while there:
+        moment += 2
+        path, done = tmp_path / str(moment), []
+        out = MemmapWriter(path, shard_bytes=shard_bytes)
+
+        def adds(out=out, done=done):
+            out.add([0, 0], {"x": 1}, name="0")
+            done.append(0)
+            out.close()
+
+        there = interrupted(adds, moment)
+        if not goes_on:
+            out.__exit__(KeyboardInterrupt, None, None)
+            out = MemmapWriter(path, shard_bytes=shard_bytes)
+        assert len(out) >= len(done), moment
+        if not len(out):
+            out.add([0, 0], {"x": 1}, name="0")
+        out.close()
+        with MemmapWriter(path) as out:
+            assert len(out) == 1, moment
+        store = MemmapStore(path)
+        assert store.names == ("0",), moment
+        assert store[0].tolist() == [0, 0], moment
+    assert moment > 50
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
@@ -96,3 +181,63 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     out.add(np.arange(5))
     out.close()
     assert [len(entry) for entry in MemmapStore(tmp_path)][:1] == [3]
+
+
+class Slow:
+    """A file of which the system takes a few bytes at a time."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, data):
+        return self._file.write(data[:7])
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_a_header_that_is_taken_in_pieces_is_whole(tmp_path, monkeypatch):
+    begin = Pack._next
+
+    def slow(pack):
+        pack._shard = Slow(begin(pack))
+        return pack._shard
+
+    monkeypatch.setattr(Pack, "_next", slow)
+    with MemmapWriter(tmp_path, shard_bytes=10**6) as out:
+        out.add(np.zeros((0, 3)))
+        out.add(np.arange(4))
+    assert [entry.shape for entry in MemmapStore(tmp_path)] == [(0, 3), (4,)]
+
+
+def test_what_did_not_fit_leaves_its_room(tmp_path, in_child):
+    """A limit of the size of files stands for a disk that is full."""
+
+    def writes():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8050, resource.RLIM_INFINITY))
+        out = MemmapWriter(tmp_path, shard_bytes=10**6)
+        out.add(np.arange(9))
+        with pytest.raises(OSError, match="too large: .*arrays.*shard'$"):
+            out.add(np.arange(2000))
+        sizes = [path.stat().st_size for path in tmp_path.rglob("*.shard")]
+        with pytest.raises(OSError, match="too large: .*journal.jsonl'$"):
+            out.add(np.arange(9), {"long": "x" * 8000})
+        out.close()
+        return sizes
+
+    assert in_child(writes) == [128 + 72]
+    assert [len(entry) for entry in MemmapStore(tmp_path)] == [9]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_metadata_of_a_writer_that_has_ended_are_only_read(tmp_path, fails):
+    out = MemmapWriter(tmp_path)
+    with contextlib.suppress(KeyError), out:
+        out.metadata["a"] = "b"
+        if fails:
+            raise KeyError
+    for change in (lambda: out.metadata.update(c="d"), lambda: out.metadata.pop("a")):
+        with pytest.raises(sf.StreamflowError):
+            change()
+    assert dict(out.metadata) == {"a": "b"}
