@@ -25,12 +25,13 @@ class ArraySource(Source):
     ----------
     data : array-like, or dict, list or tuple of array-likes
         NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
-        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.
+        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.  A list or tuple of which
+        no element is an array-like (text counts where others are) is one itself.
 
     Raises
     ------
     ParameterError
-        If there are no array-likes, or if their lengths differ.
+        If there are no array-likes, or other things among them, or if their lengths differ.
 
     Notes
     -----
@@ -53,7 +54,7 @@ class ArraySource(Source):
         if isinstance(data, Mapping):
             require(data, "data", "at least one array", data)
             self._columns: Any = {key: column(value, f"data[{key!r}]") for key, value in data.items()}
-        elif isinstance(data, (list, tuple)) and data and all(map(is_column, data)):
+        elif isinstance(data, (list, tuple)) and any(map(is_column, data)):
             self._columns = tuple([column(value, f"data[{place}]") for place, value in enumerate(data)])
         else:
             self._columns = column(data, "data")
