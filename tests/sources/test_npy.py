@@ -400,6 +400,11 @@ def test_allow_pickle_is_a_flag(files, wrong):
         NpySource(files / "x.npy", allow_pickle=wrong)
 
 
+def test_a_name_is_of_a_member_of_an_archive(files):
+    with pytest.raises(ParameterError, match=r"`files` must be pairs of an archive \(.npz\) and a name, got .*x.npy"):
+        NpySource({"X": (files / "x.npy", str(files / "y.npy"))})
+
+
 @pytest.mark.parametrize("wrong", [5, {"X": 5}, [None], {}, [], ("a.npz", "X", 3)])
 def test_wrong_parameters(wrong):
     with pytest.raises(ParameterError, match="`files` must be"):
