@@ -16,7 +16,8 @@ from ..samplers import BlockShuffledSampler, Order, Sampler, SequentialSampler, 
 from ..seeding import PICKS, Key, bit_generator
 from .base import Source
 from .combine import Concatenated
-from .composite import members_of
+from .composite import has_places, members_of
+from .form import Places
 from .order import Draws
 from .views import Gathered, reading_only
 
@@ -63,8 +64,9 @@ class ChoiceSource(Concatenated):
         self._stratified = bool(stratified)
         rule = "not empty unless stratified=True, or all empty"
         require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
-        keys = super().keys() or ()
-        require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
+        for member in self._filled():
+            keys = member.keys() or ()
+            require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
 
     def sample(self, index: int) -> Any:
         return _labelled(super().sample(index), int(self._owners(np.array(index))))
@@ -76,8 +78,8 @@ class ChoiceSource(Concatenated):
         if not len(self):
             return None
         keys = super().keys()
-        if keys is None or keys == tuple(range(len(keys))):
-            return tuple(range(2 if keys is None else len(keys) + 1))
+        if keys is None or has_places(self._filled()[0]):
+            return Places(range(2 if keys is None else len(keys) + 1))
         return "member", *keys
 
     def _select(self, keys: Any) -> Source:

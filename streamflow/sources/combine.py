@@ -250,11 +250,14 @@ class Concatenated(Members):
         return self._borders.searchsorted(indices, side="right")
 
     def keys(self) -> tuple[Any, ...] | None:
-        return next((one.keys() for one, length in zip(self._members, self._lengths, strict=True) if length), None)
+        return next((one.keys() for one in self._filled()), None)
+
+    def _filled(self) -> list[Source]:
+        """The members that have samples."""
+        return [one for one, length in zip(self._members, self._lengths, strict=True) if length]
 
     def _select(self, keys: Any) -> Source:
-        filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
-        return Concatenated([one._checked_selection(keys, False) for one in filled])
+        return Concatenated([one._checked_selection(keys, False) for one in self._filled()])
 
     def _words(self) -> str:
         return f"concatenate({self._told()})"

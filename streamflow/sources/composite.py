@@ -15,7 +15,9 @@ from ..samplers import BlockShuffledSampler, Order, Sampler, ShuffledSampler, We
 from ..seeding import Key
 from .arrays import ArraySource
 from .base import Source
+from .chance import for_its_form
 from .combine import Members
+from .form import Places
 from .order import Draws
 from .views import Gathered, reading_only
 
@@ -29,6 +31,15 @@ def members_of(data: Any) -> list[Source]:
     found = [one if isinstance(one, Source) else ArraySource(one) for one in data]
     require(found, "members", "at least one source", data)
     return found
+
+
+def has_places(source: Source) -> bool:
+    """Whether samples are tuples; where keys 0, 1, ... may be those of dicts, a sample tells."""
+    keys = source.keys()
+    if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
+        return isinstance(keys, Places)
+    with for_its_form():
+        return isinstance(source.sample(0), tuple)
 
 
 class CompositeSource(Members):
@@ -81,7 +92,8 @@ class CompositeSource(Members):
 
     def _check_forms(self) -> None:
         forms = [member.keys() for member in self._members]
-        kinds = {None if keys is None else keys == tuple(range(len(keys))) for keys in forms}
+        pairs = zip(self._members, forms, strict=True)
+        kinds = {None if keys is None else has_places(member) for member, keys in pairs}
         require(len(kinds) == 1, "flatten", "False for members of different forms", self._flatten)
         if kinds == {False}:
             keys = [key for known in forms for key in known or ()]
@@ -93,7 +105,10 @@ class CompositeSource(Members):
         return self._length
 
     def keys(self) -> tuple[Any, ...] | None:
-        return tuple(self._owners()) if self._length else None
+        if not self._length:
+            return None
+        keys, first = tuple(self._owners()), self._members[0]
+        return keys if self._flatten and first.keys() is not None and not has_places(first) else Places(keys)
 
     def _owners(self) -> dict[Any, tuple[int, Any]]:
         """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
@@ -101,7 +116,7 @@ class CompositeSource(Members):
         if forms[0] is None:
             return {number: (number, None) for number in range(len(self._members))}
         pairs = [(number, key) for number, keys in enumerate(forms) for key in keys or ()]
-        joined = forms[0] == tuple(range(len(forms[0])))
+        joined = has_places(self._members[0])
         return {place if joined else pair[1]: pair for place, pair in enumerate(pairs)}
 
     def _select(self, keys: Any) -> Source:

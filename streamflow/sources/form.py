@@ -8,7 +8,7 @@ from typing import Any
 from ..core.describe import short
 from ..exceptions import DataError, ParameterError, require
 
-__all__ = ["check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
+__all__ = ["Places", "check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
 
 
 def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
@@ -32,7 +32,11 @@ def keys_of(data: Any) -> tuple[Any, ...] | None:
     """
     if isinstance(data, Mapping):
         return tuple(data)
-    return tuple(range(len(data))) if isinstance(data, tuple) else None
+    return Places(range(len(data))) if isinstance(data, tuple) else None
+
+
+class Places(tuple[int, ...]):
+    """The places of a tuple: no dict's keys 0, 1, ..."""
 
 
 def check_keys(keys: Any, known: tuple[Any, ...] | None, whose: str) -> None:

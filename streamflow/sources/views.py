@@ -16,7 +16,7 @@ from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import picked
+from .form import keys_of, picked
 from .order import Draws
 
 __all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
@@ -126,7 +126,7 @@ class Selected(Derived):
         return picked(data, self._keys)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
+        return keys_of(self._keys)
 
     def _words(self) -> str:
         return f"{self._source._words()}.{self._keys!r}"

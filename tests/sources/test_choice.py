@@ -60,10 +60,18 @@ def test_forms():
     assert [sorted(batch) for batch in different.batches(2)] == [["member", "x"], ["member", "y"]]
 
 
+def test_a_key_may_be_a_number():
+    source = ChoiceSource([{0: [5, 6], 1: [7, 8]}, {0: [9], 1: [9]}], stratified=True)
+    assert source[1] == {"member": 0, 0: 6, 1: 8}
+    assert source.keys() == ("member", 0, 1)
+    assert [batch.tolist() for batch in source.batches(2, keys=0)] == [[5, 6], [9]]
+
+
 @pytest.mark.parametrize(
     ("members", "told"),
     [
         ([{"member": [1]}], "`members` must be without a key 'member' of their own"),
+        ([{"x": [1]}, {"x": [1], "member": [1]}], "without a key 'member' of their own"),
         ([], "at least one source"),
         (ALL, "a list of sources"),
         ([[1], []], r"`members` must be not empty unless stratified=True, or all empty, got \[1, 0\]"),
