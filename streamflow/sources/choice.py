@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import check_flag, require
-from ..samplers import BlockShuffledSampler, Order, Sampler, SequentialSampler, ShuffledSampler
+from ..samplers import BlockShuffledSampler, Sampler, SequentialSampler, ShuffledSampler
 from ..seeding import PICKS, Key, bit_generator
 from .base import Source
 from .combine import Concatenated
@@ -141,7 +141,6 @@ class _RunDraws(Draws):
         self._begins = np.array([0, *accumulate(counts)], np.intp)
         self._offsets = np.array([0, *accumulate(lengths)], np.intp)
         self._runs_of: dict[int, _Runs] = {}
-        self._order_of: dict[tuple[int, int], Order] = {}
         if self.size:
             different = range(self._count // gcd(self.size, self._count))  # later epochs are divided as these are
             self.longest = max(int(np.diff(self._shares(epoch)[1]).max()) for epoch in different)
@@ -192,16 +191,10 @@ class _RunDraws(Draws):
         found = np.empty(len(positions), np.intp)
         for member in np.unique(owners).tolist():
             here = owners == member
-            inside = self._member_order(epoch, member)[positions[here] - self._begins[member]]
+            length, key = self._lengths[member], self._key.at_epoch(epoch).below(0, member)
+            inside = self._order(key, length, length, member)[positions[here] - self._begins[member]]
             found[here] = self._offsets[member] + inside
         return found
-
-    def _member_order(self, epoch: int, member: int) -> Order:
-        if (epoch, member) not in self._order_of:
-            self._order_of = {at: order for at, order in self._order_of.items() if at[0] >= epoch - 1}
-            address = self._sampler._address(self._key.at_epoch(epoch).below(0, member))
-            self._order_of[epoch, member] = self._sampler.order(self._lengths[member], address)
-        return self._order_of[epoch, member]
 
 
 class _Runs:

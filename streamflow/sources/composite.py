@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import check_flag, require
-from ..samplers import BlockShuffledSampler, Order, Sampler, ShuffledSampler, WeightedSampler
+from ..samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
 from ..seeding import Key
 from .arrays import ArraySource
 from .base import Source
@@ -193,8 +193,6 @@ class _MemberDraws(Draws):
     ) -> None:
         super().__init__(sampler, n, key, epochs, part)
         self._lengths = lengths
-        #: Of each member the latest order, with its epoch and time round.
-        self._kept: dict[int, tuple[tuple[int, int], Order]] = {}
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
         found = [
@@ -204,17 +202,11 @@ class _MemberDraws(Draws):
         return np.concatenate(found) if len(found) != 1 else found[0]
 
     def _of_member(self, member: int, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        rounds, inside = np.divmod(positions, self._lengths[member])
+        length, key = self._lengths[member], self._key.at_epoch(epoch)
+        rounds, inside = np.divmod(positions, length)
         borders = [0, *(np.flatnonzero(np.diff(rounds)) + 1).tolist(), len(positions)]
         found = [
-            self._order_of(member, epoch, int(rounds[begin]))[inside[begin:stop]] for begin, stop in pairwise(borders)
+            self._order(key.below(int(rounds[begin]), member), length, length, member)[inside[begin:stop]]
+            for begin, stop in pairwise(borders)
         ]
         return np.concatenate(found) if len(found) != 1 else found[0]
-
-    def _order_of(self, member: int, epoch: int, turn: int) -> Order:
-        """The order of a member in an epoch and a time round; the latest is kept."""
-        kept = self._kept.get(member)
-        if kept is None or kept[0] != (epoch, turn):
-            key = self._sampler._address(self._key.at_epoch(epoch).below(turn, member))
-            kept = self._kept[member] = (epoch, turn), self._sampler.order(self._lengths[member], key)
-        return kept[1]

@@ -38,6 +38,8 @@ def keys_of(data: Any) -> tuple[Any, ...] | None:
 class Places(tuple[int, ...]):
     """The places of a tuple: no dict's keys 0, 1, ..."""
 
+    __slots__ = ()
+
 
 def check_keys(keys: Any, known: tuple[Any, ...] | None, whose: str) -> None:
     """Raise unless `keys`, one key or a tuple of them, can be taken from data with the `known` ones."""

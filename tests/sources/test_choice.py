@@ -176,7 +176,7 @@ def test_old_epochs_are_forgotten():
     source = ALL._draws(ShuffledSampler(0), Key(Root(0), (0,)), None, (0, 1), 2)
     for draw in range(0, 22 * 50, 22):
         source.indices(draw, draw + 22)
-    assert len(source._order_of) <= 3 * len(LENGTHS)
+    assert sum(map(len, source._orders.values())) == 2 * len(LENGTHS)
     assert len(source._runs_of) <= 2
 
 
