@@ -22,6 +22,7 @@ __all__ = ["RAGGED", "Recycled", "stacked"]
 
 RAGGED = ("error", "pad", "crop", "list")
 _LARGE = 16 << 20  #: bytes from which on memory is used again
+_MIXED = "they are text and other values"
 _KEPT = 2  #: blocks of free memory that a stream keeps
 _shape, _dtype = attrgetter("shape"), attrgetter("dtype")
 
@@ -83,7 +84,10 @@ def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any
     if list(map(type, values)).count(np.ndarray) == len(values):
         if first.nbytes * len(values) < _LARGE and not is_offered(first.nbytes * len(values)):
             with contextlib.suppress(ValueError):  # of different shapes
-                return np.array(values)
+                made = np.array(values)
+                if made.dtype.kind in "SU":
+                    _check_kinds(values)
+                return made
         elif first.ndim and len(set(map(_shape, values))) == 1:
             return _placed(values, memory)
     if not isinstance(first, np.ndarray) or not first.ndim:
@@ -103,13 +107,16 @@ def _as_array(value: Any) -> NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
         objects = np.array(value, object)
-        if any(isinstance(text, (str, bytes)) and text[-1:] in ("\0", b"\0") for text in objects.flat):
+        if not all(isinstance(text, (str, bytes)) for text in objects.flat):
+            raise TypeError(_MIXED)
+        if any(text[-1:] in ("\0", b"\0") for text in objects.flat):
             return objects
     return array
 
 
 def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
     """Arrays of one shape, stacked into memory that is offered (where a worker sends it from) or used again."""
+    _check_kinds(values)
     shape = (len(values), *values[0].shape)
     dtypes = set(map(_dtype, values))
     out = memory.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
@@ -119,8 +126,16 @@ def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
     return joined.reshape(shape) if out is None else out
 
 
+def _check_kinds(values: list[Any]) -> None:
+    """NumPy would make text of numbers."""
+    kinds = {dtype.kind for dtype in set(map(_dtype, values))}
+    if kinds & {"S", "U"} and not kinds <= {"S", "U", "O"}:
+        raise TypeError(_MIXED)
+
+
 def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
     values = [value if isinstance(value, np.ndarray) else _as_array(value) for value in values]
+    _check_kinds(values)
     if ragged != "error":
         values = _fitted(values, axis, ragged, fill)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
