@@ -290,8 +290,11 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
         try:
             dtype = np.result_type(*parts)
         except TypeError:
+            dtype = None
+        # NumPy would make text of numbers
+        if dtype is None or (dtype.kind in "SU" and any(part.dtype.kind not in "SU" for part in parts)):
             told = ", ".join(sorted({str(part.dtype) for part in parts}))
-            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}") from None
+            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}")
         return _joined(parts, places, (n, *first.shape[1:]), dtype)
     values: list[Any] = [None] * n
     for part, at in zip(parts, places, strict=True):
