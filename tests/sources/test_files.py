@@ -40,6 +40,25 @@ def test_images_of_other_kinds_become_what_is_asked_for(tmp_path):
     assert read_image(tmp_path / "grey.png", None).shape == (2, 3)
 
 
+@pytest.mark.parametrize("kind", ["I;16", "I", "F"])
+def test_images_of_more_than_8_bits_are_not_cut_to_them(tmp_path, kind):
+    path, pixels = str(tmp_path / "deep.tif"), np.array([[0, 300], [65535, 40000]])
+    Image.fromarray(pixels.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[kind])).save(path)
+    with Image.open(path) as image:
+        assert image.mode == kind
+    assert np.array_equal(read_image(path, None), pixels)
+    assert np.array_equal(read_image(path, "F"), pixels)
+    for mode in ("RGB", "L"):
+        with pytest.raises(DataError, match=f"deep.tif' has pixels of more than 8 bits .*mode {kind}.*; mode=None"):
+            read_image(path, mode)
+
+
+def test_an_image_that_is_too_large_for_pillow_is_told(images, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    with pytest.raises(DataError, match=r"0.png' cannot be read, expected an image that pillow reads: .*bomb"):
+        read_image(str(images[0]))
+
+
 def test_audio(tmp_path):
     signal = np.linspace(-0.5, 0.5, 40).reshape(20, 2)
     soundfile.write(tmp_path / "a.wav", signal, 8000, subtype="FLOAT")
