@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..core.memory import empty
-from ..exceptions import missing, require
+from ..exceptions import DataError, missing, require
 from .base import Source
 from .chance import each_alone, for_its_form
 from .form import keys_of, transposed
@@ -79,6 +79,8 @@ def column(data: Any, name: str) -> Column:
     library = type(data).__module__.partition(".")[0]
     if library == "pandas":
         return ArrayColumn(data.to_numpy())  # its own [] goes by labels
+    if library in {"h5py", "zarr"}:  # a group has no shape
+        require(getattr(data, "shape", ()), name, "an array with at least one axis", data)
     if library == "h5py":
         return H5Column(data)
     if library == "zarr":
@@ -206,13 +208,20 @@ class H5Column(Column):
     def __len__(self) -> int:
         return int(self._shape[0])
 
+    def _dataset(self) -> Any:
+        dataset = self._handle.get()
+        if not dataset:  # the user has closed the file
+            self._handle = Handle(open_dataset, *self._place)
+            dataset = self._handle.get()
+        return dataset
+
     def row(self, index: int) -> Any:
-        return self._handle.get()[index]
+        return self._dataset()[index]
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         # it takes ascending indices without repeats
         places, back = np.unique(indices, return_inverse=True)
-        dataset = self._handle.get()
+        dataset = self._dataset()
         if places.size and places[-1] - places[0] + 1 == places.size:
             read = dataset[places[0] : places[-1] + 1]
         else:
@@ -232,7 +241,11 @@ def open_dataset(path: str, name: str) -> Any:
         import h5py
     except ImportError:
         raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
-    return h5py.File(path, "r")[name]
+    try:
+        return h5py.File(path, "r")[name]
+    except (OSError, KeyError) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path!r} cannot be read, expected the HDF5 data set {name!r}: {why}") from None
 
 
 class SourceColumn(Column):
