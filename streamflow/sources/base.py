@@ -129,6 +129,9 @@ class Source(ABC):
         """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # noqa: B027  (most have any)
+        """Raise a `ParameterError` if there are no batches in such an order."""
+
     def _draws_random(self) -> bool | None:
         """Whether reading a sample draws random numbers; None where that is not known (a function of the user's)."""
         return None
@@ -237,6 +240,7 @@ class Source(ABC):
         order = checked_sampler(shuffle, sampler, self)
         how = Ragged(ragged, fill, crop)
         source = self._checked_selection(keys, with_indices)
+        source._check_batches(order, across_epochs)
         return Batches(source, order, random_state, epochs, with_indices, batch_size, partial, across_epochs, how)
 
     def samples(

@@ -75,8 +75,6 @@ class ChoiceSource(Concatenated):
         return _labelled(super().fetch(indices), self._owners(indices))
 
     def keys(self) -> tuple[Any, ...] | None:
-        if not len(self):
-            return None
         keys = super().keys()
         if keys is None or has_places(self._filled()[0]):
             return Places(range(2 if keys is None else len(keys) + 1))
@@ -97,13 +95,16 @@ class ChoiceSource(Concatenated):
         ]
         return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
+        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
+        require(not across_epochs, "across_epochs", "False where batches keep to one member", across_epochs)
+
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> Draws:
         if batch_size is None:
             return super()._draws(sampler, key, epochs, part, batch_size)
-        once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
-        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
         return _RunDraws(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
 
     def _words(self) -> str:

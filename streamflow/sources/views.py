@@ -37,6 +37,9 @@ class Derived(Source):
     def keys(self) -> tuple[Any, ...] | None:
         return self._source.keys()
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        self._source._check_batches(sampler, across_epochs)
+
     def close(self) -> None:
         self._source.close()
 
@@ -81,6 +84,13 @@ class View(Derived):
     ) -> Draws:
         # what it is made of may have an order of its own; some samples of it have none
         return Source._draws(self, sampler, key, epochs, part, batch_size)
+
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        """None are refused, as it has no order of its own."""
+
+    def keys(self) -> tuple[Any, ...] | None:
+        # one that finds them in its first sample would read what is left out here
+        return Source.keys(self) if type(self._source).keys is Source.keys and len(self) else super().keys()
 
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """These positions in the source below."""

@@ -82,10 +82,17 @@ def test_parameters(members, told):
         ChoiceSource(members)
 
 
+def test_batches_do_not_cross_epochs():
+    with pytest.raises(ParameterError, match="`across_epochs` must be False where batches keep to one member"):
+        ALL.batches(2, across_epochs=True)
+    assert len(list(ALL[:].batches(4, across_epochs=True, epochs=2))) == 11
+
+
 @pytest.mark.parametrize("sampler", [SubsetSampler([1]), WeightedSampler(None)])
 def test_samplers_that_repeat(sampler):
     with pytest.raises(ParameterError, match="`sampler` must be one that gives each sample once"):
-        list(ALL.batches(2, sampler=sampler))
+        ALL.map(dict).batches(2, sampler=sampler)
+    assert len(list(ALL[:].batches(2, sampler=sampler))) in {1, 11}
     assert len(list(ALL.samples(sampler=sampler))) in {1, 22}
 
 
