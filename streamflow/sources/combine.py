@@ -250,11 +250,12 @@ class Concatenated(Members):
         return self._borders.searchsorted(indices, side="right")
 
     def keys(self) -> tuple[Any, ...] | None:
-        return next((one.keys() for one in self._filled()), None)
+        return self._filled()[0].keys()
 
     def _filled(self) -> list[Source]:
-        """The members that have samples."""
-        return [one for one, length in zip(self._members, self._lengths, strict=True) if length]
+        """The members that have samples; where none has, the first."""
+        filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
+        return filled or self._members[:1]
 
     def _select(self, keys: Any) -> Source:
         return Concatenated([one._checked_selection(keys, False) for one in self._filled()])

@@ -38,6 +38,8 @@ def has_places(source: Source) -> bool:
     keys = source.keys()
     if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
         return isinstance(keys, Places)
+    if not len(source):
+        return False
     with for_its_form():
         return isinstance(source.sample(0), tuple)
 
@@ -105,8 +107,6 @@ class CompositeSource(Members):
         return self._length
 
     def keys(self) -> tuple[Any, ...] | None:
-        if not self._length:
-            return None
         keys, first = tuple(self._owners()), self._members[0]
         return keys if self._flatten and first.keys() is not None and not has_places(first) else Places(keys)
 
