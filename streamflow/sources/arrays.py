@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..exceptions import ParameterError, require
 from .base import Source
 from .chance import any_draws
-from .columns import Column, column, is_column
+from .columns import Column, SourceColumn, column, is_column
 from .form import each, keys_of, picked
 
 __all__ = ["ArraySource"]
@@ -98,6 +98,10 @@ class ArraySource(Source):
 
     def _draws_random(self) -> bool | None:
         return any_draws(one.draws_random() for one in self._named().values())
+
+    def _whence(self, index: Any) -> str:
+        sources = [one.source for one in self._named().values() if isinstance(one, SourceColumn)]
+        return ", ".join(filter(None, [source._whence(index) for source in sources]))
 
     def _select(self, keys: Any) -> Source:
         if not isinstance(self._columns, (dict, tuple)):

@@ -113,6 +113,10 @@ class Source(ABC):
         """The positions in the unsliced source."""
         return indices
 
+    def _whence(self, index: Any) -> str:
+        """What errors call the file or member that a sample is from; nothing where there is only one."""
+        return ""
+
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         """The samples at these positions."""
         from .views import View

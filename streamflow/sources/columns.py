@@ -23,7 +23,7 @@ from .form import keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
-__all__ = ["Column", "column", "is_column"]
+__all__ = ["Column", "SourceColumn", "column", "is_column"]
 
 
 class Column(ABC):
@@ -252,28 +252,28 @@ class SourceColumn(Column):
     """A source as a column."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     def row(self, index: int) -> Any:
-        return self._source.sample(index)
+        return self.source.sample(index)
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        return self._source.fetch(indices)
+        return self.source.fetch(indices)
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        self._source.will_need(indices)
+        self.source.will_need(indices)
 
     def close(self) -> None:
-        self._source.close()
+        self.source.close()
 
     def told(self) -> str:
-        return self._source._words()
+        return self.source._words()
 
     def keys(self) -> tuple[Any, ...] | None:
-        return self._source.keys()
+        return self.source.keys()
 
     def draws_random(self) -> bool | None:
-        return self._source._draws_random()
+        return self.source._draws_random()

@@ -226,7 +226,14 @@ class Concatenated(Members):
         for member, places, inside in parts:
             with among(places, len(indices)):
                 found.append(self._members[member].fetch(inside))
-        return woven(found, [places for _, places, _ in parts], len(indices))
+        try:
+            return woven(found, [places for _, places, _ in parts], len(indices))
+        except DataError as error:
+            other = next((place for place, data in enumerate(found) if _form(data) != _form(found[0])), 0)
+            if not other:
+                raise
+            first, second = (self._members[parts[place][0]]._words() for place in (0, other))
+            raise DataError(f"{error}; they are of {first} and {second}") from None
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
         for member, places, inside in self._by_member(indices):
@@ -256,6 +263,10 @@ class Concatenated(Members):
         """The members that have samples; where none has, the first."""
         filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
         return filled or self._members[:1]
+
+    def _whence(self, index: Any) -> str:
+        member = bisect_right(self._ends, index)
+        return self._members[member]._whence(index - int(self._begins[member])) or self._members[member]._words()
 
     def _select(self, keys: Any) -> Source:
         return Concatenated([one._checked_selection(keys, False) for one in self._filled()])

@@ -64,6 +64,9 @@ class FileSource(Source):
             error.add_note(f"while reading {path!r}")
             raise
 
+    def _whence(self, index: Any) -> str:
+        return repr(self._paths[index])
+
     def _words(self) -> str:
         return f"FileSource({len(self._paths)} files {digest_of(self._paths)[:8]}, {called(self._decode)})"
 

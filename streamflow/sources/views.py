@@ -54,6 +54,9 @@ class Derived(Source):
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
 
+    def _whence(self, index: Any) -> str:
+        return self._source._whence(index)
+
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> Draws:
@@ -99,6 +102,9 @@ class View(Derived):
 
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(self._below(indices))
+
+    def _whence(self, index: Any) -> str:
+        return self._source._whence(int(self._at[index]))
 
     def _select(self, keys: Any) -> Source:
         return View(self._source._select(keys), self._at)

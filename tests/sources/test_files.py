@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 
 from streamflow import DataError, MissingDependencyError, ParameterError
-from streamflow.sources import FileSource, read_audio, read_image
+from streamflow.sources import ArraySource, CompositeSource, FileSource, NpySource, concatenate, read_audio, read_image
 from streamflow.testing import check_streamer
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -102,6 +102,33 @@ def test_a_recording_of_no_known_length_is_read_to_its_end(tmp_path, size):
     whole[4:8] = whole[at : at + 4] = size.to_bytes(4, "little")
     path.write_bytes(whole)
     assert len(read_audio(path)) == 100
+
+
+def test_samples_of_different_shapes_are_told_with_their_files(tmp_path):
+    for name, shape in (("a", 2), ("b", 2), ("c", 3)):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape))
+    files = FileSource(sorted(tmp_path.glob("*.npy")), np.load)
+    for source in (files, files[::-1][::-1], files.map(np.negative), ArraySource({"x": files, "y": range(3)})):
+        with pytest.raises(DataError, match=r"; the first that differ are of '.*a.npy' and '.*c.npy'$"):
+            source.read([0, 1, 2])
+    wide, wider = tmp_path / "wide.npy", tmp_path / "wider.npy"
+    np.save(wide, np.zeros((3, 2)))
+    np.save(wider, np.zeros((3, 4)))
+    x, y = NpySource(wide), NpySource(wider)
+    with pytest.raises(DataError, match=r"; the first that differ are of NpySource\(.*wide.npy'\) and .*wider.npy'\)$"):
+        concatenate([x, y]).read([0, 1, 3])
+    with pytest.raises(DataError, match="different shapes\nin"):
+        next(iter(CompositeSource([files, np.arange(3)]).batches(3, shuffle=True)))
+    with pytest.raises(DataError, match=r"cannot be joined: .*allows different shapes$"):
+        ArraySource({"x": [np.zeros(2), np.zeros(3)]}).read([0, 1])
+
+
+def test_members_of_different_keys_are_told(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    np.savez(tmp_path / "b.npz", y=np.zeros(3))
+    both = concatenate([NpySource(tmp_path / "a.npz"), NpySource(tmp_path / "b.npz")])
+    with pytest.raises(DataError, match=r"must have one form, .*; they are of NpySource\(.*a.npz'\) and .*b.npz'\)$"):
+        both.read([0, 1, 4])
 
 
 def test_any_function(tmp_path):
