@@ -153,10 +153,13 @@ def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list
         raise ValueError("they have different shapes" if len(ndims) == 1 else "they have different numbers of axes")
     longest = max if ragged == "pad" else min
     shape = [longest(lengths) for lengths in zip(*(value.shape for value in values), strict=True)]
-    return [_resized(value, shape, axis, fill) for value in values]
+    _check_kinds(values)
+    # what is empty, such as a list, does not say of what it would be
+    dtype = np.result_type(*({value.dtype for value in values if value.size} or {value.dtype for value in values}))
+    return [_resized(value, shape, axis, fill, dtype) for value in values]
 
 
-def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
+def _resized(value: Any, shape: list[int], axis: int | None, fill: Any, dtype: np.dtype[Any]) -> Any:
     wanted = list(shape)
     if axis is not None:
         wanted[axis] = value.shape[axis]
@@ -164,7 +167,7 @@ def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
     if head.shape == tuple(wanted):
         return head
     make = np.ma.zeros if isinstance(value, np.ma.MaskedArray) else np.zeros
-    out = make(wanted, value.dtype)
+    out = make(wanted, dtype)
     if fill:
         if not _fits(fill, out.dtype):
             raise ValueError(f"{out.dtype} cannot be padded with {fill!r}")
