@@ -79,6 +79,15 @@ def test_versions_of_the_format(tmp_path, version):
     assert NpySource(tmp_path / "v.npy").read([2]).tolist() == X[[2]].tolist()
 
 
+def test_a_shape_that_python_2_wrote(tmp_path):
+    np.save(tmp_path / "old.npy", np.arange(3))
+    data = (tmp_path / "old.npy").read_bytes()
+    (tmp_path / "old.npy").write_bytes(data.replace(b"(3,), } ", b"(3L,), }"))
+    with pytest.warns(UserWarning, match="Python 2"):
+        loaded = np.load(tmp_path / "old.npy")
+    assert loaded.tolist() == NpySource(tmp_path / "old.npy").read([0, 1, 2]).tolist()
+
+
 def test_no_rows(tmp_path):
     np.save(tmp_path / "e.npy", np.empty((0, 4), np.float32))
     source = NpySource(tmp_path / "e.npy")
