@@ -375,6 +375,8 @@ def positions(index: Any, n: int) -> range | NDArray[np.intp]:
     """
     if isinstance(index, slice):
         return range(n)[index]
+    if isinstance(index, range) and (not index or (min(index[0], index[-1]) >= 0 and max(index[0], index[-1]) < n)):
+        return index
     array = np.asarray(index)
     if array.ndim != 1:
         raise IndexError(f"an array of indices must have one axis, got {array.ndim}")
