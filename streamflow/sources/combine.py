@@ -20,7 +20,7 @@ from .arrays import ArraySource
 from .base import Source, positions
 from .chance import among, any_draws
 from .columns import column
-from .form import differ
+from .form import as_tuple, differ
 from .views import Mapped
 
 __all__ = ["Concatenated", "Members", "collate", "concatenate", "smap", "split", "take"]
@@ -297,7 +297,7 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
     if isinstance(first, dict):
         return {key: woven([part[key] for part in parts], places, n) for key in first}
     if isinstance(first, tuple):
-        return tuple([woven(list(column), places, n) for column in zip(*parts, strict=True)])
+        return as_tuple(first, [woven(list(column), places, n) for column in zip(*parts, strict=True)])
     if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
         try:
             dtype = np.result_type(*parts)
