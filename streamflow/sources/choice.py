@@ -46,7 +46,7 @@ class ChoiceSource(Concatenated):
     -----
     As a source it has the samples of its members, one after the other, each with the number of its member: under
     ``"member"`` in a dict, else in front.  Only `batches` keeps to one member at a time (a view of it does not); it
-    takes ``shuffle``, and of samplers those that give each sample once.  Batches do not cross epochs.
+    takes ``shuffle``, and of samplers those that give each sample once, and no ``across_epochs``.
 
     Examples
     --------
