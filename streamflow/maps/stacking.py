@@ -22,6 +22,7 @@ __all__ = ["RAGGED", "Recycled", "stacked"]
 
 RAGGED = ("error", "pad", "crop", "list")
 _LARGE = 16 << 20  #: bytes from which on memory is used again
+_MIXED = "they are text and other values"
 _KEPT = 2  #: blocks of free memory that a stream keeps
 _shape, _dtype = attrgetter("shape"), attrgetter("dtype")
 
@@ -83,7 +84,10 @@ def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any
     if list(map(type, values)).count(np.ndarray) == len(values):
         if first.nbytes * len(values) < _LARGE and not is_offered(first.nbytes * len(values)):
             with contextlib.suppress(ValueError):  # of different shapes
-                return np.array(values)
+                made = np.array(values)
+                if made.dtype.kind in "SU":
+                    _check_kinds(values)
+                return made
         elif first.ndim and len(set(map(_shape, values))) == 1:
             return _placed(values, memory)
     if not isinstance(first, np.ndarray) or not first.ndim:
@@ -106,13 +110,16 @@ def _as_array(value: Any) -> NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
         objects = np.array(value, object)
-        if any(isinstance(text, (str, bytes)) and text[-1:] in ("\0", b"\0") for text in objects.flat):
+        if not all(isinstance(text, (str, bytes)) for text in objects.flat):
+            raise TypeError(_MIXED)
+        if any(text[-1:] in ("\0", b"\0") for text in objects.flat):
             return objects
     return array
 
 
 def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
     """Arrays of one shape, stacked into memory that is offered (where a worker sends it from) or used again."""
+    _check_kinds(values)
     shape = (len(values), *values[0].shape)
     dtypes = set(map(_dtype, values))
     out = memory.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
@@ -122,8 +129,16 @@ def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
     return joined.reshape(shape) if out is None else out
 
 
+def _check_kinds(values: list[Any]) -> None:
+    """NumPy would make text of numbers."""
+    kinds = {dtype.kind for dtype in set(map(_dtype, values))}
+    if kinds & {"S", "U"} and not kinds <= {"S", "U", "O"}:
+        raise TypeError(_MIXED)
+
+
 def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
     values = [value if isinstance(value, np.ndarray) else _as_array(value) for value in values]
+    _check_kinds(values)
     if ragged != "error":
         values = _fitted(values, axis, ragged, fill)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
@@ -141,10 +156,13 @@ def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list
         raise ValueError("they have different shapes" if len(ndims) == 1 else "they have different numbers of axes")
     longest = max if ragged == "pad" else min
     shape = [longest(lengths) for lengths in zip(*(value.shape for value in values), strict=True)]
-    return [_resized(value, shape, axis, fill) for value in values]
+    _check_kinds(values)
+    # what is empty, such as a list, does not say of what it would be
+    dtype = np.result_type(*({value.dtype for value in values if value.size} or {value.dtype for value in values}))
+    return [_resized(value, shape, axis, fill, dtype) for value in values]
 
 
-def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
+def _resized(value: Any, shape: list[int], axis: int | None, fill: Any, dtype: np.dtype[Any]) -> Any:
     wanted = list(shape)
     if axis is not None:
         wanted[axis] = value.shape[axis]
@@ -152,7 +170,7 @@ def _resized(value: Any, shape: list[int], axis: int | None, fill: Any) -> Any:
     if head.shape == tuple(wanted):
         return head
     make = np.ma.zeros if isinstance(value, np.ma.MaskedArray) else np.zeros
-    out = make(wanted, value.dtype)
+    out = make(wanted, dtype)
     if fill:
         if not _fits(fill, out.dtype):
             raise ValueError(f"{out.dtype} cannot be padded with {fill!r}")

@@ -90,7 +90,7 @@ class WeightedSampler(Sampler):
         if n_classes is not None:
             whole = is_whole(n_classes)
             require(whole and n_classes >= 1, "n_classes", "None or an integer from 1 on", n_classes)
-            fits = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < n_classes
+            fits = labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < n_classes
             require(fits, "y", f"integers from 0 to {n_classes - 1}, as `n_classes` says", y)
         _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
         return cls(1 / counts[places], random_state)

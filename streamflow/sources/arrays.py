@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..exceptions import ParameterError, require
 from .base import Source
 from .chance import any_draws
-from .columns import Column, column, is_column
+from .columns import Column, SourceColumn, column, is_column
 from .form import each, keys_of, picked
 
 __all__ = ["ArraySource"]
@@ -25,12 +25,13 @@ class ArraySource(Source):
     ----------
     data : array-like, or dict, list or tuple of array-likes
         NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
-        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.
+        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.  A list or tuple of which
+        no element is an array-like (text counts where others are) is one itself.
 
     Raises
     ------
     ParameterError
-        If there are no array-likes, or if their lengths differ.
+        If there are no array-likes, or other things among them, or if their lengths differ.
 
     Notes
     -----
@@ -55,7 +56,7 @@ class ArraySource(Source):
         if isinstance(data, Mapping):
             require(data, "data", "at least one array", data)
             self._columns: Any = {key: column(value, f"data[{key!r}]") for key, value in data.items()}
-        elif isinstance(data, (list, tuple)) and data and all(map(is_column, data)):
+        elif isinstance(data, (list, tuple)) and any(map(is_column, data)):
             self._columns = tuple([column(value, f"data[{place}]") for place, value in enumerate(data)])
         else:
             self._columns = column(data, "data")
@@ -99,6 +100,10 @@ class ArraySource(Source):
 
     def _draws_random(self) -> bool | None:
         return any_draws(one.draws_random() for one in self._named().values())
+
+    def _whence(self, index: Any) -> str:
+        sources = [one.source for one in self._named().values() if isinstance(one, SourceColumn)]
+        return ", ".join(filter(None, [source._whence(index) for source in sources]))
 
     def _select(self, keys: Any) -> Source:
         if not isinstance(self._columns, (dict, tuple)):

@@ -113,6 +113,10 @@ class Source(ABC):
         """The positions in the unsliced source."""
         return indices
 
+    def _whence(self, index: Any) -> str:
+        """What errors call the file or member that a sample is from; nothing where there is only one."""
+        return ""
+
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         """The samples at these positions."""
         from .views import View
@@ -128,6 +132,9 @@ class Source(ABC):
     ) -> Draws:
         """What a stream reads as which; `batch_size` is None where it gives samples."""
         return Draws(sampler, len(self), key, epochs, part)
+
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # noqa: B027  (most have any)
+        """Raise a `ParameterError` if there are no batches in such an order."""
 
     def _draws_random(self) -> bool | None:
         """Whether reading a sample draws random numbers; None where that is not known (a function of the user's)."""
@@ -237,6 +244,7 @@ class Source(ABC):
         order = checked_sampler(shuffle, sampler, self)
         how = Ragged(ragged, fill, crop)
         source = self._checked_selection(keys, with_indices)
+        source._check_batches(order, across_epochs)
         return Batches(source, order, random_state, epochs, with_indices, batch_size, partial, across_epochs, how)
 
     def samples(
@@ -367,6 +375,8 @@ def positions(index: Any, n: int) -> range | NDArray[np.intp]:
     """
     if isinstance(index, slice):
         return range(n)[index]
+    if isinstance(index, range) and (not index or (min(index[0], index[-1]) >= 0 and max(index[0], index[-1]) < n)):
+        return index
     array = np.asarray(index)
     if array.ndim != 1:
         raise IndexError(f"an array of indices must have one axis, got {array.ndim}")

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import check_flag, require
-from ..samplers import BlockShuffledSampler, Order, Sampler, SequentialSampler, ShuffledSampler
+from ..samplers import BlockShuffledSampler, Sampler, SequentialSampler, ShuffledSampler
 from ..seeding import PICKS, Key, bit_generator
 from .base import Source
 from .combine import Concatenated
-from .composite import members_of
+from .composite import has_places, members_of
+from .form import Places
 from .order import Draws
 from .views import Gathered, reading_only
 
@@ -45,7 +46,7 @@ class ChoiceSource(Concatenated):
     -----
     As a source it has the samples of its members, one after the other, each with the number of its member: under
     ``"member"`` in a dict, else in front.  Only `batches` keeps to one member at a time (a view of it does not); it
-    takes ``shuffle``, and of samplers those that give each sample once.  Batches do not cross epochs.
+    takes ``shuffle``, and of samplers those that give each sample once, and no ``across_epochs``.
 
     Examples
     --------
@@ -63,8 +64,9 @@ class ChoiceSource(Concatenated):
         self._stratified = bool(stratified)
         rule = "not empty unless stratified=True, or all empty"
         require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
-        keys = super().keys() or ()
-        require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
+        for member in self._filled():
+            keys = member.keys() or ()
+            require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
 
     def sample(self, index: int) -> Any:
         return _labelled(super().sample(index), int(self._owners(np.array(index))))
@@ -73,11 +75,9 @@ class ChoiceSource(Concatenated):
         return _labelled(super().fetch(indices), self._owners(indices))
 
     def keys(self) -> tuple[Any, ...] | None:
-        if not len(self):
-            return None
         keys = super().keys()
-        if keys is None or keys == tuple(range(len(keys))):
-            return tuple(range(2 if keys is None else len(keys) + 1))
+        if keys is None or has_places(self._filled()[0]):
+            return Places(range(2 if keys is None else len(keys) + 1))
         return "member", *keys
 
     def _select(self, keys: Any) -> Source:
@@ -95,13 +95,16 @@ class ChoiceSource(Concatenated):
         ]
         return Gathered(twin, keys, paths, f"{self._words()}.{keys!r}")
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
+        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
+        require(not across_epochs, "across_epochs", "False where batches keep to one member", across_epochs)
+
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> Draws:
         if batch_size is None:
             return super()._draws(sampler, key, epochs, part, batch_size)
-        once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
-        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
         return _RunDraws(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
 
     def _words(self) -> str:
@@ -139,7 +142,6 @@ class _RunDraws(Draws):
         self._begins = np.array([0, *accumulate(counts)], np.intp)
         self._offsets = np.array([0, *accumulate(lengths)], np.intp)
         self._runs_of: dict[int, _Runs] = {}
-        self._order_of: dict[tuple[int, int], Order] = {}
         if self.size:
             different = range(self._count // gcd(self.size, self._count))  # later epochs are divided as these are
             self.longest = max(int(np.diff(self._shares(epoch)[1]).max()) for epoch in different)
@@ -190,16 +192,10 @@ class _RunDraws(Draws):
         found = np.empty(len(positions), np.intp)
         for member in np.unique(owners).tolist():
             here = owners == member
-            inside = self._member_order(epoch, member)[positions[here] - self._begins[member]]
+            length, key = self._lengths[member], self._key.at_epoch(epoch).below(0, member)
+            inside = self._order(key, length, length, member)[positions[here] - self._begins[member]]
             found[here] = self._offsets[member] + inside
         return found
-
-    def _member_order(self, epoch: int, member: int) -> Order:
-        if (epoch, member) not in self._order_of:
-            self._order_of = {at: order for at, order in self._order_of.items() if at[0] >= epoch - 1}
-            address = self._sampler._address(self._key.at_epoch(epoch).below(0, member))
-            self._order_of[epoch, member] = self._sampler.order(self._lengths[member], address)
-        return self._order_of[epoch, member]
 
 
 class _Runs:

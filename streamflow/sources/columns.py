@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from ..core.describe import short
 from ..core.memory import empty
-from ..exceptions import missing, require
+from ..exceptions import DataError, missing, require
 from .base import Source
 from .chance import each_alone, for_its_form
 from .form import each, keys_of, transposed
 from .handle import Handle
 from .mapping import Ahead, MappedArray, memory_of, stretches_of
 
-__all__ = ["Column", "column", "is_column"]
+__all__ = ["Column", "SourceColumn", "column", "is_column"]
 
 
 class Column(ABC):
@@ -81,6 +81,8 @@ def column(data: Any, name: str) -> Column:
     library = type(data).__module__.partition(".")[0]
     if library == "pandas":
         return ArrayColumn(data.to_numpy())  # its own [] goes by labels
+    if library in {"h5py", "zarr"}:  # a group has no shape
+        require(getattr(data, "shape", ()), name, "an array with at least one axis", data)
     if library == "h5py":
         return H5Column(data)
     if library == "zarr":
@@ -213,13 +215,20 @@ class H5Column(Column):
     def __len__(self) -> int:
         return int(self._shape[0])
 
+    def _dataset(self) -> Any:
+        dataset = self._handle.get()
+        if not dataset:  # the user has closed the file
+            self._handle = Handle(open_dataset, *self._place)
+            dataset = self._handle.get()
+        return dataset
+
     def row(self, index: int) -> Any:
-        return self._handle.get()[index]
+        return self._dataset()[index]
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         # it takes ascending indices without repeats
         places, back = np.unique(indices, return_inverse=True)
-        dataset = self._handle.get()
+        dataset = self._dataset()
         if places.size and places[-1] - places[0] + 1 == places.size:
             read = dataset[places[0] : places[-1] + 1]
         else:
@@ -239,35 +248,39 @@ def open_dataset(path: str, name: str) -> Any:
         import h5py
     except ImportError:
         raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
-    return h5py.File(path, "r")[name]
+    try:
+        return h5py.File(path, "r")[name]
+    except (OSError, KeyError) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path!r} cannot be read, expected the HDF5 data set {name!r}: {why}") from None
 
 
 class SourceColumn(Column):
     """A source as a column."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     def row(self, index: int) -> Any:
-        return self._source.sample(index)
+        return self.source.sample(index)
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        return self._source.fetch(indices)
+        return self.source.fetch(indices)
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
-        self._source.will_need(indices)
+        self.source.will_need(indices)
 
     def close(self) -> None:
-        self._source.close()
+        self.source.close()
 
     def told(self) -> str:
-        return self._source._words()
+        return self.source._words()
 
     def keys(self) -> tuple[Any, ...] | None:
-        return self._source.keys()
+        return self.source.keys()
 
     def draws_random(self) -> bool | None:
-        return self._source._draws_random()
+        return self.source._draws_random()

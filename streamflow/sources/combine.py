@@ -21,7 +21,7 @@ from .arrays import ArraySource
 from .base import Source, positions
 from .chance import among, any_draws
 from .columns import column
-from .form import differ
+from .form import as_tuple, differ
 from .views import Mapped
 
 __all__ = ["Concatenated", "Members", "collate", "concatenate", "smap", "split", "take"]
@@ -229,7 +229,14 @@ class Concatenated(Members):
         for member, places, inside in parts:
             with among(places, len(indices)):
                 found.append(self._members[member].fetch(inside))
-        return woven(found, [places for _, places, _ in parts], len(indices))
+        try:
+            return woven(found, [places for _, places, _ in parts], len(indices))
+        except DataError as error:
+            other = next((place for place, data in enumerate(found) if _form(data) != _form(found[0])), 0)
+            if not other:
+                raise
+            first, second = (self._members[parts[place][0]]._words() for place in (0, other))
+            raise DataError(f"{error}; they are of {first} and {second}") from None
 
     def will_need(self, indices: NDArray[np.intp]) -> None:
         for member, places, inside in self._by_member(indices):
@@ -253,11 +260,19 @@ class Concatenated(Members):
         return self._borders.searchsorted(indices, side="right")
 
     def keys(self) -> tuple[Any, ...] | None:
-        return next((one.keys() for one, length in zip(self._members, self._lengths, strict=True) if length), None)
+        return self._filled()[0].keys()
+
+    def _filled(self) -> list[Source]:
+        """The members that have samples; where none has, the first."""
+        filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
+        return filled or self._members[:1]
+
+    def _whence(self, index: Any) -> str:
+        member = bisect_right(self._ends, index)
+        return self._members[member]._whence(index - int(self._begins[member])) or self._members[member]._words()
 
     def _select(self, keys: Any) -> Source:
-        filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
-        return Concatenated([one._checked_selection(keys, False) for one in filled])
+        return Concatenated([one._checked_selection(keys, False) for one in self._filled()])
 
     def _words(self) -> str:
         return f"concatenate({self._told()})"
@@ -285,13 +300,16 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
     if isinstance(first, dict):
         return {key: woven([part[key] for part in parts], places, n) for key in first}
     if isinstance(first, tuple):
-        return tuple([woven(list(column), places, n) for column in zip(*parts, strict=True)])
+        return as_tuple(first, [woven(list(column), places, n) for column in zip(*parts, strict=True)])
     if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
         try:
             dtype = np.result_type(*parts)
         except TypeError:
+            dtype = None
+        # NumPy would make text of numbers
+        if dtype is None or (dtype.kind in "SU" and any(part.dtype.kind not in "SU" for part in parts)):
             told = ", ".join(sorted({str(part.dtype) for part in parts}))
-            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}") from None
+            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}")
         return _joined(parts, places, (n, *first.shape[1:]), dtype)
     values: list[Any] = [None] * n
     for part, at in zip(parts, places, strict=True):

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import check_flag, require
-from ..samplers import BlockShuffledSampler, Order, Sampler, ShuffledSampler, WeightedSampler
+from ..samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
 from ..seeding import Key
 from .arrays import ArraySource
 from .base import Source
+from .chance import for_its_form
 from .combine import Members
+from .form import Places
 from .order import Draws
 from .views import Gathered, reading_only
 
@@ -29,6 +31,17 @@ def members_of(data: Any) -> list[Source]:
     found = [one if isinstance(one, Source) else ArraySource(one) for one in data]
     require(found, "members", "at least one source", data)
     return found
+
+
+def has_places(source: Source) -> bool:
+    """Whether samples are tuples; where keys 0, 1, ... may be those of dicts, a sample tells."""
+    keys = source.keys()
+    if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
+        return isinstance(keys, Places)
+    if not len(source):
+        return False
+    with for_its_form():
+        return isinstance(source.sample(0), tuple)
 
 
 class CompositeSource(Members):
@@ -81,7 +94,8 @@ class CompositeSource(Members):
 
     def _check_forms(self) -> None:
         forms = [member.keys() for member in self._members]
-        kinds = {None if keys is None else keys == tuple(range(len(keys))) for keys in forms}
+        pairs = zip(self._members, forms, strict=True)
+        kinds = {None if keys is None else has_places(member) for member, keys in pairs}
         require(len(kinds) == 1, "flatten", "False for members of different forms", self._flatten)
         if kinds == {False}:
             keys = [key for known in forms for key in known or ()]
@@ -93,7 +107,8 @@ class CompositeSource(Members):
         return self._length
 
     def keys(self) -> tuple[Any, ...] | None:
-        return tuple(self._owners()) if self._length else None
+        keys, first = tuple(self._owners()), self._members[0]
+        return keys if self._flatten and first.keys() is not None and not has_places(first) else Places(keys)
 
     def _owners(self) -> dict[Any, tuple[int, Any]]:
         """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
@@ -101,7 +116,7 @@ class CompositeSource(Members):
         if forms[0] is None:
             return {number: (number, None) for number in range(len(self._members))}
         pairs = [(number, key) for number, keys in enumerate(forms) for key in keys or ()]
-        joined = forms[0] == tuple(range(len(forms[0])))
+        joined = has_places(self._members[0])
         return {place if joined else pair[1]: pair for place, pair in enumerate(pairs)}
 
     def _select(self, keys: Any) -> Source:
@@ -178,8 +193,6 @@ class _MemberDraws(Draws):
     ) -> None:
         super().__init__(sampler, n, key, epochs, part)
         self._lengths = lengths
-        #: Of each member the latest order, with its epoch and time round.
-        self._kept: dict[int, tuple[tuple[int, int], Order]] = {}
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
         found = [
@@ -189,17 +202,11 @@ class _MemberDraws(Draws):
         return np.concatenate(found) if len(found) != 1 else found[0]
 
     def _of_member(self, member: int, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        rounds, inside = np.divmod(positions, self._lengths[member])
+        length, key = self._lengths[member], self._key.at_epoch(epoch)
+        rounds, inside = np.divmod(positions, length)
         borders = [0, *(np.flatnonzero(np.diff(rounds)) + 1).tolist(), len(positions)]
         found = [
-            self._order_of(member, epoch, int(rounds[begin]))[inside[begin:stop]] for begin, stop in pairwise(borders)
+            self._order(key.below(int(rounds[begin]), member), length, length, member)[inside[begin:stop]]
+            for begin, stop in pairwise(borders)
         ]
         return np.concatenate(found) if len(found) != 1 else found[0]
-
-    def _order_of(self, member: int, epoch: int, turn: int) -> Order:
-        """The order of a member in an epoch and a time round; the latest is kept."""
-        kept = self._kept.get(member)
-        if kept is None or kept[0] != (epoch, turn):
-            key = self._sampler._address(self._key.at_epoch(epoch).below(turn, member))
-            kept = self._kept[member] = (epoch, turn), self._sampler.order(self._lengths[member], key)
-        return kept[1]

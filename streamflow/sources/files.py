@@ -65,6 +65,9 @@ class FileSource(Source):
             error.add_note(f"while reading {path!r}")
             raise
 
+    def _whence(self, index: Any) -> str:
+        return repr(self._paths[index])
+
     def _words(self) -> str:
         return f"FileSource({len(self._paths)} files {self._digest}, {called(self._decode)})"
 
@@ -87,7 +90,8 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
     ----------
     path : str
     mode : str or None
-        What pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None: as it is stored.
+        What pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None: as it is stored,
+        which images of more than 8 bits need.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If it is no image or is damaged.
+        If it is no image or is damaged; or if its pixels have more than 8 bits and `mode` does not.
     """
     try:
         from PIL import Image
@@ -104,9 +108,16 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
         raise missing("read_image", "pillow", "image") from None
     try:
         with Image.open(path) as image:
-            return np.array(image if mode is None else image.convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
+            stored = image.mode
+            if mode in (None, stored, "I", "F") or not stored.startswith(("I", "F")):
+                return np.array(image if mode is None else image.convert(mode))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, "an image that pillow reads", error) from error
+    # pillow would cut what is above 255
+    raise DataError(
+        f"{path!r} has pixels of more than 8 bits (mode {stored}), expected such as {mode!r} can hold; "
+        "mode=None gives them as they are"
+    )
 
 
 def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.describe import short
 from ..exceptions import DataError, ParameterError, require
 
-__all__ = ["check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
+__all__ = ["Places", "as_tuple", "check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
 
 
 def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
@@ -20,8 +20,13 @@ def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
     if isinstance(data, Mapping):
         return {key: each(change, value, f"{name}[{key!r}]" if name else repr(key)) for key, value in data.items()}
     if isinstance(data, tuple):
-        return tuple([each(change, value, f"{name}[{place}]") for place, value in enumerate(data)])
+        return as_tuple(data, [each(change, value, f"{name}[{place}]") for place, value in enumerate(data)])
     return change(data, name or "the samples")
+
+
+def as_tuple(like: Any, values: list[Any]) -> Any:
+    """A tuple of these values, with the names that the places of another one have."""
+    return type(like)._make(values) if hasattr(like, "_make") else tuple(values)
 
 
 def keys_of(data: Any) -> tuple[Any, ...] | None:
@@ -32,7 +37,13 @@ def keys_of(data: Any) -> tuple[Any, ...] | None:
     """
     if isinstance(data, Mapping):
         return tuple(data)
-    return tuple(range(len(data))) if isinstance(data, tuple) else None
+    return Places(range(len(data))) if isinstance(data, tuple) else None
+
+
+class Places(tuple[int, ...]):
+    """The places of a tuple: no dict's keys 0, 1, ..."""
+
+    __slots__ = ()
 
 
 def check_keys(keys: Any, known: tuple[Any, ...] | None, whose: str) -> None:
@@ -84,7 +95,7 @@ def transposed(samples: list[Any]) -> Any:
         for sample in samples:
             if not isinstance(sample, tuple) or len(sample) != len(first):
                 raise differ(first, sample)
-        return tuple([transposed(list(values)) for values in zip(*samples, strict=True)])
+        return as_tuple(first, [transposed(list(values)) for values in zip(*samples, strict=True)])
     return samples
 
 

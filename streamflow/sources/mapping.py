@@ -17,6 +17,8 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exceptions import DataError
+
 try:
     import resource
 except ImportError:  # not on this system
@@ -119,8 +121,12 @@ class MappedArray:
 
     def open(self) -> NDArray[Any]:
         """Map it."""
-        whole = np.memmap(self.path, np.uint8, "r")
-        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, whole, self.offset, self.strides)
+        try:
+            whole = np.memmap(self.path, np.uint8, "r")
+            array: NDArray[Any] = np.ndarray(self.shape, self.dtype, whole, self.offset, self.strides)
+        except (ValueError, TypeError):
+            told = f"expected {self.dtype} of shape {self.shape} from byte {self.offset} on"
+            raise DataError(f"{self.path!r} is truncated, {told}") from None
         return array
 
 

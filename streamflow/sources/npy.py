@@ -165,12 +165,14 @@ class Place:
 
 
 def _place(file: Any, key: Any) -> Place:
-    if isinstance(file, tuple) and len(file) == 2:
-        file, key = file
-        require(isinstance(key, str), "files", "pairs of a path and a name", (file, key))
+    given, named = file, isinstance(file, tuple) and len(file) == 2
+    if named:
+        file, key = given
+        require(isinstance(key, str), "files", "pairs of a path and a name", given)
     if not isinstance(file, (str, os.PathLike)):
         raise ParameterError(f"`files` must be a path, or a dict, list or tuple of paths, got {short(file)}")
     place = Place(os.fsdecode(file), checked_path(file, "files"))
+    require(place.in_archive or not named, "files", "pairs of an archive (.npz) and a name", (place.given, key))
     return replace(place, name=key) if place.in_archive else place
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import mmap
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -140,7 +141,10 @@ def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any],
     if length > _LONGEST_HEADER:
         raise ValueError(f"its header is {length} bytes long")
     text = memory[begin + first : begin + first + length].decode("utf-8" if major == 3 else "latin1")
-    described = ast.literal_eval(text.strip())
+    try:
+        described = ast.literal_eval(text.strip())
+    except SyntaxError:  # Python 2 wrote long integers so
+        described = ast.literal_eval(re.sub(r"(?<=\d)L(?=[,)])", "", text.strip()))
     if not isinstance(described, dict) or described.keys() != {"descr", "fortran_order", "shape"}:
         raise ValueError("its header has other keys")
     shape, fortran_order = described["shape"], described["fortran_order"]

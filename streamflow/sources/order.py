@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.describe import short
 from ..exceptions import ParameterError, is_whole, require
 from ..samplers import Order, Sampler, SequentialSampler, ShuffledSampler
 from ..seeding import CROP, Key, uniforms
@@ -76,7 +77,7 @@ class Draws:
         self.total = None if epochs is None and self.size else self._first(epochs or 0)
         self.longest = -(-self.size // self._count)
         self._first_epoch = key.path[0] * (epochs or 1)
-        self._orders: dict[int, Order] = {}
+        self._orders: dict[int, dict[tuple[int, ...], Order]] = {}  # of each member, by their addresses
         self._known = np.empty(0, np.intp)  # a stretch of indices, from draw `_known_from` on
         self._known_from = 0
 
@@ -115,11 +116,9 @@ class Draws:
         return self._known[first - begin : end - begin]
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
-        found = [self._order(epoch)[positions] for epoch, positions in self._positions(first, end)]
-        indices = np.concatenate(found) if len(found) != 1 else found[0]
-        if indices.size and not (indices.min() >= 0 and indices.max() < self._n):
-            raise ParameterError(f"`sampler` must give indices from 0 to {self._n - 1}, {self._sampler!r} gave others")
-        return indices
+        key, n = self._key, self._n
+        found = [self._order(key.at_epoch(epoch), n, self.size)[at] for epoch, at in self._positions(first, end)]
+        return np.concatenate(found) if len(found) != 1 else found[0]
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
         """The positions of some draws, epoch by epoch."""
@@ -132,18 +131,46 @@ class Draws:
             first = stop
         return found
 
-    def _order(self, epoch: int) -> Order:
-        order = self._orders.get(epoch)
+    def _order(self, key: Key, n: int, size: int, member: int = 0) -> Order:
+        """The order at an address, of a source or a member of it; of each the two latest are kept."""
+        kept = self._orders.get(member, {})
+        order = kept.get(key.path)
         if order is None:
-            order = self._sampler.order(self._n, self._sampler._address(self._key.at_epoch(epoch)))
-            if len(order) != self.size:
-                told = f"{self._sampler!r} gave {len(order)}"
-                raise ParameterError(f"`sampler` must give {self.size} indices in an epoch, as its size() says; {told}")
+            order = _Checked(self._sampler, self._sampler.order(n, self._sampler._address(key)), n, size)
             # two are needed where a batch and what is read ahead of it cross into the next epoch
-            self._orders = {**dict(list(self._orders.items())[-1:]), epoch: order}
+            self._orders[member] = {**dict(list(kept.items())[-1:]), key.path: order}
         return order
 
     def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
         """Random number k, in [0, 1), of each of some draws, by its epoch and position."""
         found = self._positions(first, end)
         return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, k), CROP, at) for epoch, at in found])
+
+
+class _Checked:
+    """What a sampler gave as the order of `size` indices of n samples, checked as far as it is read."""
+
+    def __init__(self, sampler: Sampler, order: Any, n: int, size: int) -> None:
+        self._sampler, self._n = sampler, n
+        try:
+            self._order = np.asarray(order) if isinstance(order, (list, tuple, range)) else order
+            given = len(order) if hasattr(self._order, "__getitem__") else None
+        except (TypeError, ValueError):
+            given = None
+        if given is None:
+            raise ParameterError(f"`sampler` must give an array of indices, {sampler!r} gave {short(order)}")
+        if given != size:
+            told = f"{sampler!r} gave {given}"
+            raise ParameterError(f"`sampler` must give {size} indices in an epoch, as its size() says; {told}")
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
+        found = np.asarray(self._order[positions])
+        if found.dtype.kind not in "iu" or found.shape != positions.shape:
+            told = f"{self._sampler!r} gave {found.dtype} of shape {found.shape}"
+            raise ParameterError(f"`sampler` must give integers along one axis, {told}")
+        if found.size and not (found.min() >= 0 and found.max() < self._n):
+            raise ParameterError(f"`sampler` must give indices from 0 to {self._n - 1}, {self._sampler!r} gave others")
+        return found.astype(np.intp, copy=False)

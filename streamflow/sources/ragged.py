@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import require
+from ..exceptions import DataError, require
 from ..maps.stacking import RAGGED, Recycled, stacked
 from .chance import each_alone, for_its_form
 from .crop import RandomCrop
@@ -57,7 +57,20 @@ class Ragged:
 
             values = transposed(each_alone(one, indices.tolist()))
             return each(lambda column, name: self._cropped(column, name, places, memory), values)
-        return each(lambda column, name: self._finished(column, name, memory), source.fetch(indices))
+        data = source.fetch(indices)
+
+        def finished(column: Any, name: str) -> Any:
+            try:
+                return self._finished(column, name, memory)
+            except DataError as error:
+                shapes = [getattr(value, "shape", None) for value in column]
+                odd = next((place for place, shape in enumerate(shapes) if shape != shapes[0]), 0)
+                first, other = (source._whence(indices[place]) for place in (0, odd))
+                if first == other:
+                    raise
+                raise DataError(f"{error}; the first that differ are of {first} and {other}") from error
+
+        return each(finished, data)
 
     def _finished(self, column: Any, name: str, memory: Recycled | None) -> Any:
         """A column of a batch from what `fetch` gave."""

@@ -16,7 +16,7 @@ from ..exceptions import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import picked
+from .form import keys_of, picked
 from .order import Draws
 
 __all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
@@ -37,6 +37,9 @@ class Derived(Source):
     def keys(self) -> tuple[Any, ...] | None:
         return self._source.keys()
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        self._source._check_batches(sampler, across_epochs)
+
     def close(self) -> None:
         self._source.close()
 
@@ -50,6 +53,9 @@ class Derived(Source):
 
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(indices)
+
+    def _whence(self, index: Any) -> str:
+        return self._source._whence(index)
 
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
@@ -82,6 +88,13 @@ class View(Derived):
         # what it is made of may have an order of its own; some samples of it have none
         return Source._draws(self, sampler, key, epochs, part, batch_size)
 
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        """None are refused, as it has no order of its own."""
+
+    def keys(self) -> tuple[Any, ...] | None:
+        # one that finds them in its first sample would read what is left out here
+        return Source.keys(self) if type(self._source).keys is Source.keys and len(self) else super().keys()
+
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """These positions in the source below."""
         at = self._at
@@ -89,6 +102,9 @@ class View(Derived):
 
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._origins(self._below(indices))
+
+    def _whence(self, index: Any) -> str:
+        return self._source._whence(int(self._at[index]))
 
     def _select(self, keys: Any) -> Source:
         return View(self._source._select(keys), self._at)
@@ -131,7 +147,7 @@ class Selected(Derived):
         return picked(data, self._keys)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
+        return keys_of(self._keys)
 
     def _words(self) -> str:
         return f"{self._source._words()}.{self._keys!r}"

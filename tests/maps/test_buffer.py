@@ -159,7 +159,7 @@ def test_text_that_ends_in_nul_is_kept_as_objects(values, ragged):
     assert found["x"].tolist() == [list(value) if isinstance(value, tuple) else value for value in values]
 
 
-@pytest.mark.parametrize("values", [["a\0b", "c"], [b"", b"\0a"], ["a", "bc"], [["a"], ["b"]], ["a", 1]])
+@pytest.mark.parametrize("values", [["a\0b", "c"], [b"", b"\0a"], ["a", "bc"], [["a"], ["b"]]])
 def test_other_text_is_an_array_of_text(values):
     (found,) = batches([{"x": value} for value in values], 2)
     assert same(found["x"], np.array(values))
@@ -389,3 +389,29 @@ def test_an_item_of_a_batch_never_aliases_the_samples():
     (alone,) = batches(source[:1], 1)
     alone["x"][...] = -1
     assert source[0]["x"].max() == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, "a"],
+        [b"a", 2.5],
+        [True, np.str_("a")],
+        [["a"], [1]],
+        [np.array("a"), 1],
+        [np.array(["a"]), np.array([1])],
+        [np.array(["a"]), [1]],
+        [np.zeros(1 << 20), np.zeros(1 << 20, "U1")],
+        [["a", 1], ["b", 2]],
+    ],
+    ids=lambda values: str(values)[:40],
+)
+def test_text_and_numbers_are_not_joined(values):
+    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+        list(sf.buffer_stream(iter([{"x": value} for value in values]), 2))
+
+
+def test_text_and_numbers_are_not_joined_along_an_axis():
+    items = [{"x": np.array(["a"])}, {"x": np.array([1])}]
+    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+        list(sf.buffer_stream(iter(items), 2, axis=0))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streamflow import ParameterError
 from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler, WeightedSubsetSampler
 from streamflow.seeding import ORDER, Key, Root, generator
-from streamflow.sources import ArraySource
+from streamflow.sources import ArraySource, ChoiceSource, CompositeSource
 from streamflow.testing import check_streamer
 
 
@@ -153,10 +153,13 @@ def test_an_own_sampler_can_do_all_that_samplers_can():
     check_streamer(source.batches(4, sampler=Twice(3), epochs=None), samples_of=list, fresh_process=False)
 
 
-def returns(found):
-    class Own(Sampler):
+def returns(found, kind=Sampler):
+    class Own(kind):
         def order(self, n, key):
-            return np.array(found)
+            return found
+
+        def __repr__(self):
+            return "Own()"
 
     return Own()
 
@@ -167,11 +170,26 @@ def returns(found):
         ([0, 1], r"must give 3 indices in an epoch, as its size\(\) says; Own\(\) gave 2"),
         ([0, 1, 3], r"must give indices from 0 to 2, Own\(\) gave others"),
         ([0, -1, 1], "must give indices from 0 to 2"),
+        (np.array([True, False, True]), r"must give integers along one axis, Own\(\) gave bool of shape \(2,\)"),
+        ([0.0, 1.0, 2.0], r"must give integers along one axis, Own\(\) gave float64"),
+        (np.zeros((3, 1), int), "integers along one axis"),
+        ([[0], [1, 2], [3]], r"must give an array of indices, Own\(\) gave list of 3"),
+        (None, r"must give an array of indices, Own\(\) gave None"),
+        ({0, 1, 2}, "must give an array of indices"),
+        (np.array(3), "must give an array of indices"),
     ],
 )
-def test_what_an_own_sampler_gives_is_checked(found, told):
+@pytest.mark.parametrize("kind", [ArraySource, ChoiceSource, CompositeSource])
+def test_what_an_own_sampler_gives_is_checked(kind, found, told):
+    source = ArraySource(np.arange(3)) if kind is ArraySource else kind([np.arange(3)])
     with pytest.raises(ParameterError, match=told):
-        list(ArraySource(np.arange(3)).batches(2, sampler=returns(found)))
+        list(source.batches(2, sampler=returns(found, ShuffledSampler)))
+
+
+@pytest.mark.parametrize("found", [[2, 0, 1], (2, 0, 1), np.array([2, 0, 1], np.uint8), range(2, -1, -1)], ids=str)
+def test_an_order_may_be_any_sequence_of_integers(found):
+    batches = list(ArraySource(np.arange(3)).batches(2, sampler=returns(found)))
+    assert np.concatenate(batches).tolist() == list(found)
 
 
 def test_a_sampler_answers_order():

@@ -159,3 +159,10 @@ def test_a_draw_is_a_function_of_its_position():
     whole = order[np.arange(8)]
     assert order[np.array([2, 5, 7])].tolist() == whole[[2, 5, 7]].tolist()
     assert order[np.array([], int)].tolist() == []
+
+
+def test_classes_may_be_true_and_false():
+    weights = WeightedSampler.class_balanced([False, False, True], n_classes=2).weights
+    assert weights.tolist() == [0.25, 0.25, 0.5]
+    with pytest.raises(ParameterError, match="integers from 0 to 0"):
+        WeightedSampler.class_balanced([False, True], n_classes=1)

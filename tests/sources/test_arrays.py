@@ -22,6 +22,7 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6)
         (["a", "b"], "b", ["b", "a"]),
         (range(3), 1, [1, 0]),
         ("abc", "b", ["b", "a"]),
+        ((Y[:3], "abc"), (1, "b"), ([1, 0], ["b", "a"])),
     ],
 )
 def test_a_batch_has_the_form_of_the_data(data, sample, batch):
@@ -70,6 +71,10 @@ def test_nothing_is_copied():
         ({"X": iter([1])}, "data\\['X'\\]"),
         ({"X": {1: 2}}, "data\\['X'\\]"),
         (None, "got None"),
+        ((X, 5), r"`data\[1\]` must be an array, or anything else with a length and \[\], got 5"),
+        ([None, X, 5], r"data\[0\]"),
+        ((X, {"a": X}), r"data\[1\]"),
+        ((X, np.array(5)), r"data\[1\]"),
     ],
 )
 def test_bad_data(data, told):

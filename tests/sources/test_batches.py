@@ -1,6 +1,7 @@
 """`Source.batches` and `Source.samples`: which samples come in which batch, epochs, indices, keys, bad parameters."""
 
 import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamflow import ParameterError
 from streamflow.samplers import ShuffledSampler, WeightedSampler
-from streamflow.sources import ArraySource
+from streamflow.sources import ArraySource, concatenate, random_crop
 
 N = 10
 ONE = ArraySource(np.arange(N))
@@ -237,3 +238,20 @@ def test_repr_says_what_it_is():
         "Batches(ArraySource(X: ndarray(int64, (10, 2)), y: ndarray(int64, (10,))), 4, ShuffledSampler(), epochs=None, "
         "across_epochs=True, ragged='pad', fill=2)"
     )
+
+
+class Pair(NamedTuple):
+    x: Any
+    y: Any
+
+
+def test_named_tuples_keep_their_names():
+    named = ArraySource({"i": np.arange(4)}).map(lambda sample: Pair(sample["i"], Pair(-sample["i"], 0)))
+    for source in (named, concatenate([named, named])):
+        for how in ({}, {"ragged": "list"}, {"ragged": "crop", "crop": random_crop(1)}):
+            batch = source.read([1, len(source) - 1], **how)
+            assert type(batch) is type(batch.y) is Pair
+            assert list(batch.x) == [1, 3]
+            assert list(batch.y.x) == [-1, -3]
+    assert next(iter(named.batches(2))).x.tolist() == [0, 1]
+    assert named.read([]).y.x.shape == (0,)

@@ -60,10 +60,18 @@ def test_forms():
     assert [sorted(batch) for batch in different.batches(2)] == [["member", "x"], ["member", "y"]]
 
 
+def test_a_key_may_be_a_number():
+    source = ChoiceSource([{0: [5, 6], 1: [7, 8]}, {0: [9], 1: [9]}], stratified=True)
+    assert source[1] == {"member": 0, 0: 6, 1: 8}
+    assert source.keys() == ("member", 0, 1)
+    assert [batch.tolist() for batch in source.batches(2, keys=0)] == [[5, 6], [9]]
+
+
 @pytest.mark.parametrize(
     ("members", "told"),
     [
         ([{"member": [1]}], "`members` must be without a key 'member' of their own"),
+        ([{"x": [1]}, {"x": [1], "member": [1]}], "without a key 'member' of their own"),
         ([], "at least one source"),
         (ALL, "a list of sources"),
         ([[1], []], r"`members` must be not empty unless stratified=True, or all empty, got \[1, 0\]"),
@@ -74,10 +82,17 @@ def test_parameters(members, told):
         ChoiceSource(members)
 
 
+def test_batches_do_not_cross_epochs():
+    with pytest.raises(ParameterError, match="`across_epochs` must be False where batches keep to one member"):
+        ALL.batches(2, across_epochs=True)
+    assert len(list(ALL[:].batches(4, across_epochs=True, epochs=2))) == 11
+
+
 @pytest.mark.parametrize("sampler", [SubsetSampler([1]), WeightedSampler(None)])
 def test_samplers_that_repeat(sampler):
     with pytest.raises(ParameterError, match="`sampler` must be one that gives each sample once"):
-        list(ALL.batches(2, sampler=sampler))
+        ALL.map(dict).batches(2, sampler=sampler)
+    assert len(list(ALL[:].batches(2, sampler=sampler))) in {1, 11}
     assert len(list(ALL.samples(sampler=sampler))) in {1, 22}
 
 
@@ -168,7 +183,7 @@ def test_old_epochs_are_forgotten():
     source = ALL._draws(ShuffledSampler(0), Key(Root(0), (0,)), None, (0, 1), 2)
     for draw in range(0, 22 * 50, 22):
         source.indices(draw, draw + 22)
-    assert len(source._order_of) <= 3 * len(LENGTHS)
+    assert sum(map(len, source._orders.values())) == 2 * len(LENGTHS)
     assert len(source._runs_of) <= 2
 
 

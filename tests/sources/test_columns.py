@@ -1,6 +1,7 @@
 """ArraySource over all kinds of array-likes: memory maps, HDF5, zarr, sequences, arrays of other libraries."""
 
 import multiprocessing
+import os
 import pickle
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
+from streamflow import DataError, ParameterError
 from streamflow.sources import ArraySource
 from streamflow.testing import check_streamer, rows
 
@@ -153,6 +155,44 @@ def test_hdf5_is_opened_again_where_it_was_closed(tmp_path):
     assert source[1].tolist() == [3, 4, 5]
     source.close()
     assert source[1].tolist() == [3, 4, 5]
+
+
+def test_hdf5_that_the_user_closed_is_opened_again(tmp_path):
+    dataset = hdf5(tmp_path)
+    source = ArraySource(dataset)
+    dataset.file.close()
+    assert source[1].tolist() == [3, 4, 5]
+    assert source.read([2, 0])[:, 0].tolist() == [6, 0]
+    source.close()
+
+
+def test_an_hdf5_file_that_is_none_any_more_is_told(tmp_path):
+    source = pickle.loads(pickle.dumps(ArraySource(hdf5(tmp_path))))
+    (path,) = tmp_path.iterdir()
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(DataError, match=f"{path.name}' cannot be read, expected the HDF5 data set"):
+        source[0]
+    path.write_bytes(b"junk")
+    with pytest.raises(DataError, match=f"{path.name}' cannot be read, expected the HDF5 data set"):
+        source[0]
+
+
+def test_a_memory_map_whose_file_was_cut_is_told(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(1000))
+    pickled = pickle.dumps(ArraySource(np.load(tmp_path / "x.npy", mmap_mode="r")))
+    for size in (200, 0):
+        os.truncate(tmp_path / "x.npy", size)
+        with pytest.raises(DataError, match=r"x.npy' is truncated, expected int64 of shape \(1000,\) from byte 128 on"):
+            pickle.loads(pickled)
+
+
+def test_a_group_or_an_array_without_axes_is_no_column(tmp_path):
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file["scalar"] = 5
+        for data in (file, file["scalar"], zarr.create_group({}), zarr.array(np.array(5))):
+            with pytest.raises(ParameterError, match=r"`data\['x'\]` must be an array with at least one axis"):
+                ArraySource({"x": data})
 
 
 def test_text_of_hdf5(tmp_path):

@@ -135,6 +135,14 @@ def test_members_of_dtypes_with_nothing_in_common():
 
 
 # ---------------------------------------------------------------------- collate, take, split, smap
+def test_text_and_numbers_have_nothing_in_common():
+    data = concatenate([np.arange(2), np.array(["a"])])
+    assert data.read([0, 1]).tolist() == [0, 1]
+    with pytest.raises(DataError, match="dtypes that can be joined, got <U1, int64"):
+        data.read([0, 2])
+    assert concatenate([np.array(["a"]), np.array(["bcd"])]).read([1, 0]).tolist() == ["bcd", "a"]
+
+
 def test_collate():
     x = np.arange(12).reshape(6, 2)
     data = collate([concatenate([x[:2], x[2:]]), [f"name {i}" for i in range(6)], {"z": x[:, 0]}])

@@ -26,6 +26,13 @@ def column(streamer, key, **how):
     return list(itertools.chain.from_iterable(batch[key].tolist() for batch in streamer(**how)))
 
 
+def test_a_key_may_be_a_number():
+    both = CompositeSource([{0: [1]}, {"y": [2]}])
+    assert both[0] == {0: 1, "y": 2}
+    assert both.keys() == (0, "y")
+    assert CompositeSource([{0: [1]}, {1: [2]}]).read([0], ragged="list") == {0: [1], 1: [2]}
+
+
 # ---------------------------------------------------------------------- in order
 def test_as_long_as_the_longest_and_the_short_one_repeats():
     assert len(BOTH) == LONG
@@ -63,6 +70,8 @@ def test_forms():
     ("members", "told"),
     [
         ([{"x": [1]}, {"x": [2]}], "`flatten` must be False where two members have the same key, as here 'x'"),
+        ([{0: [1]}, {0: [2]}], "`flatten` must be False where two members have the same key, as here 0"),
+        ([{0: [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, [2]], "`flatten` must be False for members of different forms"),
         ([([1],), [2]], "`flatten` must be False for members of different forms"),

@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 
 from streamflow import DataError, MissingDependencyError, ParameterError
-from streamflow.sources import FileSource, read_audio, read_image
+from streamflow.sources import ArraySource, CompositeSource, FileSource, NpySource, concatenate, read_audio, read_image
 from streamflow.testing import check_streamer
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -38,6 +38,25 @@ def test_images_of_other_kinds_become_what_is_asked_for(tmp_path):
     Image.fromarray(PIXELS[..., 0]).save(tmp_path / "grey.png")
     assert read_image(tmp_path / "grey.png").shape == (2, 3, 3)
     assert read_image(tmp_path / "grey.png", None).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", ["I;16", "I", "F"])
+def test_images_of_more_than_8_bits_are_not_cut_to_them(tmp_path, kind):
+    path, pixels = str(tmp_path / "deep.tif"), np.array([[0, 300], [65535, 40000]])
+    Image.fromarray(pixels.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[kind])).save(path)
+    with Image.open(path) as image:
+        assert image.mode == kind
+    assert np.array_equal(read_image(path, None), pixels)
+    assert np.array_equal(read_image(path, "F"), pixels)
+    for mode in ("RGB", "L"):
+        with pytest.raises(DataError, match=f"deep.tif' has pixels of more than 8 bits .*mode {kind}.*; mode=None"):
+            read_image(path, mode)
+
+
+def test_an_image_that_is_too_large_for_pillow_is_told(images, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    with pytest.raises(DataError, match=r"0.png' cannot be read, expected an image that pillow reads: .*bomb"):
+        read_image(str(images[0]))
 
 
 def test_audio(tmp_path):
@@ -83,6 +102,33 @@ def test_a_recording_of_no_known_length_is_read_to_its_end(tmp_path, size):
     whole[4:8] = whole[at : at + 4] = size.to_bytes(4, "little")
     path.write_bytes(whole)
     assert len(read_audio(path)) == 100
+
+
+def test_samples_of_different_shapes_are_told_with_their_files(tmp_path):
+    for name, shape in (("a", 2), ("b", 2), ("c", 3)):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape))
+    files = FileSource(sorted(tmp_path.glob("*.npy")), np.load)
+    for source in (files, files[::-1][::-1], files.map(np.negative), ArraySource({"x": files, "y": range(3)})):
+        with pytest.raises(DataError, match=r"; the first that differ are of '.*a.npy' and '.*c.npy'$"):
+            source.read([0, 1, 2])
+    wide, wider = tmp_path / "wide.npy", tmp_path / "wider.npy"
+    np.save(wide, np.zeros((3, 2)))
+    np.save(wider, np.zeros((3, 4)))
+    x, y = NpySource(wide), NpySource(wider)
+    with pytest.raises(DataError, match=r"; the first that differ are of NpySource\(.*wide.npy'\) and .*wider.npy'\)$"):
+        concatenate([x, y]).read([0, 1, 3])
+    with pytest.raises(DataError, match="different shapes\nin"):
+        next(iter(CompositeSource([files, np.arange(3)]).batches(3, shuffle=True)))
+    with pytest.raises(DataError, match=r"cannot be joined: .*allows different shapes$"):
+        ArraySource({"x": [np.zeros(2), np.zeros(3)]}).read([0, 1])
+
+
+def test_members_of_different_keys_are_told(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    np.savez(tmp_path / "b.npz", y=np.zeros(3))
+    both = concatenate([NpySource(tmp_path / "a.npz"), NpySource(tmp_path / "b.npz")])
+    with pytest.raises(DataError, match=r"must have one form, .*; they are of NpySource\(.*a.npz'\) and .*b.npz'\)$"):
+        both.read([0, 1, 4])
 
 
 def test_any_function(tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow.sources import ArraySource, Source
+from streamflow.sources.base import positions
 
 LENGTHS = st.integers(0, 12)
 BORDERS = st.none() | st.integers(-15, 15)
@@ -135,3 +136,12 @@ def test_indexing_reads_nothing():
     assert len(source[::2][[1, 0]].map(str)) == 2
     source.batches(2, shuffle=True)
     source[1:].samples(epochs=None)
+
+
+@pytest.mark.parametrize("index", [range(2, 9, 3), range(9, -1, -2), range(4, 4), range(-3, 3), range(-1, -5, -1)])
+def test_a_range_stays_a_range(index):
+    found = positions(index, 10)
+    assert list(found) == positions(list(index), 10).tolist()
+    assert isinstance(found, range) == (not index or min(index) >= 0)
+    with pytest.raises(IndexError, match="index 10 is out of range for 10 samples"):
+        positions(range(5, 11), 10)

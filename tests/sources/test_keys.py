@@ -8,7 +8,7 @@ import pytest
 
 from streamflow import ParameterError
 from streamflow.samplers import BlockShuffledSampler, SubsetSampler, WeightedSampler
-from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, NpySource, Source, concatenate
+from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, FileSource, NpySource, Source, concatenate
 from streamflow.testing import check_streamer, rows
 
 
@@ -182,3 +182,23 @@ def test_streams_and_copies(make):
     check_streamer(stream, 8, samples_of=rows, pickles=None, fresh_process=False)
     copy = pickle.loads(pickle.dumps(stream.with_seed(0)))
     assert [plain(batch) for batch in copy] == [plain(batch) for batch in stream.with_seed(0)]
+
+
+def test_a_view_asks_a_sample_of_its_own(tmp_path):
+    (tmp_path / "bad").touch()
+    np.savez(tmp_path / "good.npz", x=5)
+
+    def load(path):
+        with np.load(path) as archive:
+            return dict(archive)
+
+    source = FileSource([tmp_path / "bad", tmp_path / "good.npz"], load)[1:]
+    assert [batch.tolist() for batch in source.batches(1, keys="x")] == [[5]]
+
+
+@pytest.mark.parametrize("make", [CompositeSource, ChoiceSource, concatenate, lambda members: members[0]])
+def test_no_samples_at_all_have_the_keys_of_others(make):
+    source = make([ArraySource({"x": []}), ArraySource({"y": []})])
+    assert list(source.batches(2, keys="x")) == list(source.batches(2)) == []
+    with pytest.raises(ParameterError, match="`keys` must be among"):
+        source.batches(2, keys="z")

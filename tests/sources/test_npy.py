@@ -79,6 +79,15 @@ def test_versions_of_the_format(tmp_path, version):
     assert NpySource(tmp_path / "v.npy").read([2]).tolist() == X[[2]].tolist()
 
 
+def test_a_shape_that_python_2_wrote(tmp_path):
+    np.save(tmp_path / "old.npy", np.arange(3))
+    data = (tmp_path / "old.npy").read_bytes()
+    (tmp_path / "old.npy").write_bytes(data.replace(b"(3,), } ", b"(3L,), }"))
+    with pytest.warns(UserWarning, match="Python 2"):
+        loaded = np.load(tmp_path / "old.npy")
+    assert loaded.tolist() == NpySource(tmp_path / "old.npy").read([0, 1, 2]).tolist()
+
+
 def test_no_rows(tmp_path):
     np.save(tmp_path / "e.npy", np.empty((0, 4), np.float32))
     source = NpySource(tmp_path / "e.npy")
@@ -398,6 +407,11 @@ def test_objects_are_unpickled_only_on_demand(tmp_path):
 def test_allow_pickle_is_a_flag(files, wrong):
     with pytest.raises(ParameterError, match="`allow_pickle` must be True or False, got"):
         NpySource(files / "x.npy", allow_pickle=wrong)
+
+
+def test_a_name_is_of_a_member_of_an_archive(files):
+    with pytest.raises(ParameterError, match=r"`files` must be pairs of an archive \(.npz\) and a name, got .*x.npy"):
+        NpySource({"X": (files / "x.npy", str(files / "y.npy"))})
 
 
 @pytest.mark.parametrize("wrong", [5, {"X": 5}, [None], {}, [], ("a.npz", "X", 3)])

@@ -223,3 +223,16 @@ def test_parameters():
         with pytest.raises(ParameterError, match=told):
             random_crop(**how)
     assert repr(random_crop(3, stop=9)) == "random_crop(3, stop=9)"
+
+
+def test_padded_in_the_dtype_of_the_batch():
+    long, short = np.array([300, 1]), np.array([7], np.uint8)
+    found = ArraySource({"x": [long, short]}).read([0, 1], ragged="pad", fill=-1)["x"]
+    assert found.dtype == np.int64
+    assert found.tolist() == [[300, 1], [7, -1]]
+    found = ArraySource({"x": [[1, 2], [], [3]]}).read([0, 1, 2], ragged="pad", fill=9)["x"]
+    assert found.dtype == np.int64
+    assert found.tolist() == [[1, 2], [9, 9], [3, 9]]
+    assert ArraySource({"x": [[], []]}).read([0, 1], ragged="pad")["x"].shape == (2, 0)
+    with pytest.raises(DataError, match="text and other values"):
+        ArraySource({"x": [np.array(["a"]), np.array([1, 2])]}).read([0, 1], ragged="pad")
