@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError, missing
 from ..sources import read_audio, read_image
+from ..sources.memmap_build import matching
 from ..sources.npy_files import NpyFile
 from .arrays import SUFFIXES, CorpusError
 
 __all__ = ["KINDS", "Inputs", "Kind", "counted", "find", "reason", "sample"]
 
-_NOT_HIDDEN = "[!.]*"
+_ANY = "*"
 
 
 def read_array(path: str) -> NDArray[Any]:
@@ -165,28 +166,28 @@ def find(root: Path, kind: str, patterns: list[str]) -> Inputs:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise CorpusError(f"{str(root)!r} {what}, expected a folder of files to convert")
-    paths = _matching(root, patterns or [_NOT_HIDDEN])
+    paths = _matching(root, patterns or [_ANY])
     if kind == "auto":
         kind = _guessed(root, paths, patterns)
     if not patterns:
         paths = [path for path in paths if path.suffix.lower() in KINDS[kind].suffixes]
         if not paths:
             raise CorpusError(f"{str(root)!r} has no {_told(kind)}, expected some")
-        patterns = sorted({_NOT_HIDDEN + path.suffix for path in paths})
+        patterns = sorted({_ANY + path.suffix for path in paths})
     _check_library(kind)
     return Inputs(root, paths, kind, patterns)
 
 
 def _matching(root: Path, patterns: list[str]) -> list[Path]:
     try:
-        paths = sorted({path for pattern in patterns for path in root.rglob(pattern) if not path.is_dir()})
+        paths = matching(root, patterns)
     except (ValueError, NotImplementedError, IndexError) as error:
         raise CorpusError(
             f"--pattern {' '.join(patterns)}: it must be what names of files can match: {error}"
         ) from None
     if not paths:
         which = f"has no file that matches {' or '.join(map(repr, patterns))}"
-        raise CorpusError(f"{str(root)!r} {'is empty' if patterns == [_NOT_HIDDEN] else which}, expected some files")
+        raise CorpusError(f"{str(root)!r} {'is empty' if patterns == [_ANY] else which}, expected some files")
     return paths
 
 

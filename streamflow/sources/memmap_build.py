@@ -26,7 +26,7 @@ from .memmap_store import MemmapStore
 from .memmap_writer import Pack, checked_array, checked_metadata, checked_shard_bytes
 from .npy_files import NpyFile
 
-__all__ = ["build_memmap_store"]
+__all__ = ["build_memmap_store", "matching"]
 
 _MOST = 32  #: files that a worker converts before it reports
 
@@ -181,9 +181,7 @@ def _found(root: Path, patterns: list[str], target: Path) -> list[_File]:
         what = "is a file" if root.exists() else "does not exist"
         raise DataError(f"{str(root)!r} {what}, expected a folder of files to build a store from")
     try:
-        paths = sorted(
-            {path for pattern in patterns for path in root.rglob(pattern) if _is_wanted(path, root, pattern)}
-        )
+        paths = matching(root, patterns)
     except (ValueError, NotImplementedError) as error:
         require(False, "pattern", f"what names of files can match ({error})", patterns)
     inside = target.resolve().relative_to(root.resolve()) if target.resolve().is_relative_to(root.resolve()) else None
@@ -192,6 +190,11 @@ def _found(root: Path, patterns: list[str], target: Path) -> list[_File]:
     if not paths:
         raise DataError(f"{str(root)!r} has no file that matches {' or '.join(map(repr, patterns))}, expected some")
     return [_File(path.relative_to(root).as_posix(), str(path), _stamp(path)) for path in paths]
+
+
+def matching(root: Path, patterns: list[str]) -> list[Path]:
+    """The files below a folder that match, in order, without those that are hidden."""
+    return sorted({path for pattern in patterns for path in root.rglob(pattern) if _is_wanted(path, root, pattern)})
 
 
 def _is_wanted(path: Path, root: Path, pattern: str) -> bool:

@@ -165,7 +165,7 @@ def test_a_mixed_folder(convert, complaint, images, tmp_path):
     advice = "expected files of one kind: choose with --kind"
     assert complaint(images, store) == f"'{images}' has 6 images, 1 array, {advice} or --pattern"
     assert complaint(images, store, "--pattern", "z*", "--pattern", "*.png") == (
-        f"'{images}' has 4 images, 1 array, {advice}"
+        f"'{images}' has 3 images, 1 array, {advice}"
     )
     assert not store.exists()
     assert convert(images, store, "--kind", "array")[0] == 0
@@ -563,3 +563,13 @@ def test_a_missing_library(convert, tmp_path, monkeypatch, module, library, extr
     assert (code, out) == (2, "")
     assert err == f'streamflow convert needs {library}: pip install "streamflow-mux[{extra}]"\n'
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("to", ["memmap", "lmdb"])
+def test_what_is_hidden_is_left_out(convert, arrays, tmp_path, to):
+    names = list(ARRAYS)
+    (arrays / ".hidden").mkdir()
+    np.save(arrays / ".hidden/h.npy", np.zeros(3))
+    np.save(arrays / ".h.npy", np.zeros(3))
+    assert convert(arrays, tmp_path / to, "--to", to)[0] == 0
+    assert list(everything(tmp_path / to)[0]) == names
