@@ -33,12 +33,14 @@ from ..exceptions import DataError, is_whole, require
 
 __all__ = [
     "ARRAYS",
+    "DAMAGED",
     "INDEX",
     "JOURNAL",
     "NEW_INDEX",
     "Entry",
     "Index",
     "checked_path",
+    "checked_texts",
     "naming",
     "npy_header",
     "read_index",
@@ -47,6 +49,8 @@ __all__ = [
 ]
 
 INDEX, NEW_INDEX, JOURNAL, ARRAYS = "index.json", "index.json.new", "journal.jsonl", "arrays"
+#: What comes of a document that is another than it should be.
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError, MemoryError)
 _FORMAT = "streamflow memmap store"
 _VERSION = 1
 _ALIGNMENT = 64
@@ -107,7 +111,7 @@ class Entry:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Entry:
-        """The entry that `told` gave; LookupError, TypeError, AttributeError or ValueError if it is none."""
+        """The entry that `told` gave; one of `DAMAGED` if it is none."""
         name, file, shape = told["name"], told["file"], tuple(told["shape"])
         metadata, stamp = told.get("metadata", {}), told.get("stamp")
         if file[0] == "/" or ".." in file.split("/") or not isinstance(name, str) or not isinstance(metadata, dict):
@@ -189,7 +193,8 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offs
 
 def checked_path(path: Any, name: str) -> str:
     """A path as it is from anywhere: the process may go to another folder, and others begin there."""
-    require(isinstance(path, (str, os.PathLike)), name, "a path", path)
+    ok = isinstance(path, (str, os.PathLike)) and "\0" not in os.fsdecode(path)
+    require(ok, name, "a path", path)
     return str(Path(os.fsdecode(path)).absolute())
 
 
@@ -200,13 +205,13 @@ def read_index(store: str) -> Index:
         return _index_of(json.loads(path.read_bytes()), path)
     except OSError as error:
         raise _no_store(store, error) from None
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError, MemoryError) as error:
+    except DAMAGED as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{str(path)!r} is damaged ({told}), expected the index of a memmap store") from None
 
 
 def _index_of(document: Any, path: Path) -> Index:
-    """The index that a document is; LookupError, TypeError, AttributeError or ValueError if it is none."""
+    """The index that a document is; one of `DAMAGED` if it is none."""
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise ValueError("it is another kind of file")
     version = document["version"]
@@ -214,10 +219,18 @@ def _index_of(document: Any, path: Path) -> Index:
         raise DataError(
             f"{str(path)!r} has version {version}, expected at most {_VERSION}: a newer streamflow has written it"
         )
-    entries, metadata, build = document["entries"], document["metadata"], document["build"]
+    entries, metadata, build = document["entries"], checked_texts(document["metadata"]), document["build"]
+    if build is not None:
+        checked_texts({name: told["error"] for name, told in build["skipped"].items()})
+    return Index([Entry.of(told) for told in entries], metadata, build, document["written"])
+
+
+def checked_texts(metadata: Any) -> dict[str, str]:
+    """The metadata of a store; one of `DAMAGED` if they are not text by text."""
     if not all(isinstance(text, str) for item in metadata.items() for text in item):
         raise ValueError("its metadata are not text")
-    return Index([Entry.of(told) for told in entries], metadata, build, document["written"])
+    texts: dict[str, str] = metadata
+    return texts
 
 
 def _no_store(store: str, error: OSError) -> DataError:

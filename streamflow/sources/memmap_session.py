@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import DataError
-from .memmap_files import ARRAYS, INDEX, JOURNAL, NEW_INDEX, Entry, Index, naming, read_index, sync, write_index
+from .memmap_files import (
+    ARRAYS,
+    DAMAGED,
+    INDEX,
+    JOURNAL,
+    NEW_INDEX,
+    Entry,
+    Index,
+    checked_texts,
+    naming,
+    read_index,
+    sync,
+    write_index,
+)
 
 try:
     import fcntl
@@ -131,9 +144,10 @@ class Session:
                     entry = Entry.of(note["entry"])
                     self.entries[entry.name] = entry
                 else:
-                    self.metadata = note["metadata"]
-            assert head is None or {"token", "anew", "settings"} <= head.keys()
-        except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
+                    self.metadata = checked_texts(note["metadata"])
+            if head is not None and not {"token", "anew", "settings"} <= head.keys():
+                raise ValueError("it begins otherwise")
+        except DAMAGED:
             raise DataError(f"{str(path)!r} is damaged, expected the journal of a memmap store") from None
         self.entries = {name: entry for name, entry in self.entries.items() if self._is_whole(entry)}
         return head, text.rfind(b"\n") + 1
@@ -252,6 +266,8 @@ def tidy(path: str) -> None:
 def _check_folder(store: Path) -> None:
     """Raise unless it is a store, finished or not, or nothing."""
     if not store.exists():
+        if store.is_symlink():
+            raise DataError(f"{str(store)!r} is a link to nothing, expected a folder for a memmap store")
         return
     if not store.is_dir():
         raise DataError(f"{str(store)!r} is a file, expected a folder for a memmap store")

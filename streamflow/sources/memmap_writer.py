@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -16,7 +17,7 @@ from numpy.lib.format import descr_to_dtype, dtype_to_descr
 from numpy.typing import NDArray
 
 from ..core.describe import short
-from ..exceptions import DataError, StreamflowError, is_whole, require
+from ..exceptions import DataError, ParameterError, StreamflowError, is_whole, require
 from .memmap_files import Entry, checked_path, naming, npy_header, sync
 from .memmap_session import Session
 from .metadata import Metadata
@@ -132,7 +133,7 @@ class MemmapWriter:
         with self._lock:
             session = self._open_session()
             name = self._free_name() if name is None else name
-            values = checked_array(array, f"entry {name!r}")
+            values = checked_array(array, f"entry {name!r} of {self._path!r}")
             if self._has(name):
                 raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
             entry = self._pack.write(values, name, known)
@@ -163,6 +164,7 @@ class MemmapWriter:
         arrays : iterable of array-likes
         """
         refused = isinstance(arrays, (Mapping, str, bytes)) or not hasattr(type(arrays), "__iter__")
+        refused = refused or getattr(arrays, "ndim", 1) == 0  # an array with no rows
         require(not refused, "arrays", "a collection of arrays", arrays)
         for array in arrays:
             self.add(array)
@@ -334,7 +336,13 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
     if metadata is None:
         return {}
     require(isinstance(metadata, Mapping), "metadata", "a mapping", metadata)
-    plain: dict[str, Any] = _plain(metadata, "metadata")
+    try:
+        plain: dict[str, Any] = _plain(metadata, "metadata")
+        json.dumps(plain)
+    except ParameterError:
+        raise
+    except (RecursionError, ValueError) as error:  # it is too deep, or a number has too many digits
+        raise ParameterError(f"`metadata` must be what JSON can hold, got {short(metadata)}: {error}") from None
     return plain
 
 

@@ -10,7 +10,7 @@ import signal
 import numpy as np
 import pytest
 
-from streamflow import DataError
+from streamflow import DataError, ParameterError
 from streamflow.sources import MemmapStore, MemmapWriter, build_memmap_store
 
 
@@ -195,3 +195,45 @@ def test_hidden_files_and_what_is_no_file_are_left_out(corpus, target):
     os.mkfifo(corpus / "pipe.npy")
     assert build_memmap_store(corpus, target).names == ("0.npy", "1.npy", "2.npy")
     assert build_memmap_store(corpus, target, pattern=".*.npy", overwrite=True).names == (".z.npy",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"metadata": 5}',
+        '{"metadata": {"a": 1}}',
+        "[]",
+        "5",
+        '{"entry": {"name": "x", "file": "arrays/x", "offset": 0, "header": 128, "dtype": "[(", "shape": []}}',
+        "[" * 5000,
+    ],
+)
+def test_a_journal_with_an_odd_line_is_damaged(tmp_path, line):
+    with pytest.raises(KeyError), MemmapWriter(tmp_path) as out:
+        out.append(1)
+        raise KeyError
+    with (tmp_path / "journal.jsonl").open("a") as journal:
+        journal.write(f"{line}\n")
+    with pytest.raises(DataError, match="journal.jsonl' is damaged, expected the journal of a memmap store$"):
+        MemmapWriter(tmp_path)
+
+
+def test_odd_arguments_are_told_in_one_line(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="link' is a link to nothing, expected a folder for a memmap store$"):
+        MemmapWriter(tmp_path / "link")
+    for call in (MemmapWriter, MemmapStore):
+        with pytest.raises(ParameterError, match="`path` must be a path, got"):
+            call("a\0b")
+    deep = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    with MemmapWriter(tmp_path / "store") as out:
+        for metadata in (deep, {"i": 10**5000}):
+            with pytest.raises(ParameterError, match="^`metadata` must be what JSON can hold, got dict of 1: "):
+                out.add(1, metadata)
+        with pytest.raises(ParameterError, match="`arrays` must be a collection of arrays"):
+            out.extend(np.array(5))
+        with pytest.raises(DataError, match="entry '00000000' of '.*store' is "):
+            out.add([object()])
+    assert len(MemmapStore(tmp_path / "store")) == 0

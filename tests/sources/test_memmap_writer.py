@@ -98,11 +98,14 @@ def test_extend_takes_rows_and_any_collection(tmp_path):
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        ([[1], [1, 2]], r"entry '00000001' is list of 2, expected an array: "),
-        (np.array([None]), r"entry '00000001' is ndarray\(object, \(1,\)\), which holds Python objects; expected"),
+        ([[1], [1, 2]], r"entry '00000001' of .* is list of 2, expected an array: "),
+        (
+            np.array([None]),
+            r"entry '00000001' of .* is ndarray\(object, \(1,\)\), which holds Python objects; expected",
+        ),
         (np.zeros(2, [("a", "O")]), "which holds Python objects; expected"),
-        ({"x": 1}, "entry '00000001' is dict of 1, expected one array without a mask"),
-        (np.ma.masked_equal([1, 2], 2), r"entry '00000001' is MaskedArray\(int64, \(2,\)\), expected one array"),
+        ({"x": 1}, "entry '00000001' of .* is dict of 1, expected one array without a mask"),
+        (np.ma.masked_equal([1, 2], 2), r"entry '00000001' of .* is MaskedArray\(int64, \(2,\)\), expected one array"),
         (None, "which holds Python objects; expected"),
         (object(), "which holds Python objects; expected"),
         (np.array(["a"], np.dtypes.StringDType()), "which holds Python objects; expected"),
