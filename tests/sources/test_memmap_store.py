@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, random_crop
+from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, mapping, random_crop
 from streamflow.sources.mapping import Ahead
 from streamflow.sources.memmap_files import npy_header
 from streamflow.testing import check_source, check_streamer
@@ -260,7 +260,8 @@ def test_in_other_processes(tmp_path, method):
     assert worker.exitcode == 0
 
 
-def test_threads_may_read_more_files_than_are_kept_open(tmp_path):
+def test_threads_may_read_more_files_than_are_kept_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(mapping, "_MOST", 256)
     store = written(tmp_path, [np.full(3, n) for n in range(700)])
     wrong = []
 
