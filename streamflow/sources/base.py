@@ -26,7 +26,7 @@ from .order import Draws, checked_sampler
 from .ragged import Ragged
 from .streams import Batches, Samples
 
-__all__ = ["Source", "position", "positions"]
+__all__ = ["Source", "position", "positions", "selects_many"]
 
 #: What selects many samples; arrays besides.
 _MANY = (slice, list, range)
@@ -152,7 +152,7 @@ class Source(ABC):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple):
             return self._inside(index)
-        if isinstance(index, _MANY) or getattr(index, "ndim", 0) > 0:
+        if selects_many(index):
             return self._view(positions(index, len(self)))
         return self.sample(position(index, len(self)))
 
@@ -185,7 +185,7 @@ class Source(ABC):
             If the values of the samples do not fit together.
         """
         how = Ragged(ragged, fill, crop)
-        many = isinstance(indices, _MANY) or getattr(indices, "ndim", 0) > 0
+        many = selects_many(indices)
         at = positions(indices, len(self)) if many else [position(indices, len(self))]
         return how.read(self, np.asarray(at, np.intp))
 
@@ -351,6 +351,11 @@ class Source(ABC):
 
     def __repr__(self) -> str:
         return self._words()
+
+
+def selects_many(index: Any) -> bool:
+    """Whether an index selects samples, and is not that of one."""
+    return isinstance(index, _MANY) or getattr(index, "ndim", 0) > 0
 
 
 def position(index: Any, n: int) -> int:

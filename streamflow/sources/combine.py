@@ -18,7 +18,7 @@ from ..core.describe import digest_of
 from ..core.memory import empty
 from ..exceptions import DataError, ParameterError, is_whole, require
 from .arrays import ArraySource
-from .base import Source, positions
+from .base import Source, positions, selects_many
 from .chance import among, any_draws
 from .columns import column
 from .form import as_tuple, differ
@@ -105,8 +105,7 @@ def take(sequence: Any, indices: Any) -> Source:
     ['c', 'a', 'c']
     """
     source = _sequence(sequence, "sequence")
-    many = isinstance(indices, (slice, list, range)) or getattr(indices, "ndim", 0) > 0
-    return source._view(positions(indices if many else np.asarray(indices), len(source)))
+    return source._view(positions(indices if selects_many(indices) else np.asarray(indices), len(source)))
 
 
 def split(sequence: Any, edges: Any) -> list[Source]:

@@ -18,7 +18,7 @@ from ..core.describe import digest_of, short
 from ..exceptions import DataError, is_whole, require
 from ..samplers import Sampler
 from ..seeding import Key
-from .base import Source, position
+from .base import Source, position, selects_many
 from .chance import each_alone, is_keyed
 from .crop import RandomCrop
 from .mapping import CAN_ADVISE, Ahead, Stretch, stretches_of
@@ -90,7 +90,7 @@ class Entries(Source):
         first = list(first) if isinstance(first, tuple) else first  # inside an index a tuple is a list, as for NumPy
         if not rest:
             return self[first]
-        many = self[first] if isinstance(first, (slice, list, range)) or getattr(first, "ndim", 0) > 0 else None
+        many = self[first] if selects_many(first) else None
         if many is None:
             place = position(first, len(self))
             return _applied(self.sample(place), (tuple(rest),), self._about(place).name)
