@@ -9,10 +9,10 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from .core import Streamer
-from .core.binding import Own
-from .core.describe import Shape
+from .core.binding import Overrides
+from .core.call import Shards
+from .core.fingerprint import Fingerprint
 from .core.node import Node
-from .core.source import Shards
 from .seeding import Key
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class BackgroundStreamer(Streamer):
         super().__init__(())
         self.streamer: Streamer = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
         self._checked = False
-        inner = self.streamer._own
+        inner = self.streamer._overrides
         if inner is not None and inner.binding is not None:
             # Made inside a source function, over a Streamer that it was given: it belongs where that one does.
-            self._own = Own(None, (), inner.binding)
-            self.streamer = self.streamer._twin(Own(inner.root, inner.shards))
+            self._overrides = Overrides(None, (), inner.binding)
+            self.streamer = self.streamer._twin(Overrides(inner.root, inner.shards))
 
     def __repr__(self) -> str:
-        return f"{self._words()}({self.streamer!r})"
+        return f"{self._label()}({self.streamer!r})"
 
     @abstractmethod
     def _crew(self) -> Crew:
@@ -54,13 +54,13 @@ class BackgroundStreamer(Streamer):
         if not self._checked:
             check_sources(self.streamer)
             self._checked = True
-        return BackgroundNode(self._words(), self.streamer, key, shards, self._crew())
+        return BackgroundNode(self._label(), self.streamer, key, shards, self._crew())
 
-    def _shape(self) -> Shape:
-        inner = self.streamer._shape()
-        return self._marked(inner.then(f"{self._words()}({inner.text})"))
+    def fingerprint(self) -> Fingerprint:
+        inner = self.streamer.fingerprint()
+        return self._marked(inner.then(f"{self._label()}({inner.text})"))
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         return type(self).__name__
 
     def _check_shards(self, shards: Shards) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .exceptions import ParameterError, is_whole, require
+from .core.validate import is_integer, require
+from .exceptions import ParameterError
 
 __all__ = [
     "CAPS",
@@ -56,7 +57,7 @@ def check_random_state(random_state: Any) -> None:
     """Raise unless it is something that randomness can be rooted in."""
     kinds = (type(None), np.random.SeedSequence, np.random.Generator, np.random.RandomState)
     rule = "None, an integer, a SeedSequence, a Generator or a RandomState"
-    require(is_whole(random_state) or isinstance(random_state, kinds), "random_state", rule, random_state)
+    require(is_integer(random_state) or isinstance(random_state, kinds), "random_state", rule, random_state)
 
 
 class Root:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .background_stream import BackgroundStreamer
-from .exceptions import is_whole, require
+from .core.validate import is_integer, require
 
 if TYPE_CHECKING:
     from .background import Crew, Job, Thread
@@ -68,7 +68,7 @@ class ThreadStreamer(BackgroundStreamer):
 
     def __init__(self, streamer: Any, buffer: int = 2) -> None:
         super().__init__(streamer)
-        require(is_whole(buffer) and buffer >= 1, "buffer", "an integer from 1 on", buffer)
+        require(is_integer(buffer) and buffer >= 1, "buffer", "an integer from 1 on", buffer)
         self.buffer = int(buffer)
 
     def __repr__(self) -> str:
@@ -82,6 +82,6 @@ class ThreadStreamer(BackgroundStreamer):
     def _start_thread(self, job: Job, n_workers: int) -> Thread:
         from .background import Thread, draw_entropy
 
-        if self.streamer._shape().random:
+        if self.streamer.fingerprint().random:
             draw_entropy(job)
         return Thread(job, self.buffer)

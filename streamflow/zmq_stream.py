@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .background_stream import BackgroundStreamer
-from .core.describe import Shape
-from .exceptions import BackgroundError, ParameterError, is_number, is_whole, require
+from .core.fingerprint import Fingerprint
+from .core.validate import is_integer, is_number, require
+from .exceptions import BackgroundError, ParameterError
 
 if TYPE_CHECKING:
     from .background import Crew, Door, InPlace, Job, Process
@@ -114,16 +115,16 @@ class ZMQStreamer(BackgroundStreamer):
     ) -> None:
         super().__init__(streamer)
         for name, port in (("min_port", min_port), ("max_port", max_port)):
-            require(is_whole(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
+            require(is_integer(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
         require(min_port <= max_port, "min_port", f"at most `max_port` ({max_port})", min_port)
-        require(is_whole(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
+        require(is_integer(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
         require(isinstance(copy, (bool, np.bool_, int)), "copy", "True or False", copy)
         _check_seconds("timeout", timeout, 0)
         _check_seconds("item_timeout", item_timeout, 1e-3)
-        require(is_whole(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
-        lanes_ok = n_lanes is None or (is_whole(n_lanes) and n_lanes >= 1)
+        require(is_integer(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
+        lanes_ok = n_lanes is None or (is_integer(n_lanes) and n_lanes >= 1)
         require(lanes_ok, "n_lanes", "None or an integer from 1 on", n_lanes)
-        require(is_whole(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
+        require(is_integer(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
         require(transport in _TRANSPORTS, "transport", f"one of {', '.join(map(repr, _TRANSPORTS))}", transport)
         possible = transport != "shm" or _shares_memory()
         require(possible, "transport", "one that this system has", transport, "take 'auto'")
@@ -179,14 +180,14 @@ class ZMQStreamer(BackgroundStreamer):
         socket = default_socket() if transport in ("auto", "shm") else transport
         return ZmqDoor(Listener(socket, (self.min_port, self.max_port), self.max_tries))
 
-    def _shape(self) -> Shape:
-        inner = self.streamer._shape()
+    def fingerprint(self) -> Fingerprint:
+        inner = self.streamer.fingerprint()
         # Seeding the worker's global states is a use of randomness.
-        return self._marked(inner.then(f"{self._words()}({inner.text})", random=True))
+        return self._marked(inner.then(f"{self._label()}({inner.text})", random=True))
 
     def _check_lanes(self) -> None:
         """Raise if the stream cannot be divided into so many parts."""
-        n_lanes, own = self.n_lanes or self.n_workers, self.streamer._own
+        n_lanes, own = self.n_lanes or self.n_workers, self.streamer._overrides
         if n_lanes > 1:
             try:
                 self.streamer._check_shards((*(own.shards if own is not None else ()), (0, n_lanes)))

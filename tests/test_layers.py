@@ -13,6 +13,7 @@ PACKAGE = Path(streamflow.__file__).parent
 #: From the ground up.  A module imports from lines below its own; those of one line know each other only through them.
 LAYERS = (
     {"exceptions"},
+    {"core.validate"},
     {"seeding"},
     {"util"},
     {"core"},
@@ -45,6 +46,8 @@ def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, list[str]]
 
 def part(dotted: list[str], parts: set[str]) -> str:
     """The part of the package that a dotted name lies in; names of the package itself are its own."""
+    if dotted[1:3] == ["core", "validate"]:
+        return "core.validate"
     return dotted[1] if len(dotted) > 1 and dotted[1] in parts else dotted[0]
 
 
@@ -79,6 +82,8 @@ def grown(folder: Path, file: str, line: str) -> Path:
     """A package of our name with every part in its simplest form, and `line` in `file`."""
     root = folder / "streamflow"
     for name in LEVEL:
+        if name == "core.validate":
+            continue
         module = root / ("__init__.py" if name == "streamflow" else f"{name}.py")
         if Path(file).parts[0] == name:  # the part that `file` is in is a folder
             module = root / name / "__init__.py"

@@ -51,7 +51,7 @@ def test_extras():
 
 
 def test_the_name_that_errors_tell_is_the_name_of_the_distribution():
-    assert PROJECT["name"] == streamflow.exceptions.DISTRIBUTION
+    assert PROJECT["name"] == streamflow.core.validate.DISTRIBUTION
 
 
 def test_the_extras_that_errors_tell_exist():

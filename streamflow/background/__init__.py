@@ -26,16 +26,16 @@ From the ground up; each file knows only those above it::
 another handle.  All of it may import `core`; nothing here knows the streamers themselves.
 """
 
-from .crew import Crew, Handle
 from .inplace import InPlace
-from .listener import Listener, default_socket
-from .live import BackgroundNode, warn_of_idle
+from .node import BackgroundNode, warn_of_idle
+from .pool import Crew, Handle
 from .process import Process, default_method, runs_in_place
 from .records import Door
-from .sending import Job, check_sources, draw_entropy
-from .shm_channel import ShmDoor
+from .shm.channel import ShmDoor
+from .task import Job, check_sources, draw_entropy
 from .thread import Thread
-from .zmq_channel import ZmqDoor
+from .zmq.channel import ZmqDoor
+from .zmq.listener import Listener, default_socket
 
 __all__ = [
     "BackgroundNode",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .produce import Work, frozen
 from .records import ERROR, MARK, Failure, Record
-from .sending import Job
+from .task import Job
 
 __all__ = ["InPlace"]
 

@@ -20,8 +20,8 @@ from typing import Any
 from ..core.signals import blocked, later
 from ..exceptions import BackgroundError
 from .records import Door, Inbox, Record
-from .sending import Inherited, Job, Pickled
 from .stacks import Stacks
+from .task import Inherited, Job, Pickled
 from .worker import TERMINATED, Start, in_worker, main
 
 __all__ = ["Process", "default_method", "runs_in_place"]

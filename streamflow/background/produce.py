@@ -21,7 +21,7 @@ from ..core.signals import later
 from ..core.streamer import open_node
 from ..exceptions import StateError
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sink, Stopped
-from .sending import Job, LaneJob
+from .task import Job, LaneJob
 
 __all__ = ["Work", "frozen", "produce"]
 

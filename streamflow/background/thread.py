@@ -17,7 +17,7 @@ from ..exceptions import BackgroundError
 from .failure import harmless
 from .produce import frozen, produce
 from .records import ERROR, ITEM, MARK, Failure, Record, Stopped
-from .sending import Job
+from .task import Job
 
 __all__ = ["Thread"]
 

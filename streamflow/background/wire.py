@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import short
-from ..core.memory import LARGE  # bytes from which on a buffer travels by itself
+from ..core.allocator import LARGE  # bytes from which on a buffer travels by itself
+from ..core.label import short
 from ..exceptions import DataError
 
 __all__ = [

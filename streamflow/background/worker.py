@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.source import merged
+from ..core.call import merged
 from ..seeding import WORKER, generator
-from .listener import close_inherited
 from .produce import produce
 from .records import Invitation, Stopped
-from .sending import Inherited, Job, Pickled
 from .stacks import Stacks
+from .task import Inherited, Job, Pickled
+from .zmq.listener import close_inherited
 
 __all__ = ["TERMINATED", "Start", "in_worker", "main"]
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-from ..exceptions import MissingDependencyError, missing
+from ..core.validate import missing
+from ..exceptions import MissingDependencyError
 
 __all__ = ["main", "need"]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..exceptions import BackgroundError, DataError, ParameterError
 from ..sources import build_memmap_store
-from ..sources.memmap_files import Entry
+from ..sources.memmap.format import Entry
 from .arrays import CorpusError
 from .convert_lmdb import to_lmdb
 from .inputs import KINDS, Inputs, counted, find

@@ -22,7 +22,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..exceptions import DataError, missing
+from ..core.validate import missing
+from ..exceptions import DataError
 from ..sources import LMDBWriter
 from .inputs import Inputs, reason, sample
 

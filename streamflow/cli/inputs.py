@@ -17,10 +17,11 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from ..exceptions import DataError, missing
+from ..core.validate import missing
+from ..exceptions import DataError
 from ..sources import read_audio, read_image
-from ..sources.memmap_build import matching
-from ..sources.npy_files import NpyFile
+from ..sources.build.memmap import matching
+from ..sources.mmap.npy_files import NpyFile
 from .arrays import SUFFIXES, CorpusError
 
 __all__ = ["KINDS", "Inputs", "Kind", "counted", "find", "reason", "sample"]

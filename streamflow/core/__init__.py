@@ -5,9 +5,9 @@ Inside, each file knows only those before it: `describe` (words), `source` (call
 them).
 """
 
-from .families import StreamerList, streamable
-from .mapping import stream_map
+from .map import stream_map
 from .stream import Stream
 from .streamer import Streamer
+from .streamer_list import StreamerList, streamable
 
 __all__ = ["Stream", "Streamer", "StreamerList", "stream_map", "streamable"]

@@ -6,9 +6,9 @@ from typing import Any
 from weakref import WeakSet
 
 from ..seeding import Key, Root
-from .source import Shards
+from .call import Shards
 
-__all__ = ["Binding", "Own"]
+__all__ = ["Binding", "Overrides"]
 
 
 class Binding:
@@ -28,7 +28,7 @@ class Binding:
         return Binding, (self.key, self.number, WeakSet())  # what is open stays here
 
 
-class Own:
+class Overrides:
     """The seldom parts of a Streamer: its own root, the part that it is, what it is bound to."""
 
     __slots__ = ("binding", "root", "shards")

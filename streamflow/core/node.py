@@ -25,8 +25,9 @@ import numpy as np
 
 from ..exceptions import StateError
 from ..seeding import Key
-from .describe import digest_of, same
-from .source import OneShot, Shards, resumes
+from .call import OneShot, Shards, resumes
+from .equal import same
+from .fingerprint import digest_of
 
 if TYPE_CHECKING:
     from .streamer import Streamer
@@ -155,7 +156,7 @@ class Leaf(Node):
             raise self.spec.source.no_state()
         if not self.given():
             return None
-        return [self.spec._words(), self._digest(), self._own_state()]
+        return [self.spec._label(), self._digest(), self._own_state()]
 
     def _digest(self) -> str:
         return digest_of([*self.spec.args, *sorted(self.spec.kwargs.items())])
@@ -172,7 +173,7 @@ class Leaf(Node):
             return
         words, digest, own = state
         if digest != self._digest():
-            raise StateError(f"was {words}, is now {self.spec._words()}")
+            raise StateError(f"was {words}, is now {self.spec._label()}")
         if own is not None:
             state_of_source, drawn = own
             self._source.load_state_dict(state_of_source)
@@ -199,17 +200,17 @@ class Leaf(Node):
         differs = checked and not same(head, again)
         short = len(again) < checked or skip(items, given - checked) < given - checked
         if before != _global_randomness():
-            _warn_once(self.spec._words())
+            _warn_once(self.spec._label())
         elif differs:
             raise StateError(
-                f"{self.spec._words()} gives other items when it is opened again; a stream can be resumed if its "
+                f"{self.spec._label()} gives other items when it is opened again; a stream can be resumed if its "
                 "leaves depend on nothing but their arguments and `rng` (verify=False skips this check)"
             )
         elif short:
-            raise StateError(f"{self.spec._words()} had given {given} items and has fewer now")
+            raise StateError(f"{self.spec._label()} had given {given} items and has fewer now")
 
     def where(self) -> list[str]:
-        return [self.spec._words()]
+        return [self.spec._label()]
 
     def close(self) -> None:
         source = self._source

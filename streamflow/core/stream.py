@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..exceptions import ParameterError, StateError, StreamflowError, is_whole, require
-from .describe import short
+from ..exceptions import ParameterError, StateError, StreamflowError
+from .label import short
 from .node import Node
+from .validate import is_integer, require
 
 if TYPE_CHECKING:
     from .streamer import Streamer
@@ -49,7 +50,7 @@ def checked_max_iter(max_iter: Any) -> int | None:
 
 def checked_epoch(epoch: Any) -> int:
     """An epoch: an integer from 0 on."""
-    whole = is_whole(epoch)
+    whole = is_integer(epoch)
     require(whole and 0 <= epoch < 1 << 32, "epoch", "an integer from 0 on, below 2**32", epoch)
     return int(epoch)
 
@@ -179,7 +180,7 @@ class Stream:
     def _fail(self, error: BaseException) -> None:
         """Note on an error where it was, and close."""
         passes = self._passes
-        where = [self._spec._words()] if passes.node is None else passes.node.where()
+        where = [self._spec._label()] if passes.node is None else passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
         error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
         self._failure = repr(error)
@@ -253,7 +254,7 @@ class Stream:
             return self._state(failed=False)
 
     def _state(self, failed: bool) -> dict[str, Any]:
-        shape, root = self._spec._shape(), self._passes.root
+        shape, root = self._spec.fingerprint(), self._passes.root
         if shape.random:
             _ = root.entropy  # what comes later must be what would have come
         return {
@@ -298,7 +299,7 @@ class Stream:
                 raise
 
     def _check(self, state: Mapping[str, Any], strict: bool) -> None:
-        shape = self._spec._shape()
+        shape = self._spec.fingerprint()
         if not isinstance(state, Mapping) or "version" not in state:
             raise StateError(f"a state is a dict from state_dict(), got {short(state)}")
         if state["version"] != _VERSION:

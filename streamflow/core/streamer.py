@@ -1,12 +1,11 @@
 """Streamer: the description of a stream, a source and its arguments.
 
 A Streamer is never changed by being iterated; all that changes lives in nodes (`node.py`) under a `Stream`
-(`stream.py`).  Subclasses (the muxes, background streamers) fill four hooks and leave the public methods alone:
+(`stream.py`).  Subclasses (the muxes, background streamers) fill three hooks and leave the public methods alone:
 
 * `_node(key, shards)` opens the live node;
-* `_shape()` says what makes two trees the same for a state;
-* `_words()` names it in error notes;
-* `__init__` passes no source on.
+* `fingerprint()` says what makes two trees the same for a state;
+* `_label()` names it in error notes.
 """
 
 from __future__ import annotations
@@ -20,13 +19,9 @@ from types import FunctionType, GeneratorType, MappingProxyType
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
-from ..exceptions import is_whole, require
 from ..seeding import Key, Root
-from .binding import Binding, Own
-from .describe import Shape, called, digest_of, joined, name_of, short, size_of
-from .mapping import MAPS, MapNode, known_map
-from .node import Leaf, Node
-from .source import (
+from .binding import Binding, Overrides
+from .call import (
     ASYNC,
     PLAIN,
     OneShot,
@@ -39,7 +34,12 @@ from .source import (
     start,
     unfilled,
 )
+from .fingerprint import Fingerprint, digest_of, joined
+from .label import call_label, name_of, short, size_of
+from .map import MAPS, MapNode, known_map
+from .node import Leaf, Node
 from .stream import Stream, checked_epoch, checked_max_iter
+from .validate import is_integer, require
 
 __all__ = ["Streamer", "open_node"]
 
@@ -85,11 +85,11 @@ class Streamer:
     [3, 4, 5, 3, 4, 5, 3]
     """
 
-    __slots__ = ("_active", "_kwargs", "_own", "args", "source")
+    __slots__ = ("_active", "_kwargs", "_overrides", "args", "source")
     source: Any
     args: tuple[Any, ...]
     _kwargs: dict[str, Any] | None
-    _own: Own | None
+    _overrides: Overrides | None
     _active: int
 
     def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +106,7 @@ class Streamer:
         self.source = source
         self.args = args
         self._kwargs = kwargs or None
-        self._own = None
+        self._overrides = None
         self._active = 0
 
     # ------------------------------------------------------------------ what it is
@@ -141,7 +141,7 @@ class Streamer:
             Go on with the next epoch at the end of each, until one is empty.
         """
         stream = Stream(self, epoch, cycle)
-        own = self._own
+        own = self._overrides
         if own is not None and own.binding is not None:
             own.binding.opened.add(stream)
         return stream
@@ -217,13 +217,13 @@ class Streamer:
         (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
         """
         for name, value in (("index", index), ("count", count)):
-            whole = is_whole(value)
+            whole = is_integer(value)
             require(whole, name, "an integer", value)
         require(count >= 1, "count", "at least 1", count)
         require(0 <= index < count, "index", f"from 0 to {count - 1}", index)
-        own = self._own or Own()
-        twin = self._twin(Own(own.root, (*own.shards, (int(index), int(count))), own.binding))
-        twin._check_shards(twin._own.shards)  # type: ignore[union-attr]
+        own = self._overrides or Overrides()
+        twin = self._twin(Overrides(own.root, (*own.shards, (int(index), int(count))), own.binding))
+        twin._check_shards(twin._overrides.shards)  # type: ignore[union-attr]
         return twin
 
     def with_seed(self, random_state: Any) -> Self:
@@ -235,18 +235,18 @@ class Streamer:
         >>> list(Streamer(dice).with_seed(7)(max_iter=5)) == list(Streamer(dice).with_seed(7)(max_iter=5))
         True
         """
-        own = self._own or Own()
-        return self._twin(Own(None if random_state is None else Root(random_state), own.shards, own.binding))
+        own = self._overrides or Overrides()
+        return self._twin(Overrides(None if random_state is None else Root(random_state), own.shards, own.binding))
 
-    def _twin(self, own: Own) -> Self:
+    def _twin(self, own: Overrides) -> Self:
         twin = copy.copy(self)
-        twin._own, twin._active = own, 0
+        twin._overrides, twin._active = own, 0
         return twin
 
     def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:
         """This Streamer as an argument of an activation."""
-        own = self._own or Own()
-        return self._twin(Own(own.root, own.shards, Binding(key, number, opened)))
+        own = self._overrides or Overrides()
+        return self._twin(Overrides(own.root, own.shards, Binding(key, number, opened)))
 
     def _check_shards(self, shards: Shards) -> None:
         """Refuse what cannot be sharded."""
@@ -266,36 +266,37 @@ class Streamer:
             return MapNode(self, MAPS[source], open_node(self.args[0], key, shards), key)
         return Leaf(self, key, shards)
 
-    def _shape(self) -> Shape:
+    def fingerprint(self) -> Fingerprint:
+        """What makes two trees the same tree for a state: kinds, sizes and names; arguments are compared elsewhere."""
         source = self.source
         if isinstance(source, Streamer):
-            return self._marked(source._shape())
+            return self._marked(source.fingerprint())
         if self._is_map():
-            below = self.args[0]._shape()
+            below = self.args[0].fingerprint()
             settings = "".join(f", {short(arg)}" for arg in self.args[1:])
-            return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=MAPS[source].seeded))
-        inner = joined(arg._shape() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
+            return self._marked(below.then(f"{name_of(source)}({below.text}{settings})", random=MAPS[source].seeded))
+        inner = joined(arg.fingerprint() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
         size = "" if callable(source) else size_of(source)
         random = getattr(source, "gives_streamers", False) or (
             callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
         )
-        return self._marked(inner.then(f"{called(source)}{size}{inner.text and f'({inner.text})'}", random=random))
+        return self._marked(inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random))
 
-    def _marked(self, shape: Shape) -> Shape:
+    def _marked(self, shape: Fingerprint) -> Fingerprint:
         """A shape with this Streamer's own part and seed."""
-        own = self._own
+        own = self._overrides
         if own is None:
             return shape
         text = shape.text
         for index, count in own.shards:
             text = f"part {index} of {count} of {text}"
         if own.root is None:
-            return Shape(text, shape.weights, shape.random)
+            return Fingerprint(text, shape.weights, shape.random)
         seed = digest_of([own.root.prefix, str(own.root.entropy)])
-        return Shape(f"{text} seeded {seed[:8]}", shape.weights, False)
+        return Fingerprint(f"{text} seeded {seed[:8]}", shape.weights, False)
 
-    def _words(self) -> str:
-        return name_of(self.source, self.args, self.kwargs.items())
+    def _label(self) -> str:
+        return call_label(self.source, self.args, self.kwargs.items())
 
     # ------------------------------------------------------------------ how it is opened
     def _is_map(self) -> bool:
@@ -303,7 +304,7 @@ class Streamer:
 
     def _root(self) -> Root:
         """The root of a pass of this Streamer by itself."""
-        own = self._own
+        own = self._overrides
         return Root() if own is None or own.binding is None else own.binding.key.root
 
     def _open_pass(self, root: Root, epoch: int) -> Node:
@@ -319,7 +320,7 @@ class Streamer:
         source = self.source
         if (
             self.__class__ is Streamer
-            and self._own is None
+            and self._overrides is None
             and self._kwargs is None
             and not shards
             and source.__class__ is FunctionType
@@ -389,7 +390,7 @@ def _bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
 
 def open_node(spec: Streamer, key: Key, shards: Shards) -> Node:
     """The live node of a Streamer at an address; what it is bound to, its own seed and its own part come first."""
-    own = spec._own
+    own = spec._overrides
     if own is not None:
         if own.binding is not None:
             key = own.binding.address(key)

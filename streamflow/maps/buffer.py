@@ -10,16 +10,17 @@ from itertools import islice, repeat
 from typing import Any
 
 from ..core import stream_map
-from ..core.describe import short
-from ..exceptions import DataError, is_whole, require
+from ..core.label import short
+from ..core.validate import is_integer, require
+from ..exceptions import DataError
 from .stacking import RAGGED, Recycled, stacked
 
 __all__ = ["buffer_stream"]
 
 
 def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any = "error") -> None:
-    require(is_whole(buffer_size) and buffer_size >= 1, "buffer_size", "an integer from 1 on", buffer_size)
-    require(axis is None or is_whole(axis), "axis", "None or an integer", axis)
+    require(is_integer(buffer_size) and buffer_size >= 1, "buffer_size", "an integer from 1 on", buffer_size)
+    require(axis is None or is_integer(axis), "axis", "None or an integer", axis)
     require(isinstance(ragged, str) and ragged in RAGGED, "ragged", f"one of {', '.join(map(repr, RAGGED))}", ragged)
 
 

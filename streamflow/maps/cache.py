@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..core import stream_map
-from ..exceptions import is_number, is_whole, require
+from ..core.validate import is_integer, is_number, require
 from ..seeding import MAP, Key, Root, check_random_state, generator
 
 __all__ = ["cache"]
 
 
 def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
-    require(is_whole(n_cache) and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
+    require(is_integer(n_cache) and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
     require(is_number(prob) and 0 < prob <= 1, "prob", "above 0 and at most 1", prob)
     check_random_state(random_state)
 

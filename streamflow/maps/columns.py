@@ -6,8 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from ..core import stream_map
-from ..core.describe import short
-from ..exceptions import DataError, ParameterError, require
+from ..core.label import short
+from ..core.validate import require
+from ..exceptions import DataError, ParameterError
 
 __all__ = ["keras_tuples", "tuples"]
 

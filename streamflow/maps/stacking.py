@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.memory import empty, is_offered
+from ..core.allocator import empty, is_offered
 from ..exceptions import DataError
 
 __all__ = ["RAGGED", "Recycled", "stacked"]

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
-from ..core.describe import Shape, short
+from ..core.call import Shards, merged
+from ..core.fingerprint import Fingerprint
+from ..core.label import short
 from ..core.node import Node, Turn
-from ..core.source import Shards, merged
-from ..exceptions import ParameterError, require
+from ..core.validate import require
+from ..exceptions import ParameterError
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
 from .slots import FIRST, SlotNode
@@ -67,7 +69,7 @@ class BaseMux(Streamer):
 
     def _set_root(self, random_state: Any) -> None:
         if random_state is not None:
-            self._own = Streamer(()).with_seed(random_state)._own
+            self._overrides = Streamer(()).with_seed(random_state)._overrides
 
     # ------------------------------------------------------------------ to be answered
     def choose(self, step: int, live: Sequence[int], u: float) -> int:
@@ -114,7 +116,7 @@ class BaseMux(Streamer):
         """Whether the mux itself draws random numbers."""
         return True
 
-    def _shape(self) -> Shape:
+    def fingerprint(self) -> Fingerprint:
         shape = self.__dict__.get("_known_shape")
         if shape is None:
             shape = self._pool.shape(self._settings(), self._weights_told())
@@ -126,7 +128,7 @@ class BaseMux(Streamer):
         twin.__dict__.pop("_known_shape", None)
         return twin
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         return type(self).__name__
 
     def _check_shards(self, shards: Shards) -> None:

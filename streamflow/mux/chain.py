@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any
 
 from ..core import Streamer
-from ..core.describe import called
+from ..core.call import OneShot, Shards
+from ..core.label import name_of
 from ..core.node import Node, Turn, restore_turn, turn_state
-from ..core.source import OneShot, Shards
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
 from .base import BaseMux
@@ -66,11 +66,11 @@ class ChainMux(BaseMux):
         return len(self._pool)
 
     def __repr__(self) -> str:
-        members = f"{len(self._pool)} streamers" if self._lazy is None else called(self._lazy)
+        members = f"{len(self._pool)} streamers" if self._lazy is None else name_of(self._lazy)
         return f"{type(self).__name__}({members}, {self.mode})"
 
     def _settings(self, before: str = "") -> str:
-        return f"{before}{self.mode}" + ("" if self._lazy is None else f", {called(self._lazy)}")
+        return f"{before}{self.mode}" + ("" if self._lazy is None else f", {name_of(self._lazy)}")
 
     def _draws(self) -> bool:
         return self._lazy is not None  # its members may
@@ -170,11 +170,11 @@ class _ChainNode(Node):
         self.turn = restore_turn(saved, self._open, verify, self._mux._pool.name if self._mux._lazy is None else str)
 
     def where(self) -> list[str]:
-        here, turn = self._mux._words(), self.turn
+        here, turn = self._mux._label(), self.turn
         if turn is None:
             return [here]
         name = turn.index if self._mux._lazy is not None else self._mux._pool.name(turn.index)
-        inside = turn.where() if isinstance(turn, Node) else [self._member._words()] if self._member else []
+        inside = turn.where() if isinstance(turn, Node) else [self._member._label()] if self._member else []
         return [f"{here}[{name}]", *inside]
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.call import Shards
 from ..core.node import Node, Turn
-from ..core.source import Shards
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
 from .slots import FIRST, LAST, SlotNode

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer, StreamerList
-from ..core.describe import Shape, digest_of, joined, short
-from ..core.source import Shards
-from ..exceptions import ParameterError, require
+from ..core.call import Shards
+from ..core.fingerprint import Fingerprint, digest_of, joined
+from ..core.label import short
+from ..core.validate import require
+from ..exceptions import ParameterError
 
 __all__ = ["Pool", "checked_mode", "checked_weights", "dealt"]
 
@@ -38,10 +40,10 @@ class Pool:
         """What a member is called in errors: its key in the mapping, or its index."""
         return index if self.names is None else self.names[index]
 
-    def shape(self, settings: str, weights: NDArray[np.float64] | None) -> Shape:
+    def shape(self, settings: str, weights: NDArray[np.float64] | None) -> Fingerprint:
         """The shape of the mux."""
         if isinstance(self.members, StreamerList):
-            below = self.members._shape()
+            below = self.members.fingerprint()
         else:
             below = joined(_shapes(self.members))
         text = below.text if len(below.text) <= 2000 else f"{below.text[:1900]}... {digest_of([below.text])}"
@@ -65,15 +67,17 @@ def _members(streamers: Any) -> Sequence[Streamer]:
     return tuple([member if isinstance(member, Streamer) else Streamer(member) for member in members])
 
 
-def _shapes(members: Iterable[Streamer]) -> Iterator[Shape]:
+def _shapes(members: Iterable[Streamer]) -> Iterator[Fingerprint]:
     """The shape of each; neighbours of one function and no arguments that matter share theirs."""
-    last, shape = None, Shape("", "", False)
+    last, shape = None, Fingerprint("", "", False)
     for member in members:
-        plain = type(member) is Streamer and member._own is None and callable(member.source) and not member._is_map()
+        plain = (
+            type(member) is Streamer and member._overrides is None and callable(member.source) and not member._is_map()
+        )
         if plain and last is not None and member.source is last.source and not _holds_streamers(member):
             yield shape
             continue
-        shape = member._shape()
+        shape = member.fingerprint()
         last = member if plain and not _holds_streamers(member) else None
         yield shape
 

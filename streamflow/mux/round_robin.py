@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.call import Shards
 from ..core.node import Node, Turn
-from ..core.source import Shards
 from ..seeding import ORDER, Key, order
 from .base import BaseMux
 from .pool import checked_mode, dealt

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..core.call import Shards, merged
 from ..core.node import Node, Turn
-from ..core.source import Shards, merged
 from ..seeding import Key
 from .base import BaseMux
 from .caps import CapLaw, own_cap

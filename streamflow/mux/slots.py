@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.call import Shards
 from ..core.node import Node, Turn, close_all, restore_turn, turn_state
-from ..core.source import Shards
 from ..seeding import Key
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class SlotNode(Node):
         turn = None if slot is None or slot >= len(self.turns) else self.turns[slot]
         if turn is None:
             return [here]
-        inside = turn.where() if isinstance(turn, Node) else [self.pool[turn.index]._words()]
+        inside = turn.where() if isinstance(turn, Node) else [self.pool[turn.index]._label()]
         return [f"{here}[{self.pool.name(turn.index)}]", *inside]
 
     def close(self) -> None:

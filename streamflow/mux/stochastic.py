@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.call import Shards, merged
 from ..core.node import Node, Turn
-from ..core.source import Shards, merged
-from ..exceptions import is_whole, require
+from ..core.validate import is_integer, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import BaseMux
 from .caps import DISTS, CapLaw, cap_law, own_cap
@@ -148,7 +148,7 @@ def _slots_of(n_active: int, shards: Shards) -> int:
 def _checked_n_active(n_active: Any, mode: str, n_streams: int) -> int | None:
     if n_active is None:
         return None
-    whole = is_whole(n_active)
+    whole = is_integer(n_active)
     require(whole and n_active >= 1, "n_active", "None or an integer from 1 on", n_active)
     if mode != "with_replacement":
         rule = f"at most the number of streamers ({n_streams}) in mode {mode!r}"

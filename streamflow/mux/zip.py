@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ..core.describe import short
-from ..core.mapping import DerivedNode
+from ..core.call import Shards, merged
+from ..core.label import short
+from ..core.map import DerivedNode
 from ..core.node import Node, Turn, close_all, restore_turn, turn_state
-from ..core.source import Shards, merged
 from ..exceptions import DataError
 from ..seeding import Key
 from .base import BaseMux
@@ -108,7 +108,7 @@ class _Side(Node):
         if self.asked is None:
             return [self.pool.kind]
         turn = self.turns[self.asked]
-        inside = turn.where() if isinstance(turn, Node) else [self.pool[self.asked]._words()]
+        inside = turn.where() if isinstance(turn, Node) else [self.pool[self.asked]._label()]
         return [f"{self.pool.kind}[{self.pool.name(self.asked)}]", *inside]
 
     def close(self) -> None:

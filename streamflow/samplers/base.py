@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import ParameterError, is_whole, require
+from ..core.validate import is_integer, require
+from ..exceptions import ParameterError
 from ..seeding import Key, Root
 
 __all__ = ["Chosen", "Order", "Sampler"]
@@ -98,7 +99,7 @@ class Sampler(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         """What makes two samplers the same for a state."""
         return repr(self)
 
@@ -135,6 +136,6 @@ class Chosen:
 
 def checked_whole(name: str, value: Any) -> int:
     """An integer from 1 on."""
-    whole = is_whole(value)
+    whole = is_integer(value)
     require(whole and value >= 1, name, "an integer from 1 on", value)
     return int(value)

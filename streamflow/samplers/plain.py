@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import digest_of
-from ..exceptions import check_flag
+from ..core.fingerprint import digest_of
+from ..core.validate import flag
 from ..seeding import ORDER, Key, permutation
 from .base import Chosen, Order, Sampler
 
@@ -96,7 +96,7 @@ class SubsetSampler(Sampler):
 
     def __init__(self, indices: Any, shuffle: bool = False, random_state: Any = None) -> None:
         super().__init__(random_state)
-        check_flag("shuffle", shuffle)
+        flag("shuffle", shuffle)
         self._chosen, self.random = Chosen(indices), bool(shuffle)
 
     @property
@@ -117,5 +117,5 @@ class SubsetSampler(Sampler):
     def __repr__(self) -> str:
         return f"SubsetSampler({len(self._chosen)} indices{', shuffle=True' if self.random else ''})"
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         return f"{self!r} {digest_of([self._chosen.indices.tobytes()])}"

@@ -7,8 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import digest_of, short
-from ..exceptions import ParameterError, is_whole, require
+from ..core.fingerprint import digest_of
+from ..core.label import short
+from ..core.validate import is_integer, require
+from ..exceptions import ParameterError
 from ..seeding import ORDER, Key, uniforms
 from .base import Chosen, Order, Sampler
 
@@ -88,7 +90,7 @@ class WeightedSampler(Sampler):
         labels = np.asarray(y)
         require(labels.ndim == 1 and labels.size, "y", "the classes of samples along one axis, at least one", y)
         if n_classes is not None:
-            whole = is_whole(n_classes)
+            whole = is_integer(n_classes)
             require(whole and n_classes >= 1, "n_classes", "None or an integer from 1 on", n_classes)
             fits = labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < n_classes
             require(fits, "y", f"integers from 0 to {n_classes - 1}, as `n_classes` says", y)
@@ -169,7 +171,7 @@ class WeightedSubsetSampler(Sampler):
     def __repr__(self) -> str:
         return f"WeightedSubsetSampler({len(self._chosen)} weights)"
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         return f"{self!r} {digest_of([self._chosen.indices.tobytes()])}"
 
 

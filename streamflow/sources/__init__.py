@@ -6,17 +6,17 @@ One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask
 
 from .arrays import ArraySource
 from .base import Source
-from .choice import ChoiceSource
-from .combine import collate, concatenate, smap, split, take
-from .composite import CompositeSource
-from .crop import RandomCrop, random_crop
+from .build.memmap import build_memmap_store
+from .combine.choice import ChoiceSource
+from .combine.composite import CompositeSource
+from .combine.concat import collate, concatenate, smap, split, take
 from .files import FileSource, read_audio, read_image
-from .lmdb_store import LMDBStore
-from .lmdb_writer import LMDBWriter
-from .memmap_build import build_memmap_store
-from .memmap_store import MemmapStore
-from .memmap_writer import MemmapWriter
+from .lmdb.store import LMDBStore
+from .lmdb.writer import LMDBWriter
+from .memmap.store import MemmapStore
+from .memmap.writer import MemmapWriter
 from .npy import NpySource
+from .reading.crop import RandomCrop, random_crop
 
 __all__ = [
     "ArraySource",

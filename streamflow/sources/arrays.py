@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import ParameterError, require
+from ..core.validate import require
+from ..exceptions import ParameterError
 from .base import Source
-from .chance import any_draws
 from .columns import Column, SourceColumn, column, is_column
-from .form import each, keys_of, picked
+from .reading.form import each, keys_of, picked
+from .reading.randomness import any_draws
 
 __all__ = ["ArraySource"]
 
@@ -112,7 +113,7 @@ class ArraySource(Source):
         chosen._columns = picked(self._columns, keys)
         return chosen
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         told = each(lambda one, name: one.told(), self._columns)
         if isinstance(told, dict):
             told = ", ".join(f"{key}: {text}" for key, text in told.items())

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
-from ..core.describe import short
-from ..exceptions import require
+from ..core.label import short
+from ..core.validate import require
 from ..samplers import Sampler
 from ..seeding import Key
-from .chance import each_alone, for_its_form
-from .form import check_keys, keys_of, transposed
-from .order import Draws, checked_sampler
-from .ragged import Ragged
-from .streams import Batches, Samples
+from .reading.batching import Ragged
+from .reading.draws import Draws, checked_sampler
+from .reading.form import check_keys, keys_of, transposed
+from .reading.randomness import each_alone, for_its_form
+from .reading.streams import Batches, Samples
 
 __all__ = ["Source", "position", "positions", "selects_many"]
 
@@ -142,9 +142,9 @@ class Source(ABC):
 
     def _inside(self, index: tuple[Any, ...]) -> Any:
         """An index with more than one axis."""
-        raise IndexError(f"{self._words()} has one axis, got an index of {len(index)}")
+        raise IndexError(f"{self._label()} has one axis, got an index of {len(index)}")
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         """Its name in messages and states; it must not open anything."""
         return type(self).__name__
 
@@ -280,7 +280,7 @@ class Source(ABC):
                 require(not clash, "with_indices", "False for samples with a key 'index' of their own", with_indices)
             return self
         keys = tuple(keys) if isinstance(keys, list) else keys
-        check_keys(keys, self.keys(), self._words())
+        check_keys(keys, self.keys(), self._label())
         return self._select(keys)
 
     # ------------------------------------------------------------------ derived sources
@@ -325,7 +325,7 @@ class Source(ABC):
         >>> ArraySource(np.arange(5)).map_concat(lambda x: {"half": x / 2, "largest": x.max()}, batch_size=3)
         {'half': array([0. , 0.5, 1. , 1.5, 2. ]), 'largest': array([2, 4])}
         """
-        from .results import map_concat
+        from .reading.reduce import map_concat
 
         return map_concat(self, fn, batch_size, progress, reading)
 
@@ -338,7 +338,7 @@ class Source(ABC):
         >>> float(ArraySource(np.arange(5)).map_mean(np.sum, batch_size=3))
         2.0
         """
-        from .results import map_mean
+        from .reading.reduce import map_mean
 
         return map_mean(self, fn, batch_size, progress, reading)
 
@@ -350,7 +350,7 @@ class Source(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        return self._words()
+        return self._label()
 
 
 def selects_many(index: Any) -> bool:

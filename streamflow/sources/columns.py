@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import short
-from ..core.memory import empty
-from ..exceptions import DataError, missing, require
+from ..core.allocator import empty
+from ..core.label import short
+from ..core.validate import missing, require
+from ..exceptions import DataError
 from .base import Source
-from .chance import each_alone, for_its_form
-from .form import each, keys_of, transposed
 from .handle import Handle
-from .mapping import Ahead, MappedArray, memory_of, stretches_of
+from .mmap.kept import Ahead, MappedArray, memory_of, stretches_of
+from .reading.form import each, keys_of, transposed
+from .reading.randomness import each_alone, for_its_form
 
 __all__ = ["Column", "SourceColumn", "column", "is_column"]
 
@@ -277,7 +278,7 @@ class SourceColumn(Column):
         self.source.close()
 
     def told(self) -> str:
-        return self.source._words()
+        return self.source._label()
 
     def keys(self) -> tuple[Any, ...] | None:
         return self.source.keys()

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import called, digest_of, short
-from ..exceptions import DataError, ParameterError, missing, require
+from ..core.fingerprint import digest_of
+from ..core.label import name_of, short
+from ..core.validate import missing, require
+from ..exceptions import DataError, ParameterError
 from .base import Source
 
 __all__ = ["FileSource", "read_audio", "read_image"]
@@ -68,8 +70,8 @@ class FileSource(Source):
     def _whence(self, index: Any) -> str:
         return repr(self._paths[index])
 
-    def _words(self) -> str:
-        return f"FileSource({len(self._paths)} files {self._digest}, {called(self._decode)})"
+    def _label(self) -> str:
+        return f"FileSource({len(self._paths)} files {self._digest}, {name_of(self._decode)})"
 
     @cached_property
     def _digest(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 
-from ..exceptions import StreamflowError, require
+from ..core.validate import require
+from ..exceptions import StreamflowError
 
 __all__ = ["Metadata"]
 

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import short
-from ..exceptions import DataError, ParameterError, check_flag, require
+from ..core.label import short
+from ..core.validate import flag, require
+from ..exceptions import DataError, ParameterError
 from .arrays import ArraySource
 from .base import Source
-from .form import each, keys_of, picked
 from .handle import Handle
-from .mapping import keep
-from .memmap_files import checked_path
-from .npy_files import NpyFile, NpzFile
+from .memmap.format import checked_path
+from .mmap.kept import keep
+from .mmap.npy_files import NpyFile, NpzFile
+from .reading.form import each, keys_of, picked
 
 __all__ = ["NpySource"]
 
@@ -74,7 +75,7 @@ class NpySource(Source):
             places = tuple([_place(file, None) for file in files])
         else:
             places = _place(files, None)
-        check_flag("allow_pickle", allow_pickle)
+        flag("allow_pickle", allow_pickle)
         self._set(places, bool(allow_pickle))
 
     def _set(self, places: Any, allow_pickle: bool) -> None:
@@ -135,7 +136,7 @@ class NpySource(Source):
         chosen._set(picked(places, keys), self._allow_pickle)
         return chosen
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         told = each(lambda place, name: place.told(), self._places)
         if isinstance(told, str):
             return f"NpySource({told})"

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import called, digest_of
-from ..exceptions import require
+from ..core.fingerprint import digest_of
+from ..core.label import name_of
+from ..core.validate import require
 from ..samplers import Sampler
 from ..seeding import Key
 from .base import Source
-from .form import keys_of, picked
-from .order import Draws
+from .reading.draws import Draws
+from .reading.form import keys_of, picked
 
 __all__ = ["Gathered", "Mapped", "Selected", "View", "reading_only"]
 
@@ -116,13 +117,13 @@ class View(Derived):
         first, end = (below.start + below.step * border for border in (at.start, at.stop))
         return View(self._source, range(first, end, below.step * at.step))
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         at = self._at
         if isinstance(at, range):
             told = f"{at.start}:{at.stop}:{at.step}"
         else:
             told = f"{len(at)} indices {self._digest}"
-        return f"{self._source._words()}[{told}]"
+        return f"{self._source._label()}[{told}]"
 
     @functools.cached_property
     def _digest(self) -> str:
@@ -149,8 +150,8 @@ class Selected(Derived):
     def keys(self) -> tuple[Any, ...] | None:
         return keys_of(self._keys)
 
-    def _words(self) -> str:
-        return f"{self._source._words()}.{self._keys!r}"
+    def _label(self) -> str:
+        return f"{self._source._label()}.{self._keys!r}"
 
 
 class Gathered(Selected):
@@ -175,7 +176,7 @@ class Gathered(Selected):
         values = [functools.reduce(operator.getitem, path, data) for path in self._paths]
         return tuple(values) if isinstance(self._keys, tuple) else values[0]
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         return self._called
 
 
@@ -223,7 +224,7 @@ class Mapped(Derived):
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
 
-    def _words(self) -> str:
+    def _label(self) -> str:
         given = [*self._args, *sorted(self._kwargs.items())]
         told = f", {digest_of(given)[:8]}" if given else ""
-        return f"{self._source._words()}.map({called(self._fn)}{told})"
+        return f"{self._source._label()}.map({name_of(self._fn)}{told})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Streamer
-from ..exceptions import is_number, is_whole, require
+from ..core.validate import is_integer, is_number, require
 from .case import Case, takes_lanes
 from .crossing import CROSSING
 from .guard import within
@@ -79,7 +79,7 @@ def check_background(
     takes = callable(make) and not isinstance(make, Streamer)
     require(takes, "make", "a class or function that takes a Streamer", make)
     require(lanes is None or isinstance(lanes, bool), "lanes", "None, True or False", lanes)
-    require(is_whole(ahead) and ahead >= 1, "ahead", "an integer from 1 on", ahead)
+    require(is_integer(ahead) and ahead >= 1, "ahead", "an integer from 1 on", ahead)
     require(is_number(timeout) and 0 < timeout < float("inf"), "timeout", "a number of seconds above 0", timeout)
     promises = {**CROSSING, **STOPPING, **LASTING}
     if takes_lanes(make) if lanes is None else lanes:

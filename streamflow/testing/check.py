@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..core import Streamer
-from ..exceptions import is_whole, require
+from ..core.validate import is_integer, require
 from .parts import check_shards
 from .passes import check_closing, check_draws, check_pickles, check_repeats, check_unchanged, pickled_copies
 from .resuming import check_fresh_process, check_resumes, states_of
@@ -93,7 +93,7 @@ def check_streamer(
     AssertionError: two passes over a seeded stream at one epoch are equal: the second pass differs at item 0: ...
     """
     require(isinstance(streamer, Streamer), "streamer", "a Streamer", streamer)
-    whole = is_whole(n_items)
+    whole = is_integer(n_items)
     require(whole and n_items >= 1, "n_items", "an integer from 1 on", n_items)
     require(shards in _SHARDS, "shards", "'partition', 'parts' or None", shards)
     require(samples_of is None or callable(samples_of), "samples_of", "None or a function", samples_of)

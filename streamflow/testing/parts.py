@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Streamer
-from ..core.describe import same
+from ..core.equal import same
 from ..exceptions import ParameterError
 from .resuming import resume_one
 from .subject import Subject, expect, expect_items, promise, taken, told

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.describe import same
+from ..core.equal import same
 from ..sources import Source
-from ..sources.form import keys_of
+from ..sources.reading.form import keys_of
 from .subject import broken, expect, told
 
 __all__ = ["Reading", "agrees", "leaves"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import is_whole, require
+from ..core.validate import is_integer, require
 from ..samplers import SubsetSampler
 from ..sources import Source
-from ..sources.form import keys_of, picked
+from ..sources.reading.form import keys_of, picked
 from .check import check_streamer
 from .elsewhere import check_fork, check_threads
 from .reading import Reading, agrees, leaves
@@ -94,7 +94,7 @@ def check_source(
     """
     require(isinstance(source, Source), "source", "a Source", source)
     for name, number in {"n_samples": n_samples, "n_threads": n_threads}.items():
-        whole = is_whole(number)
+        whole = is_integer(number)
         require(whole and number >= 1, name, "an integer from 1 on", number)
     with promise("a source has a length, that of its data"):
         reading = Reading(source, data, int(n_samples))

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ..core import Stream, Streamer
-from ..core.describe import same, short
+from ..core.equal import same
+from ..core.label import short
 
 __all__ = ["Subject", "broken", "expect", "expect_items", "expect_position", "promise", "rows"]
 
@@ -20,7 +21,7 @@ class Subject:
     """A streamer under check, seeded, with the items that it should give."""
 
     def __init__(self, streamer: Streamer, n_items: int, samples_of: Callable[[Any], Iterable[Any]] | None) -> None:
-        own = streamer._own
+        own = streamer._overrides
         self.streamer, self.n_items, self.samples_of = streamer, n_items, samples_of
         #: Without a seed each pass may differ, so what is checked is the same tree with one.
         self.seeded = streamer if own is not None and own.root is not None else streamer.with_seed(0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.core import memory
+from streamflow.core import allocator as memory
 
 from .views import MIB, address, is_lent, place
 

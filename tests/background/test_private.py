@@ -11,7 +11,8 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow.background import Listener, default_socket, listener, process, worker
+from streamflow.background import Listener, default_socket, process, worker
+from streamflow.background.zmq import listener
 
 from .sockets_seen import listening, sockets_of
 

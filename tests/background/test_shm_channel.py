@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.background import ShmDoor, shm_sender
+from streamflow.background import ShmDoor
 from streamflow.background.records import HELLO, ITEM
-from streamflow.background.segment import DATA, EVENTS, RECORDS
-from streamflow.background.shm_sender import Sender
+from streamflow.background.shm import sender as shm_sender
+from streamflow.background.shm.segment import DATA, EVENTS, RECORDS
+from streamflow.background.shm.sender import Sender
 
 from .views import MIB, address, filled, full, is_lent
 

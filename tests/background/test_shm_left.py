@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.background.segment import DATA
+from streamflow.background.shm.segment import DATA
 
 from .views import MIB, filled, full, is_lent
 

@@ -12,7 +12,7 @@ import zmq
 
 import streamflow as sf
 from streamflow import background, zmq_stream
-from streamflow.background import sending
+from streamflow.background import task as sending
 
 pytestmark = pytest.mark.usefixtures("channel")
 

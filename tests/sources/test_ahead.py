@@ -6,8 +6,9 @@ import mmap
 import numpy as np
 import pytest
 
-from streamflow.sources import ArraySource, NpySource, Source, mapping
-from streamflow.sources.mapping import Ahead, memory_of, stretches_of
+from streamflow.sources import ArraySource, NpySource, Source
+from streamflow.sources.mmap import kept as mapping
+from streamflow.sources.mmap.kept import Ahead, memory_of, stretches_of
 
 PAGE = mmap.PAGESIZE
 

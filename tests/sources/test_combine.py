@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow import DataError, ParameterError
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.sources import ArraySource, Source, collate, concatenate, smap, split, take
 from streamflow.testing import check_streamer, rows
 

@@ -10,7 +10,15 @@ import soundfile
 from PIL import Image
 
 from streamflow import DataError, MissingDependencyError, ParameterError
-from streamflow.sources import ArraySource, CompositeSource, FileSource, NpySource, concatenate, read_audio, read_image
+from streamflow.sources import (
+    ArraySource,
+    CompositeSource,
+    FileSource,
+    NpySource,
+    concatenate,
+    read_audio,
+    read_image,
+)
 from streamflow.testing import check_streamer
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10

@@ -15,7 +15,8 @@ import pytest
 
 import streamflow as sf
 from streamflow import samplers
-from streamflow.sources import MemmapStore, MemmapWriter, NpySource, concatenate, mapping
+from streamflow.sources import MemmapStore, MemmapWriter, NpySource, concatenate
+from streamflow.sources.mmap import kept as mapping
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's list of descriptors")
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError
 from streamflow.sources import LMDBStore, LMDBWriter
-from streamflow.sources.lmdb_codec import Layout
+from streamflow.sources.lmdb.codec import Layout
 
 
 def stored(first, value):

@@ -5,7 +5,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError
 from streamflow.sources import ArraySource, LMDBStore, LMDBWriter
 from streamflow.testing import check_source

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from streamflow.sources import LMDBStore, LMDBWriter, lmdb_environment
+from streamflow.sources import LMDBStore, LMDBWriter
+from streamflow.sources.lmdb import environment as lmdb_environment
 
 
 @pytest.fixture

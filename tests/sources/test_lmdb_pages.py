@@ -8,10 +8,10 @@ import lmdb
 import numpy as np
 import pytest
 
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError
 from streamflow.sources import LMDBStore, LMDBWriter
-from streamflow.sources.lmdb_pages import has_all_pages
+from streamflow.sources.lmdb.pages import has_all_pages
 
 PAGE = mmap.PAGESIZE
 ROWS = {"small": np.arange(3000), "large": np.random.default_rng(0).integers(0, 256, (3000, 60), np.uint8)}

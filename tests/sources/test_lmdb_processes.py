@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from streamflow import StreamflowError, ZMQStreamer
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError
-from streamflow.sources import LMDBStore, LMDBWriter, lmdb_environment, lmdb_writer
+from streamflow.sources import LMDBStore, LMDBWriter
+from streamflow.sources.lmdb import environment as lmdb_environment
+from streamflow.sources.lmdb import writer as lmdb_writer
 
 DATA = np.random.default_rng(0).integers(0, 256, (400, 3000), np.uint8)
 
@@ -212,7 +214,8 @@ def test_background_workers_give_the_same_batches(path):
 # ---------------------------------------------------------------------- growth
 GROW = """
 import sys, numpy as np
-from streamflow.sources import LMDBWriter, lmdb_writer
+from streamflow.sources import LMDBWriter
+from streamflow.sources.lmdb import writer as lmdb_writer
 lmdb_writer._KEPT = 1 << 16
 rng = np.random.default_rng(1)
 with LMDBWriter(sys.argv[1]) as db:
@@ -291,7 +294,8 @@ sys.stdin.read()
 # ---------------------------------------------------------------------- kill -9
 KILLED = """
 import sys, numpy as np
-from streamflow.sources import LMDBWriter, lmdb_writer
+from streamflow.sources import LMDBWriter
+from streamflow.sources.lmdb import writer as lmdb_writer
 lmdb_writer._KEPT = 1 << 15
 rng = np.random.default_rng(int(sys.argv[2]))
 print("go", flush=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamflow import MissingDependencyError
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError
 from streamflow.sources import LMDBStore, LMDBWriter
 

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from streamflow import MissingDependencyError
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError, ParameterError, StreamflowError
 from streamflow.samplers import WeightedSampler
-from streamflow.sources import ArraySource, LMDBStore, LMDBWriter, lmdb_environment, lmdb_writer
-from streamflow.sources.lmdb_codec import Layout
+from streamflow.sources import ArraySource, LMDBStore, LMDBWriter
+from streamflow.sources.lmdb import environment as lmdb_environment
+from streamflow.sources.lmdb import writer as lmdb_writer
+from streamflow.sources.lmdb.codec import Layout
 from streamflow.testing import check_streamer, rows
 
 X = np.arange(60, dtype=np.float32).reshape(20, 3)

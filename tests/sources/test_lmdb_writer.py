@@ -12,10 +12,10 @@ import lmdb
 import numpy as np
 import pytest
 
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.exceptions import DataError, StreamflowError
 from streamflow.sources import LMDBStore, LMDBWriter
-from streamflow.sources.lmdb_environment import Environment
+from streamflow.sources.lmdb.environment import Environment
 from streamflow.sources.metadata import Metadata
 
 #: The timer of signals is the test's own.

@@ -358,7 +358,7 @@ def test_a_full_disk_is_no_reason_to_skip(corpus, target, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("streamflow.sources.memmap_writer._write", full)
+        patch.setattr("streamflow.sources.memmap.writer._write", full)
         with pytest.raises(OSError, match="No space left"):
             build_memmap_store(corpus, target, load, on_error="skip")
     check(build_memmap_store(corpus, target, load), in_order(corpus))

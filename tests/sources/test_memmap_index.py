@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow import DataError
-from streamflow.core.describe import same
+from streamflow.core.equal import same
 from streamflow.sources import MemmapStore, MemmapWriter, random_crop
 from streamflow.testing import check_streamer
 
@@ -183,7 +183,7 @@ def test_scatter_gives_each_index_of_an_axis(stores, data, axis):
     assert len(view) == len(wanted)
     for found, value in zip(view, wanted, strict=True):
         check_same(found, value)
-    assert len({view._words(), store[many,]._words()}) == 2
+    assert len({view._label(), store[many,]._label()}) == 2
     for found, value in zip(view.samples(), wanted, strict=True):
         check_same(found, value)
     shuffled = list(view.batches(4, shuffle=True, ragged="list", with_indices=True, random_state=0))
@@ -232,10 +232,10 @@ def test_an_index_that_is_wrong_names_the_entry(stores):
 def test_an_index_of_a_view_is_frozen(stores):
     rows = np.array([0, 0])
     view = stores[0][:3, rows]
-    words = view._words()
+    words = view._label()
     rows[:] = 99
     assert view[0].shape == (2, 5, 7, 4)
-    assert view._words() == words != stores[0][:3, np.array([0, 1])]._words()
+    assert view._label() == words != stores[0][:3, np.array([0, 1])]._label()
 
 
 def test_structured_entries_by_field(tmp_path):
@@ -334,7 +334,7 @@ def test_in_streams_crops_are_keyed(tmp_path, shuffle, view):
         check_streamer(stream, samples_of=samples_of, fresh_process=False)
     first, second = (np.concatenate([batch[:, 0, 0] for batch in source.batches(3).iterate(epoch=e)]) for e in (0, 1))
     assert (first != second).any(), "each epoch has its own crops"
-    assert source.batches(3)._shape().random, "workers are sent the entropy of the pass"
+    assert source.batches(3).fingerprint().random, "workers are sent the entropy of the pass"
     unseeded, resumed = source.batches(3).open(), source.batches(3).open()
     item = next(unseeded)
     resumed.load_state_dict(unseeded.state_dict())

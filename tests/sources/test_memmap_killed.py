@@ -60,7 +60,7 @@ def killed_when(run, name):
 
 
 #: Where a finished writing may be killed: before the index is replaced, or after it.
-MOMENTS = ["pathlib.Path.replace", "streamflow.sources.memmap_session.Session._tidy", "pathlib.Path.unlink"]
+MOMENTS = ["pathlib.Path.replace", "streamflow.sources.memmap.journal.Session._tidy", "pathlib.Path.unlink"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -177,7 +177,7 @@ def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
         out.metadata["x"] = "y"
     again = pickle.loads(kept)
     assert [len(entry) for entry in again] == [3, 4], "what was added is not its own"
-    assert again._words() == store._words() == repr(pickle.loads(kept))
+    assert again._label() == store._label() == repr(pickle.loads(kept))
     with MemmapWriter(tmp_path / "here", mode="w") as out:  # of the same names, dtypes and shapes
         out.extend([np.arange(3) * 10, np.arange(4) * 10])
     told = "here' has been replaced since it was opened, expected the entries that it had$"
@@ -185,7 +185,7 @@ def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
         len(pickle.loads(kept))
     with pytest.raises(DataError, match=told):
         store.read([0])
-    assert MemmapStore(tmp_path / "here")._words() == store._words(), "states are taken"
+    assert MemmapStore(tmp_path / "here")._label() == store._label(), "states are taken"
 
 
 def test_hidden_files_and_what_is_no_file_are_left_out(corpus, target):

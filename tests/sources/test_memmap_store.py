@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, mapping, random_crop
-from streamflow.sources.mapping import Ahead
-from streamflow.sources.memmap_files import npy_header
+from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, random_crop
+from streamflow.sources.memmap.format import npy_header
+from streamflow.sources.mmap import kept as mapping
+from streamflow.sources.mmap.kept import Ahead
 from streamflow.testing import check_source, check_streamer
 
 STRUCTURED = np.array([(1, "ab"), (2, "c")], [("number", ">i4"), ("text", "U2")])
@@ -213,7 +214,7 @@ def test_pickled_it_is_the_path(tmp_path):
     for source in (store, store[5:], store[5:, -1], store[5:].scatter(0)):
         assert len(pickle.dumps(source)) < 1000 + 8 * len(store)
         again = pickle.loads(pickle.dumps(source))
-        assert again._words() == source._words()
+        assert again._label() == source._label()
         assert np.array_equal(again[7], source[7])
         assert len(again) == len(source)
     kept = pickle.dumps(store)
@@ -228,14 +229,14 @@ def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
     written(tmp_path / "store", [np.arange(3), np.arange(4)])
     store, twin = MemmapStore("store"), MemmapStore("store")
     kept = pickle.dumps(twin)
-    words = store._words()
+    words = store._label()
     with store.samples().open() as stream:
         state = (next(stream), stream.state_dict())[1]
     store.close()
     monkeypatch.chdir(tmp_path / "deep")
     for again in (store, twin, pickle.loads(kept), pickle.loads(pickle.dumps(store))):
         assert [len(entry) for entry in again] == [3, 4]
-        assert again._words() == words
+        assert again._label() == words
     # a state does not know where the folder lies
     (tmp_path / "store").rename(tmp_path / "deep" / "store")
     with MemmapStore("store").samples().open() as stream:

@@ -350,7 +350,7 @@ def test_a_full_disk_spoils_nothing(tmp_path, monkeypatch):
     with MemmapWriter(tmp_path, shard_bytes=10**6) as out:
         out.append(np.arange(3))
         with monkeypatch.context() as patch:
-            patch.setattr("streamflow.sources.memmap_writer._write", full)
+            patch.setattr("streamflow.sources.memmap.writer._write", full)
             with pytest.raises(OSError, match="No space left"):
                 out.append(np.arange(4))
         out.append(np.arange(5))
@@ -363,7 +363,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_what_can_be_gone_on_with(tmp_path
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("streamflow.sources.memmap_session.write_index", fails)
+        patch.setattr("streamflow.sources.memmap.journal.write_index", fails)
         with pytest.raises(OSError, match="No space left") as kept, MemmapWriter(tmp_path) as out:
             out.append(np.arange(3))
             out.metadata["x"] = "kept"

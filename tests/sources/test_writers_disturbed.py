@@ -12,7 +12,7 @@ import pytest
 
 import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
-from streamflow.sources.memmap_writer import Pack
+from streamflow.sources.memmap.writer import Pack
 
 
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):

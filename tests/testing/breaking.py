@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from streamflow import ThreadStreamer
-from streamflow.background import live
+from streamflow.background import node as live
 from streamflow.testing.background import _hold
 from streamflow.testing.case import Case
 from streamflow.testing.crossing import CROSSING

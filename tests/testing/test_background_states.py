@@ -10,7 +10,8 @@ import time
 import pytest
 
 from streamflow import StateError, Streamer, ThreadStreamer, ZMQStreamer, thread_stream
-from streamflow.background import live, thread
+from streamflow.background import node as live
+from streamflow.background import thread
 from streamflow.testing import check_background
 
 from .breaking import bent, in_node

@@ -12,17 +12,8 @@ import pytest
 
 from streamflow import ParameterError
 from streamflow.samplers import SubsetSampler
-from streamflow.sources import (
-    ArraySource,
-    ChoiceSource,
-    CompositeSource,
-    Source,
-    collate,
-    concatenate,
-    smap,
-    take,
-)
-from streamflow.sources.order import Draws
+from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, Source, collate, concatenate, smap, take
+from streamflow.sources.reading.draws import Draws
 from streamflow.testing import check_source
 
 X = np.arange(24).reshape(12, 2)
@@ -470,7 +461,7 @@ class FreshOnly(Good):
 
     calls = 0
 
-    def _words(self):
+    def _label(self):
         FreshOnly.calls += 1
         return f"source {FreshOnly.calls}"
 

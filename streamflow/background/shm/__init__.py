@@ -1,0 +1,1 @@
+"""Records as blocks of shared memory (Linux)."""

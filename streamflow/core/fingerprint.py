@@ -1,0 +1,61 @@
+"""Fingerprints: what makes two trees the same tree for a state."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from .label import short
+
+__all__ = ["Fingerprint", "digest_of", "joined"]
+
+
+class Fingerprint(NamedTuple):
+    """What makes two trees the same tree for a state."""
+
+    text: str  #: types, sizes and names
+    weights: str  #: the weights, as a digest
+    random: bool  #: whether anything in it may draw random numbers
+
+    def then(self, text: str, weights: str = "", random: bool = False) -> Fingerprint:
+        """This fingerprint under another text, with something added."""
+        return Fingerprint(text, _digest(self.weights, weights) if weights else self.weights, self.random or random)
+
+
+def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
+    """Many fingerprints as one; equal neighbours are written once, with their number."""
+    texts: list[str] = []
+    weights: set[str] = set()
+    random = False
+    for fingerprint, run in groupby(fingerprints):
+        count = sum(1 for _ in run)
+        texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
+        weights.add(fingerprint.weights)
+        random = random or fingerprint.random
+    return Fingerprint(", ".join(texts), _digest(*sorted(weights)) if weights != {""} else "", random)
+
+
+def _digest(*parts: str | bytes) -> str:
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        hashed.update(len(data).to_bytes(8, "little") + data)
+    return hashed.hexdigest()
+
+
+def digest_of(args: Iterable[Any]) -> str:
+    """A digest of simple arguments; of any other only its type (of an array also dtype and shape) counts."""
+    return _digest(*(_simple(arg) for arg in args))
+
+
+def _simple(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({','.join(map(_simple, value))})" if len(value) <= 64 else short(value)
+    if isinstance(value, (str, bytes)) and len(value) > 60:
+        return f"{type(value).__name__} {_digest(value)}"
+    if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
+        return repr(value)
+    return repr(os.fspath(value)) if isinstance(value, os.PathLike) else short(value)

@@ -1,0 +1,1 @@
+"""Building a store from a folder of files: in parallel, resumable."""

@@ -1,0 +1,249 @@
+"""`ChoiceSource`: batches that are each from one of several sources."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from itertools import accumulate
+from math import gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.validate import flag, require
+from ...samplers import BlockShuffledSampler, Sampler, SequentialSampler, ShuffledSampler
+from ...seeding import PICKS, Key, bit_generator
+from ..base import Source
+from ..reading.draws import Draws
+from ..reading.form import Places
+from ..views import Gathered, reading_only
+from .composite import has_places, members_of
+from .concat import Concatenated
+
+__all__ = ["ChoiceSource"]
+
+
+class ChoiceSource(Concatenated):
+    """Several sources of which each batch has one; ``"member"`` says which.
+
+    Parameters
+    ----------
+    members : iterable of sources
+        Sources, or what `ArraySource` takes.
+    stratified : bool
+        What an epoch of batches has.  True: every sample of each member, their batches spread evenly over it, or with
+        ``shuffle=True`` in a random order.  False: as many samples of each member as the shortest has, a batch of each
+        in turn, or with ``shuffle=True`` in a random order in each round.
+
+    Raises
+    ------
+    ParameterError
+        If a member has a key ``"member"``; or if some are empty and it is not stratified, for then there would be no
+        batches at all.
+
+    Notes
+    -----
+    As a source it has the samples of its members, one after the other, each with the number of its member: under
+    ``"member"`` in a dict, else in front.  Only `batches` keeps to one member at a time (a view of it does not); it
+    takes ``shuffle``, and of samplers those that give each sample once, and no ``across_epochs``.
+
+    Examples
+    --------
+    >>> source = ChoiceSource([{"x": np.arange(4)}, {"x": np.arange(10, 12)}], stratified=True)
+    >>> for batch in source.batches(2):
+    ...     print(batch["member"], batch["x"])
+    [0 0] [0 1]
+    [1 1] [10 11]
+    [0 0] [2 3]
+    """
+
+    def __init__(self, members: Iterable[Any], stratified: bool = False) -> None:
+        super().__init__(members_of(members))
+        flag("stratified", stratified)
+        self._stratified = bool(stratified)
+        rule = "not empty unless stratified=True, or all empty"
+        require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
+        for member in self._filled():
+            keys = member.keys() or ()
+            require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
+
+    def sample(self, index: int) -> Any:
+        return _labelled(super().sample(index), int(self._owners(np.array(index))))
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return _labelled(super().fetch(indices), self._owners(indices))
+
+    def keys(self) -> tuple[Any, ...] | None:
+        keys = super().keys()
+        if keys is None or has_places(self._filled()[0]):
+            return Places(range(2 if keys is None else len(keys) + 1))
+        return "member", *keys
+
+    def _select(self, keys: Any) -> Source:
+        several = keys if isinstance(keys, tuple) else (keys,)
+        number = "member" if "member" in (self.keys() or ()) else 0
+        wanted = [key for key in several if key != number]
+        if wanted and super().keys() is None:  # one value, which is read whole
+            return Source._select(self, keys)
+        inside = wanted if number else [place - 1 for place in wanted]
+        paths = [(0,) if key == number else (1 + wanted.index(key),) for key in several]
+        twin = copy.copy(self)
+        twin._members = [
+            reading_only(member, inside if length else [])
+            for member, length in zip(self._members, self._lengths, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}")
+
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
+        once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
+        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
+        require(not across_epochs, "across_epochs", "False where batches keep to one member", across_epochs)
+
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        if batch_size is None:
+            return super()._draws(sampler, key, epochs, part, batch_size)
+        return _RunDraws(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
+
+    def _label(self) -> str:
+        return f"ChoiceSource({self._told()}{', stratified=True' if self._stratified else ''})"
+
+
+def _labelled(data: Any, member: Any) -> Any:
+    """A sample or batch with the numbers of its members."""
+    if isinstance(data, dict):
+        return {"member": member, **data}
+    return (member, *data) if isinstance(data, tuple) else (member, data)
+
+
+class _RunDraws(Draws):
+    """Draws in runs, each of one member and as long as a batch or shorter.
+
+    An epoch of the whole pass has a number of draws from each member; a part has every n-th of them, as everywhere.
+    What a part has from a member is cut into runs, and the runs of the members are mixed.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        lengths: list[int],
+        stratified: bool,
+        key: Key,
+        epochs: int | None,
+        part: tuple[int, int],
+        batch_size: int,
+    ) -> None:
+        counts = lengths if stratified else [min(lengths)] * len(lengths)
+        super().__init__(sampler, sum(counts), key, epochs, part)
+        self._lengths, self._stratified, self._batch_size = lengths, stratified, batch_size
+        #: Where in the whole epoch each member begins, the last one's end besides; and where in the source.
+        self._begins = np.array([0, *accumulate(counts)], np.intp)
+        self._offsets = np.array([0, *accumulate(lengths)], np.intp)
+        self._runs_of: dict[int, _Runs] = {}
+        if self.size:
+            different = range(self._count // gcd(self.size, self._count))  # later epochs are divided as these are
+            self.longest = max(int(np.diff(self._shares(epoch)[1]).max()) for epoch in different)
+
+    def _shares(self, epoch: int) -> tuple[int, NDArray[np.intp]]:
+        """Of an epoch of the pass: this part's first position, and how many of its draws come before each member."""
+        first = self._index + self._count * self._first(epoch) - epoch * self.size
+        return first, np.maximum(0, -((first - self._begins) // self._count))
+
+    def _runs(self, draw: int) -> tuple[_Runs, int]:
+        """The runs of the epoch that a draw belongs to, and its first draw."""
+        epoch = (self._index + self._count * draw) // self.size
+        if epoch not in self._runs_of:
+            first, before = self._shares(epoch)
+            runs = _Runs(first, before, self._batch_size)
+            address = self._sampler._address(self._key.at_epoch(self._first_epoch + epoch))
+            runs.mix(address if self._sampler.random else None, self._stratified)
+            self._runs_of = {**dict(list(self._runs_of.items())[-1:]), epoch: runs}
+        return self._runs_of[epoch], self._first(epoch)
+
+    def border(self, draw: int, across_epochs: bool) -> int:
+        runs, first = self._runs(draw)
+        return first + int(runs.ends[runs.at(draw - first)])
+
+    def last_batch(self, end: int, batch_size: int, partial: bool, across_epochs: bool) -> tuple[int, int]:
+        runs, first = self._runs(end - 1)
+        lengths = np.diff(runs.ends[: int(runs.at(end - 1 - first)) + 1], prepend=0)
+        return self.epoch_of(end - 1), int((lengths >= (1 if partial else batch_size)).sum())
+
+    def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
+        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
+        return np.concatenate(found) if len(found) != 1 else found[0]
+
+    def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
+        """Epoch by epoch, the positions in the whole epoch, where the members come one after the other."""
+        found = []
+        while first < end:
+            runs, begin = self._runs(first)
+            stop = min(end, self.epoch_span(first)[1])
+            local = np.arange(first - begin, stop - begin, dtype=np.intp)
+            found.append((self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
+            first = stop
+        return found
+
+    def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """What positions in the whole epoch read."""
+        owners = np.searchsorted(self._begins[1:], positions, side="right")
+        found = np.empty(len(positions), np.intp)
+        for member in np.unique(owners).tolist():
+            here = owners == member
+            length, key = self._lengths[member], self._key.at_epoch(epoch).below(0, member)
+            inside = self._order(key, length, length, member)[positions[here] - self._begins[member]]
+            found[here] = self._offsets[member] + inside
+        return found
+
+
+class _Runs:
+    """The runs of a part in one epoch.
+
+    Parameters
+    ----------
+    first : int
+        The part's first position in the epoch.
+    before : (members + 1,) array of int
+        How many of the part's draws come before each member, and in all.
+    batch_size : int
+        Length of a run; the last one of a member may be shorter.
+
+    Attributes
+    ----------
+    ends : (runs,) array of int
+        How many draws have been after each run, in the order in which they come.
+    """
+
+    def __init__(self, first: int, before: NDArray[np.intp], batch_size: int) -> None:
+        self.first, self._before, self._batch_size = first, before, batch_size
+
+    def mix(self, key: Key | None, stratified: bool) -> None:
+        """Put them in order: at random if there is a key."""
+        counts = -(-np.diff(self._before) // self._batch_size)
+        members = np.repeat(np.arange(len(counts)), counts)
+        places = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)  # among those of the member
+        if key is None:
+            order = np.lexsort((members, (places + 0.5) / counts[members]))
+        else:
+            chance = bit_generator(key, PICKS).random_raw(len(members))
+            order = np.argsort(chance, kind="stable") if stratified else np.lexsort((chance, places))
+        mixed = members[order]
+        # The runs of one member keep their order, for samplers are asked for ascending positions.
+        by_member = np.argsort(mixed, kind="stable")
+        ranks = np.empty(len(mixed), np.intp)
+        ranks[by_member] = places
+        self._starts = self._before[mixed] + ranks * self._batch_size
+        self.ends = np.cumsum(np.minimum(self._batch_size, self._before[mixed + 1] - self._starts))
+
+    def at(self, draws: Any) -> Any:
+        """In which run draws of the epoch are."""
+        return np.searchsorted(self.ends, draws, side="right")
+
+    def unmixed(self, draws: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The draws in the order in which the members come one after the other."""
+        runs = self.at(draws)
+        lengths = np.diff(self.ends, prepend=0)
+        at: NDArray[np.intp] = self._starts[runs] + draws - (self.ends - lengths)[runs]
+        return at

@@ -1,0 +1,212 @@
+"""`CompositeSource`: a sample of each of several sources together, as semi-supervised training wants it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.validate import flag, require
+from ...samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
+from ...seeding import Key
+from ..arrays import ArraySource
+from ..base import Source
+from ..reading.draws import Draws
+from ..reading.form import Places
+from ..reading.randomness import for_its_form
+from ..views import Gathered, reading_only
+from .concat import Members
+
+__all__ = ["CompositeSource"]
+
+
+def members_of(data: Any) -> list[Source]:
+    """The sources of a list of sources, or of what `ArraySource` takes."""
+    several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
+    require(several, "members", "a list of sources", data)
+    found = [one if isinstance(one, Source) else ArraySource(one) for one in data]
+    require(found, "members", "at least one source", data)
+    return found
+
+
+def has_places(source: Source) -> bool:
+    """Whether samples are tuples; where keys 0, 1, ... may be those of dicts, a sample tells."""
+    keys = source.keys()
+    if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
+        return isinstance(keys, Places)
+    if not len(source):
+        return False
+    with for_its_form():
+        return isinstance(source.sample(0), tuple)
+
+
+class CompositeSource(Members):
+    """A sample of each of several sources together.
+
+    It is as long as the longest; a shorter one repeats.  Where batches are shuffled, each member has an order of its
+    own, and one that repeats goes through a new order each time round.
+
+    Parameters
+    ----------
+    members : iterable of sources
+        Sources, or what `ArraySource` takes.
+    flatten : bool
+        Whether dicts are merged and tuples joined (members of one value each make a tuple).  Otherwise, as members of
+        different forms need it, a sample is a tuple of the members' samples.
+    trim : bool
+        Whether it is as long as the shortest instead; then nothing repeats within an epoch.
+
+    Raises
+    ------
+    ParameterError
+        If two members have a key in common or different forms, or a member that would have to repeat is empty.
+
+    Notes
+    -----
+    Sample i is made of sample ``i % len(member)`` of each member.  ``shuffle=True`` draws for each member on its own;
+    so do `ShuffledSampler`, `BlockShuffledSampler` and ``WeightedSampler(None)``.  Any other sampler, and a view, names
+    samples of the composite.  The index that ``with_indices`` gives has one column for each member.
+
+    Examples
+    --------
+    >>> labelled = ArraySource({"X": np.array([1, 2]), "y": np.array([0, 1])})
+    >>> unlabelled = ArraySource({"U": np.arange(10, 15)})
+    >>> for batch in CompositeSource([labelled, unlabelled]).batches(3):
+    ...     print(batch["X"], batch["y"], batch["U"])
+    [1 2 1] [0 1 0] [10 11 12]
+    [2 1] [1 0] [13 14]
+    """
+
+    def __init__(self, members: Iterable[Any], flatten: bool = True, trim: bool = False) -> None:
+        super().__init__(members_of(members))
+        flag("flatten", flatten)
+        flag("trim", trim)
+        self._flatten, self._trim = bool(flatten), bool(trim)
+        longest = max(self._lengths)
+        require(trim or min(self._lengths) or not longest, "members", "not empty, or all empty", self._lengths)
+        self._length = min(self._lengths) if trim else longest
+        if flatten and self._length:
+            self._check_forms()
+
+    def _check_forms(self) -> None:
+        forms = [member.keys() for member in self._members]
+        pairs = zip(self._members, forms, strict=True)
+        kinds = {None if keys is None else has_places(member) for member, keys in pairs}
+        require(len(kinds) == 1, "flatten", "False for members of different forms", self._flatten)
+        if kinds == {False}:
+            keys = [key for known in forms for key in known or ()]
+            twice = sorted({repr(key) for key in keys if keys.count(key) > 1})
+            told = f"False where two members have the same key, as here {', '.join(twice)}"
+            require(not twice, "flatten", told, self._flatten)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def keys(self) -> tuple[Any, ...] | None:
+        keys, first = tuple(self._owners()), self._members[0]
+        return keys if self._flatten and first.keys() is not None and not has_places(first) else Places(keys)
+
+    def _owners(self) -> dict[Any, tuple[int, Any]]:
+        """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
+        forms = [member.keys() for member in self._members] if self._flatten else [None]
+        if forms[0] is None:
+            return {number: (number, None) for number in range(len(self._members))}
+        pairs = [(number, key) for number, keys in enumerate(forms) for key in keys or ()]
+        joined = has_places(self._members[0])
+        return {place if joined else pair[1]: pair for place, pair in enumerate(pairs)}
+
+    def _select(self, keys: Any) -> Source:
+        owners = self._owners()
+        wanted: list[list[Any]] = [[] for _ in self._members]
+        paths: list[tuple[int, ...]] = []
+        for key in keys if isinstance(keys, tuple) else (keys,):
+            number, inner = owners[key]
+            paths.append((number,) if inner is None else (number, len(wanted[number])))
+            wanted[number].append(inner)
+        twin = copy.copy(self)
+        twin._flatten = False
+        twin._members = [
+            member if some and some[0] is None else reading_only(member, some)
+            for member, some in zip(self._members, wanted, strict=True)
+        ]
+        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}")
+
+    def sample(self, index: Any) -> Any:
+        """One sample; of each member the one that `index` names, or the one that a list names for it."""
+        if isinstance(index, int):
+            index = [index % length for length in self._lengths]
+        return self._merged([member.sample(at) for member, at in zip(self._members, index, strict=True)])
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return self._merged([member.fetch(at) for member, at in self._below(indices)])
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        for member, at in self._below(indices):
+            member.will_need(at)
+
+    def _below(self, indices: NDArray[np.intp]) -> list[tuple[Source, NDArray[np.intp]]]:
+        """What is read of each member: (n,) indices of the composite, or (n, members) of theirs."""
+        if indices.ndim == 2:
+            return list(zip(self._members, np.ascontiguousarray(indices.T), strict=True))
+        return [(member, indices % length) for member, length in zip(self._members, self._lengths, strict=True)]
+
+    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.column_stack([member._origins(at) for member, at in self._below(indices)])
+
+    def _merged(self, parts: list[Any]) -> Any:
+        if not self._flatten or not self._length:
+            return tuple(parts)
+        if isinstance(parts[0], dict):
+            return {key: value for part in parts for key, value in part.items()}
+        return tuple([value for part in parts for value in part]) if isinstance(parts[0], tuple) else tuple(parts)
+
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        alone = isinstance(sampler, (ShuffledSampler, BlockShuffledSampler))
+        if alone or (isinstance(sampler, WeightedSampler) and sampler.weights is None):
+            return _MemberDraws(sampler, self._length, key, epochs, part, self._lengths)
+        return super()._draws(sampler, key, epochs, part, batch_size)
+
+    def _label(self) -> str:
+        told = self._told()
+        for name, default in (("flatten", True), ("trim", False)):
+            told += "" if getattr(self, f"_{name}") is default else f", {name}={not default}"
+        return f"CompositeSource({told})"
+
+
+class _MemberDraws(Draws):
+    """Draws of which each names a sample of each member, in orders of their own."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        n: int,
+        key: Key,
+        epochs: int | None,
+        part: tuple[int, int],
+        lengths: list[int],
+    ) -> None:
+        super().__init__(sampler, n, key, epochs, part)
+        self._lengths = lengths
+
+    def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
+        found = [
+            np.column_stack([self._of_member(member, epoch, positions) for member in range(len(self._lengths))])
+            for epoch, positions in self._positions(first, end)
+        ]
+        return np.concatenate(found) if len(found) != 1 else found[0]
+
+    def _of_member(self, member: int, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        length, key = self._lengths[member], self._key.at_epoch(epoch)
+        rounds, inside = np.divmod(positions, length)
+        borders = [0, *(np.flatnonzero(np.diff(rounds)) + 1).tolist(), len(positions)]
+        found = [
+            self._order(key.below(int(rounds[begin]), member), length, length, member)[inside[begin:stop]]
+            for begin, stop in pairwise(borders)
+        ]
+        return np.concatenate(found) if len(found) != 1 else found[0]

@@ -1,0 +1,1 @@
+"""LMDB stores: samples that can be appended to, readable however the writer ended."""

@@ -1,0 +1,1 @@
+"""Memory-mapped stores: arrays of any shapes in `.npy` files beside one index."""

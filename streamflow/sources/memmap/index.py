@@ -1,0 +1,292 @@
+"""Indices with several axes: the first selects entries, the others apply to each as NumPy would apply them.
+
+Entries are arrays mapped from files, so an index inside one reads what it selects and no more.  Many entries with an
+index inside are a lazy view, `Inside`; `Scattered` has an entry for each index of an axis.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.fingerprint import digest_of
+from ...core.label import short
+from ...core.validate import is_integer, require
+from ...exceptions import DataError
+from ...samplers import Sampler
+from ...seeding import Key
+from ..base import Source, position, selects_many
+from ..mmap.kept import CAN_ADVISE, Ahead, Stretch, stretches_of
+from ..reading.crop import RandomCrop
+from ..reading.draws import Draws
+from ..reading.randomness import each_alone, is_keyed
+from ..views import Derived, View
+from .format import Entry
+
+__all__ = ["Entries"]
+
+#: The indices inside an entry, applied one after another.
+Steps = tuple[tuple[Any, ...], ...]
+
+
+class Entries(Source):
+    """A source whose samples are arrays that are views of files, with names and metadata."""
+
+    @abstractmethod
+    def _about(self, index: int) -> Entry:
+        """What the store knows about the entry that a sample is, or is a part of."""
+
+    def _shape(self, index: int) -> tuple[int, ...]:
+        """The shape of a sample."""
+        return np.shape(self.sample(index))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the entries."""
+        return tuple([self._about(index).name for index in range(len(self))])
+
+    def entry_metadata(self, index: int) -> dict[str, Any]:
+        """The metadata of an entry, a fresh dict.
+
+        Parameters
+        ----------
+        index : int
+        """
+        return copy.deepcopy(self._about(position(index, len(self))).metadata)
+
+    def keys(self) -> None:
+        return None
+
+    def scatter(self, axis: int) -> Source:
+        """A view with a sample for each index of an axis of each entry, which loses that axis.
+
+        Parameters
+        ----------
+        axis : int
+            Negative counts from the last.
+
+        Raises
+        ------
+        DataError
+            If an entry has no such axis.
+        """
+        require(is_integer(axis), "axis", "an integer", axis)
+        return Scattered(self, int(axis))
+
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        plain = View._view(self, at) if isinstance(self, View) else View(self, at)
+        assert isinstance(plain, View)
+        return EntriesView(plain._source, plain._at)
+
+    def _inside(self, index: tuple[Any, ...]) -> Any:
+        first, *rest = index or (...,)
+        if first is Ellipsis:
+            first, rest = slice(None), [..., *rest]
+        if isinstance(first, RandomCrop):
+            raise IndexError(f"the first index selects entries, got {first!r}, which crops an axis of each")
+        first = list(first) if isinstance(first, tuple) else first  # inside an index a tuple is a list, as for NumPy
+        if not rest:
+            return self[first]
+        many = self[first] if selects_many(first) else None
+        if many is None:
+            place = position(first, len(self))
+            return _applied(self.sample(place), (tuple(rest),), self._about(place).name)
+        steps: Steps = (tuple(map(_frozen, rest)),)
+        if isinstance(many, Inside):
+            return Inside(many._source, many._steps + steps)
+        return Inside(many, steps)
+
+
+class EntriesView(Entries, View):
+    """Some of the entries."""
+
+    def _about(self, index: int) -> Entry:
+        return _entries(self._source)._about(int(self._at[index]))
+
+    def _shape(self, index: int) -> tuple[int, ...]:
+        return _entries(self._source)._shape(int(self._at[index]))
+
+
+def _entries(source: Source) -> Entries:
+    assert isinstance(source, Entries)
+    return source
+
+
+class Inside(Entries, Derived):
+    """What indices select inside each entry.
+
+    A `random_crop` among them is drawn when an entry is read.
+    """
+
+    def __init__(self, source: Source, steps: Steps) -> None:
+        super().__init__(source)
+        self._steps = steps
+        self._ahead = Ahead()
+
+    def _draws_random(self) -> bool | None:
+        return self._crops() or super()._draws_random()
+
+    def _crops(self) -> bool:
+        return any(isinstance(item, RandomCrop) for step in self._steps for item in step)
+
+    def sample(self, index: int) -> Any:
+        return _applied(self._source.sample(index), self._steps, self._about(index).name)
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return each_alone(self.sample, indices.tolist())
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        random = self._crops() and not is_keyed()  # where it will be cropped by hand nobody knows
+        if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
+            _ask(self._ahead, self, indices)
+
+    def _about(self, index: int) -> Entry:
+        return _entries(self._source)._about(index)
+
+    def _view(self, at: range | NDArray[np.intp]) -> Source:
+        return Inside(self._source._view(at), self._steps)
+
+    def _label(self) -> str:
+        told = "".join(f"[:, {', '.join(map(_word, step))}]" for step in self._steps)
+        return f"{self._source._label()}{told}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_ahead": Ahead()}
+
+
+class Scattered(Entries, Derived):
+    """A sample for each index of an axis of each entry."""
+
+    def __init__(self, source: Entries, axis: int) -> None:
+        super().__init__(source)
+        lengths = []
+        require(not source._draws_random(), "scatter", "called where nothing is cropped at random", source)
+        for index in range(len(source)):
+            shape = source._shape(index)
+            if not -len(shape) <= axis < len(shape):
+                name = source._about(index).name
+                raise DataError(f"entry {name!r} has shape {shape}, expected an axis {axis} to scatter")
+            lengths.append(shape[axis])
+        self._axis, self._ahead = axis, Ahead()
+        self._ends = np.cumsum(lengths, dtype=np.intp)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def sample(self, index: int) -> Any:
+        entry, place = self._place(index)
+        array, axis = self._source.sample(entry), self._axis
+        return array[(slice(None),) * (axis if axis >= 0 else array.ndim + axis) + (place,)]
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The entry of a sample, and its index in it."""
+        entry = int(self._ends.searchsorted(index, "right"))
+        return entry, index - (int(self._ends[entry - 1]) if entry else 0)
+
+    def fetch(self, indices: NDArray[np.intp]) -> Any:
+        return [self.sample(index) for index in indices.tolist()]
+
+    def will_need(self, indices: NDArray[np.intp]) -> None:
+        _ask(self._ahead, self, indices)
+
+    def _draws(
+        self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
+    ) -> Draws:
+        return Source._draws(self, sampler, key, epochs, part, batch_size)  # it has as many as it says, not as entries
+
+    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return indices
+
+    def _about(self, index: int) -> Entry:
+        return _entries(self._source)._about(self._place(index)[0])
+
+    def _label(self) -> str:
+        return f"{self._source._label()}.scatter({self._axis})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_ahead": Ahead()}
+
+
+#: Of these an index gives a view; what else there is copies, and reads.
+_BASIC = (int, np.integer, slice, type(...), type(None), RandomCrop)
+
+
+def _frozen(item: Any) -> Any:
+    """An element of an index that nobody can change; lists and tuples are arrays, as for NumPy."""
+    if not isinstance(item, (list, tuple, np.ndarray)):
+        return item
+    array = np.array(item)
+    if not isinstance(item, np.ndarray) and not array.size:
+        array = array.astype(np.intp)
+    array.flags.writeable = False
+    return copy.copy(item) if array.dtype.kind == "U" else array
+
+
+def _word(item: Any) -> str:
+    """An element of an index in words."""
+    if isinstance(item, slice):
+        told = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
+        return told if item.step is not None else told.removesuffix(":")
+    if isinstance(item, np.ndarray):
+        return f"{short(item)} {digest_of([item.tobytes()])[:8]}"
+    return "..." if item is Ellipsis else repr(item)
+
+
+def _applied(array: Any, steps: Steps, name: str) -> Any:
+    """What the steps select of an entry."""
+    for step in steps:
+        try:
+            index = _without_crops(step, np.shape(array))
+            array = array[index[0] if len(index) == 1 and isinstance(index[0], (str, list)) else index]
+        except (IndexError, DataError) as error:
+            told = f"entry {name!r} of shape {np.shape(array)}: {error}"
+            raise type(error)(told) from None
+    return array
+
+
+def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An index with a slice in the place of each random crop, drawn now."""
+    if RandomCrop not in map(type, step):
+        return step
+    step = tuple(map(_frozen, step))
+    widths = [_width(item) for item in step]
+    ellipsis = next((place for place, item in enumerate(step) if item is Ellipsis), len(step))
+    found = []
+    for place, item in enumerate(step):
+        if isinstance(item, RandomCrop):
+            axis = sum(widths[:place]) if place < ellipsis else len(shape) - sum(widths[place:])
+            if not 0 <= axis < len(shape):
+                raise IndexError(f"too many indices for an array with {len(shape)} axes")
+            item = item.within(shape[axis])
+        found.append(item)
+    return tuple(found)
+
+
+def _width(item: Any) -> int:
+    """How many axes an element of an index stands for."""
+    if item is None or item is Ellipsis or isinstance(item, (bool, np.bool_)):
+        return 0
+    return item.ndim if isinstance(item, np.ndarray) and item.dtype.kind == "b" else 1
+
+
+def _ask(ahead: Ahead, source: Source, indices: NDArray[Any]) -> None:
+    """Ask the system for samples that are views of maps."""
+    if CAN_ADVISE:
+        ahead.ask(lambda: _stretches(source, indices))
+
+
+def _stretches(source: Source, indices: NDArray[Any]) -> Iterator[Stretch]:
+    """Where samples lie in their maps, as far as it is in few pieces."""
+    for view in each_alone(source.sample, indices.tolist()):
+        if not isinstance(view, np.ndarray):
+            continue
+        if not view.ndim or view.flags.c_contiguous:
+            view = view[np.newaxis]
+        elif view.strides[0] < 0:
+            view = view[::-1]
+        yield from stretches_of(view, np.arange(len(view)))

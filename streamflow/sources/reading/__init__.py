@@ -1,0 +1,1 @@
+"""How samples become batches: order, forms, padding, randomness, streams."""
