@@ -3,10 +3,8 @@
 This file is what the installed script imports, so it loads nothing beyond streamflow: typer, rich and scikit-learn are
 an extra, and where they are missing the command says so in one line.
 
-The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `digits` (the
-demo's own), `tree` (the sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked
-in, and how a command stops), `halves` (training before and after the resume), `demo` (the whole of it); `inputs` (files
-to convert), `convert_lmdb` (to an LMDB store), `convert` (to any); `app` (options).
+The files: `work` (how a command is stopped, and its error for wrong usage), `demo`, `inputs` (files to convert),
+`convert`, and `app` (commands and options).
 """
 
 from __future__ import annotations

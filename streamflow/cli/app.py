@@ -13,11 +13,10 @@ from typing import Annotated, Optional
 import typer
 
 from .. import __version__
-from ..exceptions import MissingDependencyError, StreamflowError
+from ..exceptions import DataError, MissingDependencyError, StreamflowError
 from . import convert as conversion
 from . import demo as demonstration
-from .arrays import CorpusError
-from .work import Stopped, Work, stoppable
+from .work import ProcessFailed, Stopped, UsageError, stoppable
 
 __all__ = ["app"]
 
@@ -56,13 +55,13 @@ def _told(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterat
         if not quiet:
             print(f"\n{command}: {stopped}", file=sys.stderr)
         raise typer.Exit(stop.code) from None
-    except demonstration.SecondHalfFailed as failed:  # the new process has said why
+    except ProcessFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
     except MissingDependencyError:
         raise
     except StreamflowError as error:
         print(f"{command}: {error}", file=sys.stderr)
-        raise typer.Exit(2 if isinstance(error, CorpusError) else 1) from None
+        raise typer.Exit(2 if isinstance(error, (UsageError, DataError)) else 1) from None
     except OSError as error:  # the disk is full, say
         print(f"{command}: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
@@ -78,7 +77,7 @@ def _weights(texts: list[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not name or not sign or not 0 <= weights[name] < math.inf:
-            raise CorpusError(f"--weight {text}: it must be CLASS=NUMBER with a number from 0 on, such as --weight 8=3")
+            raise UsageError(f"--weight {text}: must be CLASS=NUMBER, where NUMBER is not negative, such as 8=3")
     return weights
 
 
@@ -88,8 +87,8 @@ def demo(
         Optional[Path],  # noqa: UP045
         typer.Option(
             metavar="DIR",
-            help="Your own data: one folder per class, .npy or .npz files in each, samples along axis 0 (of several "
-            "arrays in an .npz file, the one named X). It is only read. [default: handwritten digits]",
+            help="Your own data: one folder per class, .npy or .npz files in each, samples along axis 0 (in an .npz "
+            "file, the array X, not compressed). It is only read. [default: handwritten digits]",
         ),
     ] = None,
     weight: Annotated[
@@ -115,31 +114,27 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Train a classifier from a sampling tree over files on disk, stop half-way, and resume exactly.
+    """Train a classifier from files, stop half-way, and resume exactly.
 
-    The demo writes a corpus of real images to disk: tens of files, some classes far more frequent than others. It
-    samples from them with a tree that keeps only a few files open, gives each class the share you ask for and runs in
-    a background process. Then it checks what it promised: held-out accuracy, class shares, files open at once, and
-    that the resumed stream brings the very batches that would have come.
+    The demo writes handwritten digits to tens of files, some classes far more frequent than others. It samples from
+    them with a tree that keeps a few files of each class open, gives each class the share you ask for and runs in
+    another process. Then it checks what it promised: the class shares, the held-out accuracy, and that the resumed
+    stream brings the very batches that would have come.
 
     Nothing is downloaded. It takes some seconds.
 
     Exit code: 0 all is as promised, 1 something is not, 2 wrong usage or unusable files, 130 stopped by Ctrl-C.
     """
     with _told("streamflow demo"):
-        settings = demonstration.Settings(corpus, keep, _weights(weight or []), batches, batch_size, seed)
-        if not demonstration.run(settings):
+        if not demonstration.run(corpus, keep, _weights(weight or []), batches, batch_size, seed):
             raise typer.Exit(1)
 
 
 @app.command(hidden=True)
 def resume(folder: Path) -> None:
     """Train the second half of a demo whose first half left its files in this folder; `demo` calls it."""
-    from .halves import second_half
-    from .screen import Screen
-
     with _told("streamflow demo", quiet=True):
-        second_half(Work(folder), Screen())
+        demonstration.resume(folder)
 
 
 class _Kind(StrEnum):
@@ -207,7 +202,9 @@ def convert(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Convert a folder of arrays, images or audio files into a store that is read quickly in any order.
+    """Convert a folder of arrays, images or audio into one store.
+
+    A store is read quickly in any order.
 
     A memmap store has an entry for each file: an array of any shape, named by the path of the file below SRC; the
     metadata of audio have the sample rate. An LMDB store has a sample for each file: {"x": the array, "name": the
@@ -223,7 +220,7 @@ def convert(
     with _told("streamflow convert", stopped="stopped; the same command goes on where this one was"):
         lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
         if lmdb and shard_mb:
-            raise CorpusError("--shard-mb: it is for memmap stores")
+            raise UsageError("--shard-mb: it is for memmap stores")
         settings = conversion.Settings(
             source=source,
             target=target,

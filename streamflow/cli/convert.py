@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from ..exceptions import BackgroundError, DataError, ParameterError
 from ..sources import build_memmap_store
 from ..sources.memmap.format import Entry
-from .arrays import CorpusError
 from .convert_lmdb import to_lmdb
 from .inputs import KINDS, Inputs, counted, find
+from .work import UsageError
 
 __all__ = ["Settings", "run"]
 
@@ -109,7 +109,7 @@ def run(settings: Settings) -> bool:
 
     Raises
     ------
-    CorpusError
+    UsageError
         If that cannot be done; the text is one line.
     """
     _check_apart(settings.source, settings.target)
@@ -123,7 +123,7 @@ def run(settings: Settings) -> bool:
         if bar.failed:
             many = f"none of {len(inputs.paths):,} files can be converted, the first: "
             told = f"{many}{told}" if settings.skip else f"{told}; --on-error skip leaves such files out"
-        raise CorpusError(told) from error
+        raise UsageError(told) from error
     except OSError as error:
         raise _unwritten(settings.target, error) from error
     if not settings.quiet:
@@ -133,13 +133,13 @@ def run(settings: Settings) -> bool:
 
 def _check_apart(source: Path, target: Path) -> None:
     if target.resolve().is_relative_to(source.resolve()):
-        raise CorpusError(f"{str(target)!r} is inside {str(source)!r}, expected a folder elsewhere")
+        raise UsageError(f"{str(target)!r} is inside {str(source)!r}, expected a folder elsewhere")
 
 
-def _unwritten(target: Path, error: OSError) -> CorpusError:
+def _unwritten(target: Path, error: OSError) -> UsageError:
     why = (error.strerror or str(error)).lower()
     there = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
-    return CorpusError(
+    return UsageError(
         f"{str(target)!r} cannot be written ({why}), expected a folder with enough room "
         f"({_size(shutil.disk_usage(there).free)} are free); the same command goes on"
     )

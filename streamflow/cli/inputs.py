@@ -22,7 +22,7 @@ from ..exceptions import DataError
 from ..sources import read_audio, read_image
 from ..sources.build.memmap import matching
 from ..sources.mmap.npy_files import NpyFile
-from .arrays import SUFFIXES, CorpusError
+from .work import UsageError
 
 __all__ = ["KINDS", "Inputs", "Kind", "counted", "find", "reason", "sample"]
 
@@ -87,7 +87,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "array": Kind("array", "arrays", SUFFIXES, read_array),
+    "array": Kind("array", "arrays", (".npy", ".npz"), read_array),
     "image": Kind(
         "image",
         "images",
@@ -161,19 +161,19 @@ def find(root: Path, kind: str, patterns: list[str]) -> Inputs:
 
     Raises
     ------
-    CorpusError
+    UsageError
         If there are no files, or files of several kinds.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise CorpusError(f"{str(root)!r} {what}, expected a folder of files to convert")
+        raise UsageError(f"{str(root)!r} {what}, expected a folder of files to convert")
     paths = _matching(root, patterns or [_ANY])
     if kind == "auto":
         kind = _guessed(root, paths, patterns)
     if not patterns:
         paths = [path for path in paths if path.suffix.lower() in KINDS[kind].suffixes]
         if not paths:
-            raise CorpusError(f"{str(root)!r} has no {_told(kind)}, expected some")
+            raise UsageError(f"{str(root)!r} has no {_told(kind)}, expected some")
         patterns = sorted({_ANY + path.suffix for path in paths})
     _check_library(kind)
     return Inputs(root, paths, kind, patterns)
@@ -183,12 +183,10 @@ def _matching(root: Path, patterns: list[str]) -> list[Path]:
     try:
         paths = matching(root, patterns)
     except (ValueError, NotImplementedError, IndexError) as error:
-        raise CorpusError(
-            f"--pattern {' '.join(patterns)}: it must be what names of files can match: {error}"
-        ) from None
+        raise UsageError(f"--pattern {' '.join(patterns)}: it must be what names of files can match: {error}") from None
     if not paths:
         which = f"has no file that matches {' or '.join(map(repr, patterns))}"
-        raise CorpusError(f"{str(root)!r} {'is empty' if patterns == [_ANY] else which}, expected some files")
+        raise UsageError(f"{str(root)!r} {'is empty' if patterns == [_ANY] else which}, expected some files")
     return paths
 
 
@@ -201,11 +199,11 @@ def _guessed(root: Path, paths: Iterable[Path], patterns: list[str]) -> str:
         return str(next(iter(found)))
     if not found and not patterns:
         expected = " or ".join(_told(kind) for kind in KINDS)
-        raise CorpusError(f"{str(root)!r} has no file of a known ending, expected {expected}")
+        raise UsageError(f"{str(root)!r} has no file of a known ending, expected {expected}")
     told = [counted(count, str(kind)) for kind, count in found.items()]
     told += [f"{others:,} of unknown endings"] if patterns and others else []
     advice = "choose with --kind" if patterns else "choose with --kind or --pattern"
-    raise CorpusError(f"{str(root)!r} has {', '.join(told)}, expected files of one kind: {advice}")
+    raise UsageError(f"{str(root)!r} has {', '.join(told)}, expected files of one kind: {advice}")
 
 
 def counted(count: int, kind: str) -> str:

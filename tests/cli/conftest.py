@@ -33,7 +33,7 @@ def environment(temporary):
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONWARNINGS": "error",
         "TMPDIR": str(temporary),
-        "COLUMNS": "100",
+        "COLUMNS": "80",
         "TERM": "xterm",
     }
 
@@ -45,7 +45,7 @@ def streamflow(environment, tmp_path_factory):
     (folder / "streamflow.py").write_text("raise ImportError('this is another streamflow')")
 
     def run(*arguments, code=None):
-        how = ["-c", code] if code else ["-m", "streamflow.cli"]
+        how = ["-c", code] if code else ["-m", "streamflow"]
         return subprocess.run(
             [sys.executable, "-P", *how, *map(str, arguments)],
             cwd=folder,
@@ -86,7 +86,7 @@ def corpus(tmp_path):
         for i, size in enumerate([10, 25, 0, 15]):
             array = (rng.normal(size=(size, 3, 2)) + 4 * number).astype(np.float32)
             if i == 1:
-                np.savez_compressed(root / name / f"{i}.npz", notes=np.arange(3), X=array)
+                np.savez(root / name / f"{i}.npz", notes=np.arange(3), X=array)
             else:
                 np.save(root / name / f"{i}.npy", array)
     (root / ".hidden").mkdir()

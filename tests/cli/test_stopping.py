@@ -52,7 +52,7 @@ def test_ctrl_c(environment, temporary, words):
     ended_cleanly(terminal, 130, temporary)
 
 
-@pytest.mark.parametrize(("number", "words"), [(signal.SIGTERM, "second half"), (signal.SIGINT, r"4\. Stopped")])
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGTERM, "second half"), (signal.SIGINT, r"3\. Stopped")])
 def test_a_signal_to_the_command_alone(environment, temporary, number, words):
     terminal = Terminal(environment, "demo", "--batches", "240")
     terminal.read_until(words)
@@ -64,16 +64,16 @@ def test_on_a_terminal_a_bar_moves(environment, temporary):
     terminal = Terminal(environment, "demo", "--batches", "80")
     assert terminal.end() == 0, terminal.text[-2000:]
     for half in ("first half", "second half"):
-        positions = re.findall(rf"{half} [^\r\n]*?(\d+)/40", terminal.text)
+        positions = re.findall(rf"{half} [^\r\n]*?(\d+)%", terminal.text)
         assert len(set(positions)) > 2
         assert positions == sorted(positions, key=int)
-        assert f"{half}: 40 batches, 2,560 samples" in terminal.text
+        assert f"{half}: 40 batches, " in terminal.text
     assert list(temporary.iterdir()) == []
 
 
 def test_a_reader_that_goes_away(environment, temporary):
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamflow.cli", "demo", "--batches", "40"],
+        [sys.executable, "-m", "streamflow", "demo", "--batches", "40"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
