@@ -1,4 +1,4 @@
-"""Epochs: every sample once, in a new order each time, a few files open at a time; and validation data in a cycle.
+"""Epochs: every sample once, in a new order each time, with a few files open; and validation data in a cycle.
 
 python epochs.py
 """

@@ -1,7 +1,7 @@
 """One file per recording, one group of files per class, and a classifier trained from them by partial_fit.
 
-The corpus may be larger than memory: of each class three files are open at a time.  Birds are a hundred times rarer
-than noise on disk, and make up a quarter of what the classifier sees, because that is what the weights say.
+The corpus may be larger than memory: three files of each class are open at a time.  On disk, birds are a hundred times
+rarer than noise; the classifier sees them in a quarter of its samples, because the weights say so.
 
     python files_per_class.py        (needs scikit-learn)
 """
@@ -25,7 +25,7 @@ def write_corpus(folder):
         (folder / name).mkdir()
         for i in range(n_files):
             frames = rng.normal(size=(16, 20))
-            frames[:, number] += 3  # what tells the classes apart
+            frames[:, number] += 3  # what distinguishes the classes
             np.savez(folder / name / f"{i:04d}.npz", X=frames)
 
 
@@ -39,7 +39,7 @@ def samples(path, label, rng):
 
 
 def tree_over(folder):
-    """A few files of each class, the classes by weight, batches, and all that in a process of its own."""
+    """A few files of each class, the classes by weight, in batches, made in another process."""
     classes = {}
     for number, name in enumerate(CLASSES):
         files = [Streamer(samples, str(path), number) for path in sorted((folder / name).glob("*.npz"))]
@@ -54,7 +54,7 @@ def main():
         model = SGDClassifier(random_state=0)
         seen, right = Counter(), 0
         for number, batch in enumerate(tree_over(Path(folder))(max_iter=200)):
-            if number >= 100:  # every batch is new to the model: ask it first, then let it learn
+            if number >= 100:  # every batch is new to the model: test on it, then train
                 right += int((model.predict(batch["X"]) == batch["y"]).sum())
             model.partial_fit(batch["X"], batch["y"], classes=range(len(CLASSES)))
             seen.update(batch["y"].tolist())
@@ -62,7 +62,7 @@ def main():
     for number, (name, n_files) in enumerate(CLASSES.items()):
         on_disk = n_files / sum(CLASSES.values())
         print(f"{name:6} {on_disk:6.1%} of the files, {seen[number] / total:6.1%} of the samples")
-    print(f"told apart: {right / (100 * 32):.1%}")
+    print(f"classified correctly: {right / (100 * 32):.1%}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A stream and its noisy twin, mixed half and half, into a training loop.
 
-A function that takes a stream and gives a stream is all that an augmentation is.  Both members of the mux are active
-all the time; the twin has a pass of its own over the data.
+An augmentation is a function from a stream to a stream.  Both members of the mux are open all the time; the twin makes
+its own pass over the data.
 
     python noisy_twin.py
 """

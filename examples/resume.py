@@ -1,6 +1,6 @@
-"""Stop a training run and go on in another process with exactly the batches that would have come.
+"""Stop a training run and resume it in another process with exactly the batches that would have come.
 
-The state of a stream is a dict ready for JSON, to be kept beside the model.
+The state of a stream is a dict ready for JSON, to be saved beside the model.
 
     python resume.py
 """

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 COMMANDS = [
     "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/streamflow demo",
@@ -94,6 +94,17 @@ def test_readme_has_the_command(command):
 
 def test_readme_is_short():
     assert len(README.read_text("utf-8").splitlines()) <= 120
+
+
+def test_docs_show_a_source_and_maps_of_ones_own_in_under_20_lines():
+    page = ast.parse(script((ROOT / "docs" / "extending.md").read_text("utf-8")))
+    classes = [node for node in page.body if isinstance(node, ast.ClassDef)]
+    sources = [node for node in classes if [ast.unparse(base) for base in node.bases] == ["sources.Source"]]
+    functions = [node for node in page.body if isinstance(node, ast.FunctionDef)]
+    maps = [node for node in functions if any("stream_map" in ast.unparse(line) for line in node.decorator_list)]
+    assert sources
+    assert maps
+    assert [node.name for node in [*sources, *maps] if node.end_lineno - node.lineno >= 19] == []
 
 
 def test_docs_show_a_mux_of_ones_own_in_under_30_lines():
