@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.format import BARRED_TRIES
 from ..core.node import Node, Turn
 from ..core.source import Shards, merged
 from ..exceptions import is_whole, require
@@ -23,7 +24,6 @@ from .shuffled import AllActiveNode
 __all__ = ["StochasticMux"]
 
 MODES = ("with_replacement", "single_active", "exhaustive")
-_TRIES = 8  #: draws that may hit a barred member before the others' law is made
 
 
 class StochasticMux(BaseMux):
@@ -291,7 +291,7 @@ class _DrawnNode(PickNode):
         """A member drawn by the law among those not barred, None if there is none."""
         if not barred:
             return self._draw()
-        for _ in range(_TRIES):
+        for _ in range(BARRED_TRIES):
             index = self._draw()
             if index not in barred:
                 return index

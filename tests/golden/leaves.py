@@ -9,6 +9,7 @@ from streamflow import BaseMux
 from streamflow.core import stream_map
 from streamflow.samplers import Sampler
 from streamflow.seeding import ORDER, bit_generator
+from streamflow.sources import Source
 
 
 def counted(name, length=None):
@@ -111,6 +112,16 @@ class Wandering(BaseMux):
 
     def ended(self, slot, given):
         return slot != 1 and (given >= 3 or slot == 0)
+
+
+class Wide(Source):
+    """As many samples as a random number has values, and each is its own index."""
+
+    def __len__(self):
+        return 1 << 53
+
+    def sample(self, index):
+        return index
 
 
 class Rotated(Sampler):

@@ -21,7 +21,7 @@ from streamflow.sources import (
     random_crop,
 )
 
-from .leaves import Rotated
+from .leaves import Rotated, Wide
 from .registry import parts, tree
 
 
@@ -102,6 +102,13 @@ def source_weighted():
         arrays(34).batches(6, sampler=WeightedSubsetSampler([1, 2, 1, 4], [0, -1, 5, 9]), epochs=None),
     ]
     return side_by_side(streams, 105)
+
+
+@tree(200)
+def source_as_wide_as_random_numbers():
+    samplers = WeightedSampler(None), WeightedSubsetSampler([1, 2, 4], [0, 3, -1]), BlockShuffledSampler(3, window=5)
+    streams = [Wide().samples(sampler=sampler, epochs=None) for sampler in samplers]
+    return side_by_side([Wide().samples(shuffle=True), Wide().batches(5, shuffle=True), *streams], 116)
 
 
 # ---------------------------------------------------------------------- kinds of sources
