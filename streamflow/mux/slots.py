@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards
+from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS
 from ..core.node import Node, Turn, close_all, restore_turn, turn_state
 from ..seeding import Key
 
@@ -180,7 +181,7 @@ class SlotNode(Node):
         self.misses += 1
         self._missed_at = self.asked + self._inside()
         # A miss costs about 0.2 us, a new law 10 us and 0.02 us a slot.
-        if self.misses - self._dropped_at > 50 + len(self.turns) // 10:
+        if self.misses - self._dropped_at > DEAD_MISSES + len(self.turns) // DEAD_SLOTS_PER_MISS:
             self._dropped_at = self.misses
             self._drop_dead()
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
+from ..core.format import BARRED_TRIES
 from ..core.node import Node, Turn
 from ..core.validate import is_integer, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
@@ -23,7 +24,6 @@ from .shuffled import AllActiveNode
 __all__ = ["StochasticMux"]
 
 MODES = ("with_replacement", "single_active", "exhaustive")
-_TRIES = 8  #: draws that may hit a barred member before the others' law is made
 
 
 class StochasticMux(BaseMux):
@@ -291,7 +291,7 @@ class _DrawnNode(PickNode):
         """A member drawn by the law among those not barred, None if there is none."""
         if not barred:
             return self._draw()
-        for _ in range(_TRIES):
+        for _ in range(BARRED_TRIES):
             index = self._draw()
             if index not in barred:
                 return index
