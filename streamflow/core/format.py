@@ -66,6 +66,6 @@ DEAD_SLOTS_PER_MISS = 10
 BARRED_TRIES = 8
 
 #: Standard deviations on each side of the mean within which a cap is drawn; beyond there is less than 1e-30.
-#: Changing it changes streams where a random number falls between the old and the new border of a cap: below 6 some
-#: tree sees it, above only rounding remains.
+#: Changing it changes streams where a random number falls between the old and the new border of a cap: from 8 on that
+#: is a matter of rounding, for less a long run sees it.
 CAP_REACH = 12

@@ -1,4 +1,4 @@
-"""Streams that must not change: some fifty trees, with digests of their items and of a state.
+"""Streams that must not change: some seventy trees, with digests of their items and of a state.
 
 `streams.json` pins for each tree of `trees.py` how many items it gave (`n`), a digest of these `items` and one of a
 `state` taken in the middle of them.  A failure names the tree and what has changed.
