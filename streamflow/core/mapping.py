@@ -219,6 +219,7 @@ class DerivedNode(Node):
         try:
             self._made.close()
         finally:
+            self.items = self._ticks.items = iter(())  # they know this node
             self.below.close()
 
     def next_epoch(self, epoch: int) -> bool:

@@ -261,7 +261,10 @@ def close_all(things: list[Any]) -> None:
             failed = failed or error
     things.clear()
     if failed is not None:
-        raise failed
+        try:
+            raise failed
+        finally:
+            failed = None  # its traceback holds this frame
 
 
 def turn_state(turn: Turn | Node, failed: bool) -> list[Any]:

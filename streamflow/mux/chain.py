@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -101,9 +102,10 @@ class _ChainNode(Node):
         self._member: Streamer | None = None
         self.turn: Turn | Node | None = None
         self._begun = False
-        self.items = chain.from_iterable(self._lives())
+        self._made = self._lives()
+        self.items = chain.from_iterable(self._made)
 
-    def _lives(self) -> Iterator[Iterator[Any]]:
+    def _lives(self) -> Generator[Iterator[Any], None, None]:
         if not self._begun:
             self._begun = True
             self.turn = self._at(self._first, 0)
@@ -178,6 +180,8 @@ class _ChainNode(Node):
         return [f"{here}[{name}]", *inside]
 
     def close(self) -> None:
+        with suppress(ValueError):  # it is running: the caller is further up
+            self._made.close()
         if self.turn is not None:
             self.turn.close()
         close = getattr(self._members, "close", None)

@@ -23,7 +23,7 @@ from ..core.node import Node, Turn
 from ..core.source import Shards
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
-from .slots import FIRST, LAST, SlotNode
+from .slots import FIRST, SlotNode
 
 __all__ = ["PickNode", "law_of", "uniform_law"]
 
@@ -123,13 +123,13 @@ class PickNode(SlotNode):
         used = self.asked - self._from
         if used:
             if used >= self._planned:
-                self._size = min(LAST, 2 * self._size)
+                self._size = min(self._longest, 2 * self._size)
             elif 4 * used < self._size:  # cut early: weights change faster than that
                 self._size = max(_LEAST, self._size // 2)
             self._numbers, self._from = self._numbers[used:], self.asked
         if not len(self._numbers):
             self._numbers = self._rng.random(max(FIRST, self._size))
-        if self._table != (self._size == LAST):  # a table pays where weights stay for long
+        if self._table != (self._size == self._longest):  # a table pays where weights stay for long
             self._table, self._law = not self._table, None
         if self._law is None:
             alike = self._pick_weights is None and self._weights.all()

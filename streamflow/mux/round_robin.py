@@ -12,7 +12,7 @@ from ..core.source import Shards
 from ..seeding import ORDER, Key, order
 from .base import BaseMux
 from .pool import checked_mode, dealt
-from .slots import FIRST, LAST, SlotNode
+from .slots import FIRST, SlotNode
 
 __all__ = ["RoundRobinMux"]
 
@@ -92,7 +92,7 @@ class _RoundRobinNode(SlotNode):
         else:
             self._at = self._place()
         self._from = self.asked
-        size, self._size = self._size, min(LAST, 2 * self._size)
+        size, self._size = self._size, min(self._longest, 2 * self._size)
         return self._order[(self._at + np.arange(size)) % len(self._order)]
 
     def _place(self) -> int:
