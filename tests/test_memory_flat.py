@@ -287,6 +287,31 @@ def assert_flat(run, rounds=20, tries=12):
     pytest.fail(f"objects, arrays and blocks more after {rounds} rounds each: {seen}")
 
 
+def test_nothing_stays_of_a_description():
+    """What is known of a function goes with it, a map's declaration too."""
+    lived = []
+
+    def run():
+        @stream_map()
+        def mine(items):
+            yield from items
+
+        def numbers(rng=None):
+            yield from range(3)
+
+        tree = sf.ShuffledMux([sf.Streamer(numbers).pipe(mine), TREES["leaf with rng"]()])
+        lived.extend([weakref.ref(mine), weakref.ref(numbers)])
+        for _ in tree(max_iter=9):
+            pass
+        tree._shape()
+        del mine, numbers, tree
+        gc.collect()  # a map and its declaration know each other
+        lived[:] = [ref for ref in lived if ref() is not None]
+
+    assert_flat(run, rounds=30)
+    assert lived == []
+
+
 MUXES = [name for name in TREES if " in " in name or "cycle" in name or "rate" in name or "shuffled" in name]
 
 

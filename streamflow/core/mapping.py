@@ -19,6 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from time import perf_counter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from ..exceptions import ParameterError, StateError
@@ -29,7 +30,7 @@ from .node import Node, Ticks, skip
 if TYPE_CHECKING:
     from .streamer import Streamer
 
-__all__ = ["MAPS", "DerivedNode", "MapNode", "StreamMap", "known_map", "stream_map"]
+__all__ = ["DerivedNode", "MapNode", "StreamMap", "map_of", "stream_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
@@ -78,15 +79,15 @@ class StreamMap:
         return made
 
 
-#: The declared maps, by the function that users hold.
-MAPS: dict[Any, StreamMap] = {}
+def map_of(source: Any) -> StreamMap | None:
+    """The declaration of a map, which the function carries; None for any other function.
 
-
-def known_map(source: Any) -> None:
-    """Take up the declaration of a map that has come by value, from a script or a notebook of another process."""
-    declared = getattr(source, "_stream_map", None)
-    if declared is not None and declared.public is source:  # and not a function wrapped round a map
-        MAPS.setdefault(source, declared)
+    One that is wrapped round a map by `functools.wraps` has the attribute too, and is none.
+    """
+    if source.__class__ is not FunctionType:
+        return None
+    declared: StreamMap | None = getattr(source, "_stream_map", None)
+    return declared if declared is not None and declared.public is source else None
 
 
 def stream_map(
@@ -126,9 +127,9 @@ def stream_map(
             declared.bound((stream, *args), kwargs)
             return _over(fn, stream, args, kwargs)
 
-        declared = MAPS[call] = StreamMap(fn, check, replayed)
+        declared = StreamMap(fn, check, replayed)
         declared.public = call
-        call._stream_map = declared  # type: ignore[attr-defined]  # so that it goes along where `call` is sent by value
+        call._stream_map = declared  # type: ignore[attr-defined]
         return cast("_Map[P]", call)
 
     return declare

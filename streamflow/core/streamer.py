@@ -24,7 +24,7 @@ from ..exceptions import is_whole, require
 from ..seeding import Key, Root
 from .binding import Binding, Own
 from .describe import Shape, called, digest_of, joined, name_of, short, size_of
-from .mapping import MAPS, MapNode, known_map
+from .mapping import MapNode, map_of
 from .node import Leaf, Node
 from .source import (
     ASYNC,
@@ -100,8 +100,8 @@ class Streamer:
                 require(called_one, "source", "a function, where arguments are given", source, "is a `pipe` meant?")
         elif source.__code__.co_flags & ASYNC:
             refuse_async(source)
-        elif source in MAPS:
-            (below, *settings), kwargs = MAPS[source].describe(args, kwargs)
+        elif hasattr(source, "_stream_map") and (declared := map_of(source)) is not None:
+            (below, *settings), kwargs = declared.describe(args, kwargs)
             args = (below if isinstance(below, Streamer) else Streamer(below), *settings)
         self.source = source
         self.args = args
@@ -262,18 +262,18 @@ class Streamer:
         source = self.source
         if isinstance(source, Streamer):
             return open_node(source, key, shards)
-        if self._is_map():
-            return MapNode(self, MAPS[source], open_node(self.args[0], key, shards), key)
+        if (declared := map_of(source)) is not None:
+            return MapNode(self, declared, open_node(self.args[0], key, shards), key)
         return Leaf(self, key, shards)
 
     def _shape(self) -> Shape:
         source = self.source
         if isinstance(source, Streamer):
             return self._marked(source._shape())
-        if self._is_map():
+        if (declared := map_of(source)) is not None:
             below = self.args[0]._shape()
             settings = "".join(f", {short(arg)}" for arg in self.args[1:])
-            return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=MAPS[source].seeded))
+            return self._marked(below.then(f"{called(source)}({below.text}{settings})", random=declared.seeded))
         inner = joined(arg._shape() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
         size = "" if callable(source) else size_of(source)
         random = getattr(source, "gives_streamers", False) or (
@@ -299,7 +299,7 @@ class Streamer:
 
     # ------------------------------------------------------------------ how it is opened
     def _is_map(self) -> bool:
-        return self.source.__class__ is FunctionType and self.source in MAPS
+        return map_of(self.source) is not None
 
     def _root(self) -> Root:
         """The root of a pass of this Streamer by itself."""
@@ -361,7 +361,6 @@ class Streamer:
         for part in state:
             for name, value in part.items():
                 setattr(self, name, value.function() if isinstance(value, Undecorated) else value)
-        known_map(self.source)
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))
