@@ -9,7 +9,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from .core import Streamer
-from .core.binding import Overrides
 from .core.call import Shards
 from .core.fingerprint import Fingerprint
 from .core.node import Node
@@ -30,15 +29,10 @@ class BackgroundStreamer(Streamer):
         The tree to run; anything else that can be iterated again and again is wrapped in one.
     """
 
-    def __init__(self, streamer: Any) -> None:
-        super().__init__(())
-        self.streamer: Streamer = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
+    def __init__(self, streamer: Any, random_state: Any = None) -> None:
+        self._describe(random_state)
+        self.streamer = self._adopt(streamer)
         self._checked = False
-        inner = self.streamer._overrides
-        if inner is not None and inner.binding is not None:
-            # Made inside a source function, over a Streamer that it was given: it belongs where that one does.
-            self._overrides = Overrides(None, (), inner.binding)
-            self.streamer = self.streamer._twin(Overrides(inner.root, inner.shards))
 
     def __repr__(self) -> str:
         return f"{self._label()}({self.streamer!r})"
@@ -62,6 +56,3 @@ class BackgroundStreamer(Streamer):
 
     def _label(self) -> str:
         return type(self).__name__
-
-    def _check_shards(self, shards: Shards) -> None:
-        self.streamer._check_shards(shards)

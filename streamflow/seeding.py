@@ -186,28 +186,31 @@ class Draws:
         How many draws have been taken before.
     """
 
-    __slots__ = ("_left", "_upto", "key", "make", "next", "purpose")
+    __slots__ = ("_place", "next")
     SIZE = DRAWS_IN_BLOCK
 
     def __init__(
         self, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, taken: int = 0
     ) -> None:
-        self.make, self.key, self.purpose = make, key, purpose
-        self._upto = taken
-        self._left: Any = iter(())
-        self.next: Callable[[], Any] = chain.from_iterable(self._blocks()).__next__
+        # Where the running block ends, and what is left of it; shared with `_blocks`, which does not know the Draws.
+        self._place: list[Any] = [taken, iter(())]
+        self.next: Callable[[], Any] = chain.from_iterable(self._blocks(make, key, purpose, self._place)).__next__
 
-    def _blocks(self) -> Iterator[Iterator[Any]]:
+    @classmethod
+    def _blocks(
+        cls, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, place: list[Any]
+    ) -> Iterator[Iterator[Any]]:
         while True:
-            block, done = divmod(self._upto, self.SIZE)
-            draws = self.make(generator(self.key, self.purpose, block).random(self.SIZE)).tolist()[done:]
-            self._upto, self._left = self._upto + len(draws), iter(draws)
-            yield self._left
+            block, done = divmod(place[0], cls.SIZE)
+            draws = make(generator(key, purpose, block).random(cls.SIZE)).tolist()[done:]
+            place[:] = place[0] + len(draws), iter(draws)
+            yield place[1]
 
     @property
     def taken(self) -> int:
         """How many draws have been taken."""
-        return self._upto - int(self._left.__length_hint__())
+        upto, left = self._place
+        return int(upto - left.__length_hint__())
 
 
 def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:

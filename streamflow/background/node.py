@@ -104,7 +104,7 @@ class BackgroundNode(Node):
             if kind == MARK:
                 self._marked(place, record[1])
             elif kind == ERROR:
-                self._raise(record[1])
+                self._raise(record)
 
     def _taken(self, place: Place, lane: Lane) -> Record | None:
         """What the worker sends next, None if it has died."""
@@ -130,9 +130,14 @@ class BackgroundNode(Node):
             lane = self._lanes[number]
             lane.at_mark, lane.mark, lane.since = given, state, 0
 
-    def _raise(self, failure: Failure) -> NoReturn:
-        self._path = failure.path or self._path
-        raise failure.error
+    def _raise(self, record: Record) -> NoReturn:
+        failure: Failure = record.pop()  # the error's traceback holds the frames that hold the record
+        self._path, error = failure.path or self._path, failure.error
+        del failure
+        try:
+            raise error
+        finally:
+            del error
 
     def _hangs(self, handle: Handle, lane: Lane) -> NoReturn:
         stack = handle.stack()
@@ -266,7 +271,7 @@ class BackgroundNode(Node):
             if record is None:
                 self._died(place, lane)
             elif record[0] == ERROR:
-                self._raise(record[1])
+                self._raise(record)
             elif record[0] == READY:
                 return
 
@@ -288,6 +293,8 @@ class BackgroundNode(Node):
 
     def close(self) -> None:
         self._stop()
+        for place in self._places:
+            place.lanes = []  # each lane knows its place
         with contextlib.suppress(ValueError):  # it is running: the caller is further up
             self._made.close()
         self.items = iter(())

@@ -108,7 +108,10 @@ def finish(places: list[Place], timeout: float | None, pid: int) -> None:
                 handle.join(0.0)
         raise
     if failed is not None:
-        raise failed
+        try:
+            raise failed
+        finally:
+            failed = None  # its traceback holds this frame
 
 
 class Elsewhere:

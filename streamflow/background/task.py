@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..core import Streamer, StreamerList
-from ..core.call import OneShot, Shards
+from ..core import Streamer
+from ..core.call import Shards
 from ..core.label import short
-from ..exceptions import BackgroundError, ParameterError, StreamflowError
+from ..core.walk import check_resendable as check_sources
+from ..core.walk import large_arguments, walk
+from ..exceptions import BackgroundError, StreamflowError
 from ..seeding import Key
 
 __all__ = ["Inherited", "Job", "LaneJob", "Pickled", "check_sources", "draw_entropy"]
@@ -76,11 +77,7 @@ class Pickled:
         import cloudpickle
 
         tree = job.tree
-        if tree._overrides is not None and tree._overrides.binding is not None:
-            # Its place in this process's tree; the worker opens it by key.
-            job = job._replace(
-                tree=tree._twin(type(tree._overrides)(tree._overrides.root, tree._overrides.shards, None))
-            )
+        job = job._replace(tree=tree._unbound())  # what it is bound to stays here; the worker opens it by key
         try:
             self._data: bytes = cloudpickle.dumps(job, 5)
         except StreamflowError:
@@ -102,52 +99,15 @@ class Pickled:
 def draw_entropy(job: Job) -> None:
     """Draw here what a worker is sent and never draws itself: the entropy of the tree, and of what it is bound to."""
     _ = job.key.root.entropy
-    for _path, one in _find_streamers(job.tree):
+    for _, one in walk(job.tree):
         if one._overrides is not None and one._overrides.binding is not None:
             _ = one._overrides.binding.key.root.entropy
 
 
-def _find_streamers(tree: Streamer) -> Iterator[tuple[str, Streamer]]:
-    """All Streamers of a tree, each once, with their path; the members of a lazy list are not built."""
-    seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [(tree._label(), tree)]
-    while waiting:
-        path, one = waiting.pop()
-        if not isinstance(one, Streamer) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield path, one
-        waiting.extend((f"{path} > {part._label()}", part) for part in _inside(one) if isinstance(part, Streamer))
-
-
-def _inside(streamer: Streamer) -> Iterator[Any]:
-    yield streamer.source
-    yield from streamer.args
-    yield from streamer.kwargs.values()
-    pool = getattr(streamer, "_pool", None)
-    if pool is not None and not isinstance(pool.members, StreamerList):
-        yield from pool.members
-    yield getattr(streamer, "streamer", None)  # of a background streamer inside
-
-
-def check_sources(tree: Streamer) -> None:
-    """Refuse one-shot iterators: what a worker takes from its copy, the consumer's still has."""
-    for path, one in _find_streamers(tree):
-        for source in (one.source, getattr(one, "_lazy", None)):
-            if isinstance(source, OneShot):
-                raise ParameterError(
-                    f"the {source.name} is a one-shot iterator and cannot run in the background (at {path}); "
-                    f"{OneShot.ADVICE}"
-                )
-
-
 def _warn_of_big_arguments(tree: Streamer) -> None:
-    for path, one in _find_streamers(tree):
-        for value in (one.source, *one.args, *one.kwargs.values()):
-            size = getattr(value, "nbytes", 0) or (len(value) if isinstance(value, (bytes, bytearray, str)) else 0)
-            if size > _BIG:
-                warnings.warn(
-                    f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; give a "
-                    "path that the source opens, or use start_method='fork'",
-                    stacklevel=2,
-                )
+    for path, value, size in large_arguments(tree, _BIG):
+        warnings.warn(
+            f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; give a path that "
+            "the function opens, or use start_method='fork'",
+            stacklevel=2,
+        )

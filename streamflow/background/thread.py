@@ -132,7 +132,10 @@ class Thread:
         self._belt.close()  # another thread may wait there (of a tree around this one, when the interpreter ends)
         failure, self._belt.failure = self._belt.failure, None
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
 
 
 def _run(job: Job, belt: Belt) -> None:
