@@ -33,7 +33,6 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 #: Circles that are to go, each with all files that it may have; one that has gone must be taken from here.
 CIRCLES: tuple[set[str], ...] = (
-    {"cli", "cli.app", "cli.demo"},
     {
         "sources.base",
         "sources.views",

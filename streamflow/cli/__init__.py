@@ -10,27 +10,11 @@ The files: `work` (how a command is stopped, and its error for wrong usage), `de
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
-from ..core.validate import missing
 from ..exceptions import MissingDependencyError
+from .work import need
 
-__all__ = ["main", "need"]
-
-
-def need(user: str, **libraries: str) -> None:
-    """Raise a `MissingDependencyError` unless each module is there.
-
-    Parameters
-    ----------
-    user : str
-        Who needs them.
-    **libraries : str
-        The module, and the name under which it is installed.
-    """
-    for module, name in libraries.items():
-        if find_spec(module) is None:
-            raise missing(user, name, "demo")
+__all__ = ["main"]
 
 
 def main() -> None:

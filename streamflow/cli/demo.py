@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from .. import ShuffledMux, StochasticMux, Streamer, ZMQStreamer, buffer_stream
 from ..exceptions import DataError
 from ..sources import NpySource
-from . import need
-from .work import UsageError, fresh_interpreter, ignore_signals
+from .work import UsageError, fresh_interpreter, ignore_signals, need
 
 __all__ = ["resume", "run"]
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
+from ..core.validate import missing
 from ..exceptions import StreamflowError
 
-__all__ = ["ProcessFailed", "Stopped", "UsageError", "fresh_interpreter", "ignore_signals", "stoppable"]
+__all__ = ["ProcessFailed", "Stopped", "UsageError", "fresh_interpreter", "ignore_signals", "need", "stoppable"]
 
 #: They end a process; not every system has all of them.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -33,6 +35,21 @@ def _hold_signals(hold: bool) -> None:
     """Let the signals that end a process wait, or come."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def need(user: str, **libraries: str) -> None:
+    """Raise a `MissingDependencyError` unless each module is there.
+
+    Parameters
+    ----------
+    user : str
+        Who needs them.
+    **libraries : str
+        The module, and the name under which it is installed.
+    """
+    for module, name in libraries.items():
+        if find_spec(module) is None:
+            raise missing(user, name, "demo")
 
 
 class Stopped(KeyboardInterrupt):
