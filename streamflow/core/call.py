@@ -23,7 +23,6 @@ from .label import name_of, short
 
 __all__ = [
     "PLAIN",
-    "UNCHECKED",
     "Call",
     "OneShot",
     "Shards",
@@ -58,14 +57,10 @@ class Call(Protocol):
 
 _INJECTED = ("rng", "shard", "start")
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-#: The flags of a code object whose arguments must be looked at more closely than by their number.
-UNCHECKED = _ASYNC | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 #: What each function wants, by identity; an entry goes when its function goes.
 _known: dict[int, tuple[Any, dict[str, int | None]]] = {}
 #: The identities of those that want nothing.
 PLAIN: set[int] = set()
-#: The calls that have been found to fit a function, by its identity: the number of arguments and the keywords.
-_fitting: dict[int, set[tuple[Any, ...]]] = {}
 #: Text that is meant to be a path: it has a separator, or ends in a suffix.
 _PATH = re.compile(r"[/\\]|\w\.\w{1,8}$")
 
@@ -130,25 +125,26 @@ def _refuse_paths(text: str | bytes) -> None:
         )
 
 
-def check_arguments(function: FunctionType, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Raise if a plain function cannot be called with these arguments and what is injected into the call."""
-    form = (len(args), *kwargs)
-    if form in _fitting.get(id(function), ()):
-        return
+def check_arguments(function: FunctionType, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Raise if a plain function cannot be called with these arguments and what is injected into the call.
+
+    Returns
+    -------
+    bool
+        Whether every such call, with as many arguments and the same keywords, is fine too.
+    """
     code = function.__code__
     if code.co_flags & _ASYNC:
         raise _async(function)
     if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or hasattr(function, "__wrapped__"):
-        return  # only the function itself knows what it takes
+        return False  # only the function itself knows what it takes
     given, positional = len(args), code.co_argcount
     names = code.co_varnames[: positional + code.co_kwonlyargcount]
     with_default = positional - len(function.__defaults__ or ())
     filled = {*names[:given], *names[with_default:positional], *(function.__kwdefaults__ or ()), *kwargs, *_INJECTED}
     by_keyword = {*names[max(given, code.co_posonlyargcount) :]}
     if given <= positional and by_keyword.issuperset(kwargs) and filled.issuperset(names):
-        wanted(function)  # which watches it
-        _fitting.setdefault(id(function), set()).add(form)
-        return
+        return True
     taken = [name for name in names if name not in _INJECTED or name in kwargs]
     shown = ", ".join([*map(short, args), *(f"{name}={short(value)}" for name, value in kwargs.items())])
     raise ParameterError(f"`args` must be arguments of {name_of(function)}({', '.join(taken)}), got ({shown})")
@@ -172,7 +168,6 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
 def _forget(name: int) -> None:
     _known.pop(name, None)
     PLAIN.discard(name)
-    _fitting.pop(name, None)
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:
