@@ -194,8 +194,8 @@ def start(
 
 
 def _global_randomness() -> Any:
-    kind, words, *rest = np.random.get_state(legacy=True)
-    return random.getstate(), kind, words.tobytes() if isinstance(words, np.ndarray) else words, rest
+    kind, numbers, *rest = np.random.get_state(legacy=True)
+    return random.getstate(), kind, numbers.tobytes() if isinstance(numbers, np.ndarray) else numbers, rest
 
 
 def _warn_once(label: str) -> None:

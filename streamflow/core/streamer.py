@@ -59,7 +59,7 @@ class Streamer(Description):
 
     Notes
     -----
-    Sharding: part k of n yields items k, k + n, ... (and computes the others too), unless the source has a parameter
+    Sharding: part k of n yields items k, k + n, ... (and computes the others too), unless the function has a parameter
     ``shard``.  ``Streamer(iter, function, sentinel)`` calls the function anew in each part.
 
     Examples
@@ -98,7 +98,7 @@ class Streamer(Description):
         self._active = 0
 
     def _describe(self, random_state: Any = None) -> None:
-        """What the constructor of a subclass begins with that has members instead of a source.
+        """In a constructor: begin a subclass that has no source of its own, such as a mux.
 
         >>> class Squares(Streamer):
         ...     def __init__(self, random_state=None):
