@@ -1,6 +1,6 @@
-"""streamflow: sample from trees of streams, and feed training loops.
+"""streamflow: a data loader that samples from trees of generator streams.
 
-A `Streamer` describes a stream; muxes compose Streamers into sampling trees; maps turn items into batches; a
+A `Streamer` describes a stream; muxes combine Streamers into sampling trees; maps turn items into batches; a
 `ZMQStreamer` runs a tree in other processes, a `ThreadStreamer` in a thread.
 """
 

@@ -3,12 +3,12 @@
 ::
 
     StreamflowError                     everything below; also known as PescadorError
-    ├── ParameterError (ValueError)     a parameter is wrong
-    ├── DataError                       an item is not what an operation needs
-    ├── StateError                      a state cannot be taken, or does not belong to this tree
+    ├── ParameterError (ValueError)     a parameter has an invalid value
+    ├── DataError                       an item is not in the form that an operation needs
+    ├── StateError                      a state cannot be taken, or is of another tree
     ├── MissingDependencyError (ImportError)
     └── BackgroundError                 a background worker failed
-        └── WorkerDied                  ... by ending without a word
+        └── WorkerDied                  ... by dying without raising an error
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ __all__ = [
 
 
 class StreamflowError(Exception):
-    """Root of every error that streamflow raises on its own account."""
+    """The root of all errors of streamflow's own."""
 
 
 class ParameterError(StreamflowError, ValueError):
-    """A parameter has a value that it must not have."""
+    """A parameter has an invalid value."""
 
 
 class DataError(StreamflowError):
-    """An item does not have the form that an operation needs."""
+    """An item is not in the form that an operation needs."""
 
 
 class StateError(StreamflowError):
-    """A state cannot be taken, or does not belong to this tree."""
+    """A state cannot be taken, or is of another tree."""
 
 
 class MissingDependencyError(StreamflowError, ImportError):
-    """An optional library is needed and not installed."""
+    """An optional library is needed that is not installed."""
 
 
 class BackgroundError(StreamflowError):
-    """A background worker could not do its work."""
+    """A background worker failed."""
 
 
 class WorkerDied(BackgroundError):
-    """A background worker ended without a word."""
+    """A background worker died without raising an error."""
 
 
-#: The name that users of pescador catch.
+#: pescador's name of the root.
 PescadorError = StreamflowError

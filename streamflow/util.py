@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .exceptions import ParameterError
+from .exceptions import DataError, ParameterError, PescadorError
 from .seeding import check_random_state
 
-__all__ = ["batch_length", "get_rng"]
+__all__ = ["DataError", "PescadorError", "batch_length", "get_rng"]
 
 
 def get_rng(random_state: Any = None) -> Any:
-    """A source of random numbers: NumPy's global one, a RandomState of a seed, or what was given.
+    """A random number generator: NumPy's global one for None, a RandomState for a seed, or the one given.
 
     >>> get_rng(0).randint(10)
     5
@@ -30,12 +30,12 @@ def get_rng(random_state: Any = None) -> Any:
 
 
 def batch_length(batch: Mapping[Any, Any]) -> int | None:
-    """The common length of a batch's values, None if it has none.
+    """The length that all values of a batch have in common; None for an empty batch.
 
     >>> batch_length({"x": [1, 2], "y": "ab"})
     2
     """
     lengths = {len(value) for value in batch.values()}
     if len(lengths) > 1:
-        raise ParameterError(f"the values of `batch` must be of one length, got lengths {sorted(lengths)}")
+        raise ParameterError(f"`batch` must have values of one length, got lengths {sorted(lengths)}")
     return lengths.pop() if lengths else None

@@ -12,18 +12,18 @@ import streamflow as pescador
 
 def test_names_and_submodules():
     where = {
-        "core": ["Streamer", "streamable"],
+        "core": ["Streamer", "streamable", "PescadorError", "DataError"],
         "mux": ["StochasticMux", "ShuffledMux", "RoundRobinMux", "ChainMux", "BaseMux"],
-        "maps": ["buffer_stream", "tuples", "keras_tuples", "cache"],
+        "maps": ["buffer_stream", "tuples", "keras_tuples", "cache", "PescadorError", "DataError"],
         "zmq_stream": ["ZMQStreamer"],
-        "util": ["get_rng", "batch_length"],
+        "util": ["get_rng", "batch_length", "PescadorError", "DataError"],
         "exceptions": ["PescadorError", "DataError"],
     }
     for module, names in where.items():
         assert getattr(pescador, module) is importlib.import_module(f"streamflow.{module}")
         for name in names:
             found = getattr(getattr(pescador, module), name)
-            assert module == "util" or getattr(pescador, name) is found
+            assert name in ("get_rng", "batch_length") or getattr(pescador, name) is found
     assert callable(pescador.Mux)
 
 
@@ -57,6 +57,7 @@ def test_a_streamer_and_all_ways_to_iterate_it():
             break
     assert streamer.active == 0
     assert streamer.args[0] is X
+    assert streamer.streamer is noisy_samples
 
 
 def test_the_docstring_examples():
@@ -263,6 +264,11 @@ def test_zmq_streamer_gives_the_same_items():
     batched = pescador.ZMQStreamer(pescador.Streamer(pescador.buffer_stream, serial, 8), min_port=49152, timeout=5)
     assert [b["Y"].tolist() for b in batched] == [list(range(k, k + 8)) for k in (0, 8, 16)]
     assert parallel.active == 0
+
+
+def test_the_streamer_of_a_zmq_streamer():
+    serial = pescador.Streamer(costly, 3)
+    assert pescador.ZMQStreamer(serial).streamer is serial
 
 
 def test_zmq_streamers_under_a_mux():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
 from ..seeding import Key, Root
@@ -28,16 +28,19 @@ class Binding:
         return Binding, (self.key, self.number, WeakSet())  # what is open stays here
 
 
-class Bindable(Protocol):
+class Bindable:
     """An argument that belongs to the activation that it is handed to: a Streamer."""
+
+    __slots__ = ()
 
     def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Any:
         """Itself, as argument `number` of the activation at `key`; what it opens is noted in `opened`."""
+        raise NotImplementedError
 
 
 def bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
     """An argument of a leaf function, or what it returned: bound if it is `Bindable`, else as it is."""
-    return arg._bind(key, number, opened) if hasattr(type(arg), "_bind") else arg
+    return arg._bind(key, number, opened) if isinstance(arg, Bindable) else arg
 
 
 class Overrides:

@@ -4,7 +4,7 @@ A leaf function may ask for three things by the name of a parameter that is not 
 
 * ``rng``: a `numpy.random.Generator` that belongs to this activation alone;
 * ``shard``: (index, count); the function divides its items itself;
-* ``start``: how many items of this activation have been delivered before; the function goes on from there.
+* ``start``: how many items of this activation have been delivered before; the function continues from there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from .label import name_of, short
 
 __all__ = [
     "PLAIN",
-    "UNCHECKED",
     "Call",
     "OneShot",
     "Shards",
@@ -58,20 +57,16 @@ class Call(Protocol):
 
 _INJECTED = ("rng", "shard", "start")
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-#: The flags of a code object whose arguments must be looked at more closely than by their number.
-UNCHECKED = _ASYNC | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
-#: What each function wants, by identity; an entry goes when its function goes.
+#: What is injected into each function, by its identity; an entry goes when its function goes.
 _known: dict[int, tuple[Any, dict[str, int | None]]] = {}
-#: The identities of those that want nothing.
+#: The identities of those into which nothing is injected.
 PLAIN: set[int] = set()
-#: The calls that have been found to fit a function, by its identity: the number of arguments and the keywords.
-_fitting: dict[int, set[tuple[Any, ...]]] = {}
 #: Text that is meant to be a path: it has a separator, or ends in a suffix.
 _PATH = re.compile(r"[/\\]|\w\.\w{1,8}$")
 
 
 class OneShot:
-    """An iterator that can be passed over once; what stands in for it says so when it is asked for more."""
+    """An iterator, which can be iterated only once; whatever needs more is refused in words."""
 
     __slots__ = ("_iterator", "name")
     ADVICE = "give a function that makes the iterator, or a list"
@@ -105,7 +100,7 @@ class OneShot:
 
 
 def checked_source(source: Any) -> Any:
-    """A source of any kind but a plain function, as a description keeps it."""
+    """The source of a Streamer, checked, as the Streamer keeps it (a plain function needs no such check)."""
     if inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source):
         raise _async(source)
     if isinstance(source, (str, bytes)):
@@ -130,25 +125,26 @@ def _refuse_paths(text: str | bytes) -> None:
         )
 
 
-def check_arguments(function: FunctionType, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Raise if a plain function cannot be called with these arguments and what is injected into the call."""
-    form = (len(args), *kwargs)
-    if form in _fitting.get(id(function), ()):
-        return
+def check_arguments(function: FunctionType, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Raise if a plain function cannot be called with these arguments and what is injected into the call.
+
+    Returns
+    -------
+    bool
+        Whether every call with as many arguments and the same keywords is fine too.
+    """
     code = function.__code__
     if code.co_flags & _ASYNC:
         raise _async(function)
     if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or hasattr(function, "__wrapped__"):
-        return  # only the function itself knows what it takes
+        return False  # what it takes shows only when it is called
     given, positional = len(args), code.co_argcount
     names = code.co_varnames[: positional + code.co_kwonlyargcount]
     with_default = positional - len(function.__defaults__ or ())
     filled = {*names[:given], *names[with_default:positional], *(function.__kwdefaults__ or ()), *kwargs, *_INJECTED}
     by_keyword = {*names[max(given, code.co_posonlyargcount) :]}
     if given <= positional and by_keyword.issuperset(kwargs) and filled.issuperset(names):
-        wanted(function)  # which watches it
-        _fitting.setdefault(id(function), set()).add(form)
-        return
+        return True
     taken = [name for name in names if name not in _INJECTED or name in kwargs]
     shown = ", ".join([*map(short, args), *(f"{name}={short(value)}" for name, value in kwargs.items())])
     raise ParameterError(f"`args` must be arguments of {name_of(function)}({', '.join(taken)}), got ({shown})")
@@ -163,7 +159,7 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
     name = id(source)
     try:
         alive = weakref.ref(source, lambda _: _forget(name))
-    except TypeError:  # not every callable can be watched; such a one is read again each time
+    except TypeError:  # not every callable can be referred to weakly; such a one is read again each time
         return found
     _known[name] = (alive, found)
     return found
@@ -172,7 +168,6 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
 def _forget(name: int) -> None:
     _known.pop(name, None)
     PLAIN.discard(name)
-    _fitting.pop(name, None)
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:
@@ -204,7 +199,7 @@ def unfilled(source: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> 
 
 
 def is_plain(source: Any) -> bool:
-    """Whether a source is a function into which nothing is injected; if so it is in `PLAIN` from now on."""
+    """Whether nothing is injected into a function; if so it is in `PLAIN` from now on."""
     if wanted(source) or id(source) not in _known:
         return False
     PLAIN.add(id(source))
@@ -246,7 +241,7 @@ def iterated(source: Any, made: Any) -> Iterator[Any]:
 
 
 class Undecorated:
-    """Stands in a pickle for a function whose module holds it decorated (by `streamable`, say)."""
+    """Stands in a pickle for a function that its module holds decorated (by `streamable`, say)."""
 
     def __init__(self, public: Any) -> None:
         self.public = public

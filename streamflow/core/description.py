@@ -13,7 +13,7 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from ..seeding import Key, Root
-from .binding import Binding, Overrides
+from .binding import Bindable, Binding, Overrides
 from .call import Shards
 from .fingerprint import Fingerprint, digest_of
 from .fork import at_fork
@@ -29,7 +29,7 @@ _counting = threading.RLock()  # a signal handler or a finaliser may open or clo
 _entered: dict[tuple[int, int], list[Stream]] = {}
 
 
-class Description:
+class Description(Bindable):
     """The base of `Streamer`: passes, parts, seeds and addresses.  What is described, subclasses say by the hooks."""
 
     __slots__ = ("_active", "_overrides")
@@ -181,7 +181,6 @@ class Description:
         return twin
 
     def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:
-        """This Streamer as an argument of an activation."""
         own = self._overrides or Overrides()
         return self._twin(Overrides(own.root, own.shards, Binding(key, number, opened)))
 

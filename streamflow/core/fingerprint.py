@@ -21,7 +21,7 @@ class Fingerprint(NamedTuple):
     random: bool  #: whether anything in it may draw random numbers
 
     def then(self, text: str, weights: str = "", random: bool = False) -> Fingerprint:
-        """This fingerprint under another text, with something added."""
+        """This fingerprint with another text, and what else counts."""
         return Fingerprint(text, _digest(self.weights, weights) if weights else self.weights, self.random or random)
 
 
@@ -47,7 +47,7 @@ def _digest(*parts: str | bytes) -> str:
 
 
 def digest_of(args: Iterable[Any]) -> str:
-    """A digest of simple arguments; of any other only its type (of an array also dtype and shape) counts."""
+    """A digest of arguments: simple ones by value, others by type, arrays by type, dtype and shape."""
     return _digest(*(_simple(arg) for arg in args))
 
 

@@ -1,7 +1,7 @@
-"""What a forked child has to set right before it goes on: one list for the whole package.  Imports nothing of it.
+"""What must happen around a fork: one registry for the whole package, of which it imports nothing.
 
-A child has copies of our locks, books and threads' leftovers, as they stood when another thread forked.  Whoever keeps
-such a thing registers here, when its module is imported, how it is made fit for use again.
+A forked child has copies of our locks and records as they were at that moment, and none of the threads that used them.
+A module that keeps such things registers here, when it is imported, how they are made usable again.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def name_of(source: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """A value in at most 60 characters; data is told by type, dtype and shape, never printed."""
+    """A value in at most 60 characters; data by its type, dtype and shape, never printed."""
     if isinstance(value, (str, bytes, int, float, complex, bool, type(None), os.PathLike)):
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
         if isinstance(value, (str, bytes)) and len(value) > 60:
@@ -36,22 +36,22 @@ def short(value: Any) -> str:
         return f"{type(value).__name__}({value.dtype}, {value.shape})"
     if isinstance(value, (list, tuple, dict, set, frozenset)):
         return f"{type(value).__name__} of {len(value)}"
-    words = getattr(type(value), "_label", None)  # a Streamer's name for itself
-    if words is not None:
-        return str(words(value))
+    label = getattr(type(value), "_label", None)  # of a Streamer, a source, a sampler
+    if label is not None:
+        return str(label(value))
     return name_of(value) if callable(value) else type(value).__name__
 
 
 def size_of(source: Any) -> str:
-    """The length of a collection, in brackets, if it tells one."""
+    """The length of a collection, in brackets; nothing if it has none."""
     try:
         return f"[{len(source)}]"
-    except TypeError:  # it has none, or does not want to say
+    except TypeError:  # it has none
         return ""
 
 
 def call_label(source: Any, args: Iterable[Any] = (), kwargs: Iterable[tuple[str, Any]] = ()) -> str:
-    """A source with its arguments, as it might be written down, within about 100 characters."""
+    """A call as one would write it down, within about 100 characters."""
     if not callable(source):
         return name_of(source)
     inside = ", ".join([short(arg) for arg in args] + [f"{key}={short(value)}" for key, value in kwargs])

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..exceptions import StateError
 from ..seeding import LEAF, Key, generator
-from .binding import bound
+from .binding import Bindable, bound
 from .call import Call, OneShot, Shards, iterated, merged, resumes, unfilled
 from .equal import difference
 from .fingerprint import digest_of
@@ -139,7 +139,7 @@ class Leaf(Node):
             if close is not None:
                 close()
         if self._opened:
-            close_all(self._opened)
+            close_all(list(self._opened))
 
 
 def start(
@@ -171,11 +171,14 @@ def start(
         if isinstance(source, OneShot) and shards:
             raise source.no_shards()
         return iter(source), merged(shards)
-    first = len(call.args)
-    args = tuple([bound(arg, key, place, opened) for place, arg in enumerate(call.args)])
-    kwargs = {
-        name: bound(arg, key, place, opened) for place, (name, arg) in enumerate(sorted(call.kwargs.items()), first)
-    }
+    args, kwargs = call.args, dict(call.kwargs)
+    last = len(args) + len(kwargs)
+    for arg in (*args, *kwargs.values()):
+        if isinstance(arg, Bindable):
+            places = zip(sorted(kwargs), range(len(args), last), strict=True)
+            kwargs.update({name: bound(kwargs[name], key, place, opened) for name, place in places})
+            args = tuple([bound(arg, key, place, opened) for place, arg in enumerate(args)])
+            break
     open_ones = unfilled(source, args, kwargs)
     if "shard" in open_ones:
         kwargs["shard"] = shards[0] if shards else (0, 1)
@@ -184,7 +187,6 @@ def start(
         shards = ()  # endless calls of a function: each part makes its own
     if "start" in open_ones:
         kwargs["start"] = done * merged(shards)[1]
-    last = first + len(call.kwargs)
     if "rng" in open_ones:
         kwargs["rng"] = generator(key, LEAF)
     made = bound(source(*args, **kwargs), key, last, opened)
@@ -192,8 +194,8 @@ def start(
 
 
 def _global_randomness() -> Any:
-    kind, words, *rest = np.random.get_state(legacy=True)
-    return random.getstate(), kind, words.tobytes() if isinstance(words, np.ndarray) else words, rest
+    kind, numbers, *rest = np.random.get_state(legacy=True)
+    return random.getstate(), kind, numbers.tobytes() if isinstance(numbers, np.ndarray) else numbers, rest
 
 
 def _warn_once(label: str) -> None:

@@ -25,7 +25,7 @@ _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 
 
 class StreamMap:
-    """What is known of a declared map."""
+    """The declaration of a map."""
 
     def __init__(self, fn: Callable[..., Any], check: Callable[..., Any] | None, replayed: bool) -> None:
         self.fn, self.check = fn, check
@@ -66,9 +66,9 @@ class StreamMap:
 
 
 def declared_map(source: Any) -> StreamMap | None:
-    """What is known of a source as a declared map; None if it is not one."""
+    """The declaration of a map, which its function carries; None for any other function."""
     declared: StreamMap | None = getattr(source, "_stream_map", None)
-    # A function wrapped round a map has taken over its attributes, and is not that map.
+    # A function wrapped round a map by `functools.wraps` has its attributes, and is not that map.
     return declared if declared is not None and declared.public is source else None
 
 

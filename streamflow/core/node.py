@@ -98,7 +98,7 @@ class Node(ABC):
 
     def close(self) -> None:
         """Close everything below; may be called again."""
-        close_all(node for _, node in self.children())
+        close_all([node for _, node in self.children()])
 
     def next_epoch(self, epoch: int) -> bool:
         """At the end of an epoch: begin another with what is open, if that is worth it; if not, it is to be closed."""
@@ -116,16 +116,15 @@ def skip(items: Iterator[Any], count: int) -> int:
     return ticks.given()
 
 
-def close_all(things: Iterable[Any]) -> None:
-    """Close each, whatever the others do; the first error is raised at the end."""
+def close_all(things: list[Any]) -> None:
+    """Close each and empty the list, whatever the others do; the first error is raised at the end."""
     failed: BaseException | None = None
-    waiting = list(things)
-    waiting.reverse()
-    while waiting:
+    for thing in things:
         try:
-            waiting.pop().close()
+            thing.close()
         except Exception as error:  # noqa: BLE001 - raised below, when all have been closed
             failed = failed or error
+    things.clear()
     if failed is not None:
         try:
             raise failed

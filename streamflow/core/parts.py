@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..seeding import Key
+from .binding import Bindable
 from .call import Call, Shards, unfilled
 from .fingerprint import Fingerprint, joined
 from .label import name_of, short, size_of
@@ -23,6 +24,8 @@ __all__ = ["CallPart", "MapPart", "Part", "StreamPart"]
 
 class Part(ABC):
     """One of the three."""
+
+    __slots__ = ()
 
     @abstractmethod
     def children(self) -> Iterator[tuple[Any, Spec]]:
@@ -44,13 +47,15 @@ class Part(ABC):
 class CallPart(Part):
     """A call of a leaf function, or an iterable; the Streamers below it are among the arguments."""
 
+    __slots__ = ("call",)
+
     def __init__(self, call: Call) -> None:
         self.call = call
 
     def children(self) -> Iterator[tuple[Any, Spec]]:
         for name, arg in (*enumerate(self.call.args), *self.call.kwargs.items()):
-            if hasattr(type(arg), "_bind"):
-                yield name, arg
+            if isinstance(arg, Bindable):  # a Streamer
+                yield name, cast("Spec", arg)
 
     def node(self, key: Key, shards: Shards) -> Node:
         return Leaf(self.call, key, shards)
@@ -68,8 +73,11 @@ class CallPart(Part):
 class MapPart(Part):
     """A map over a stream."""
 
-    def __init__(self, declared: StreamMap, below: Spec, settings: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        self.declared, self.below, self.settings, self.kwargs = declared, below, settings, kwargs
+    __slots__ = ("below", "declared", "kwargs", "settings")
+
+    def __init__(self, declared: StreamMap, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.declared, self.settings, self.kwargs = declared, args[1:], kwargs
+        self.below: Spec = args[0]
 
     def children(self) -> Iterator[tuple[Any, Spec]]:
         yield "stream", self.below
@@ -89,6 +97,8 @@ class MapPart(Part):
 
 class StreamPart(Part):
     """Another stream, as it is."""
+
+    __slots__ = ("stream",)
 
     def __init__(self, stream: Spec) -> None:
         self.stream = stream

@@ -31,7 +31,7 @@ class Stream:
     """One live pass over a Streamer: an iterator with a position that can be saved.  Made by `Streamer.open`.
 
     A Stream may be shared by threads: each item goes to exactly one of them.  It is a context manager; leaving the
-    block, `close()` and dropping it close every source below it.
+    block, `close()` and dropping it close every generator below it.
 
     >>> from streamflow import Streamer
     >>> stream = Streamer("abcd").open()
@@ -54,7 +54,7 @@ class Stream:
         self._items: Iterator[Any] | None = None
         self._lock = threading.RLock()
         self._busy = False
-        self._failure = ""  # the error that closed it, in words: the error itself holds our frames
+        self._failure = ""  # the text of the error that closed it: the error itself holds our frames
         self._last_state: dict[str, Any] | None = None
         self._no_state = ""  # why there is no state of that moment
         self._closed = False
@@ -95,7 +95,7 @@ class Stream:
         self._items = iter(())
 
     def _fail(self, error: BaseException) -> None:
-        """Note on an error where it was, and close."""
+        """Note on an error where it happened, and close."""
         passes = self._passes
         where = [self._spec._label()] if passes.node is None else passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
@@ -142,14 +142,14 @@ class Stream:
         return 0 if self._closed else 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The position after the last item delivered, ready for JSON.
+        """The position after the last item delivered, as a dict that can be written as JSON.
 
-        After the end it means the beginning of the next epoch; after an error it still means the last item delivered.
+        After the end it is the beginning of the next epoch; after an error still that after the last item delivered.
 
         Returns
         -------
         dict
-            To be given to `load_state_dict` of a Stream over the same tree, in this process or in another.
+            For `load_state_dict` of a Stream over the same tree, in this process or another.
 
         Raises
         ------
@@ -171,20 +171,20 @@ class Stream:
             return self._state(failed=False)
 
     def _state(self, failed: bool) -> dict[str, Any]:
-        shape, root = self._spec.fingerprint(), self._passes.root
-        if shape.random:
-            _ = root.entropy  # what comes later must be what would have come
+        own, root = self._spec.fingerprint(), self._passes.root
+        if own.random:
+            _ = root.entropy  # drawn now if not yet: a resume must give what would have come
         return {
             "version": _VERSION,
             "numpy": np.__version__,
-            "tree": shape.text,
-            "weights": shape.weights,
+            "tree": own.text,
+            "weights": own.weights,
             "entropy": root.drawn,
             **self._passes.state(failed),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, verify: bool = True) -> None:
-        """Go on where a state was taken.
+        """Continue where a state was taken.
 
         Parameters
         ----------
@@ -193,13 +193,12 @@ class Stream:
         strict : bool
             False allows the weights of muxes to have changed.
         verify : bool
-            False skips the check that sources give the same items when they are opened again.
+            False skips the check that leaves give the same items when they are opened again.
 
         Raises
         ------
         StateError
-            If the state is of another tree, if a source that was open has other arguments now, or if it gives other
-            items than before.
+            If the state is of another tree, or if a leaf that was open has other arguments now or gives other items.
         """
         with self._lock:
             if self._closed:
@@ -216,19 +215,19 @@ class Stream:
                 raise
 
     def _check(self, state: Mapping[str, Any], strict: bool) -> None:
-        shape = self._spec.fingerprint()
+        own = self._spec.fingerprint()
         if not isinstance(state, Mapping) or "version" not in state:
-            raise StateError(f"a state is a dict from state_dict(), got {short(state)}")
+            raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
         if state["version"] != _VERSION:
             raise StateError(f"the state has version {state['version']!r}; this release reads version {_VERSION}")
-        lost = [name for name in _FIELDS if name not in state]
-        if lost:
-            raise StateError(f"the state is damaged: it has no {', '.join(lost)}")
-        if state["tree"] != shape.text:
-            told = f"it is of {_cut(state['tree'])}, this is {_cut(shape.text)}"
-            raise StateError(f"the state is of another tree: {told}")
-        if strict and state["weights"] != shape.weights:
-            raise StateError("the state is of a tree with other weights (strict=False allows that)")
+        lacking = [name for name in _FIELDS if name not in state]
+        if lacking:
+            raise StateError(f"the state is damaged: it has no {', '.join(lacking)}")
+        if state["tree"] != own.text:
+            both = f"it is of {_cut(state['tree'])}, this is {_cut(own.text)}"
+            raise StateError(f"the state is of another tree: {both}")
+        if strict and state["weights"] != own.weights:
+            raise StateError("the state is of a tree with other weights (strict=False allows it)")
         if state["numpy"] != np.__version__:
             warnings.warn(
                 f"the state was taken with NumPy {state['numpy']}, this is {np.__version__}: random numbers may differ",
@@ -242,7 +241,7 @@ class Stream:
         return "this Stream is closed; open another with streamer.open()"
 
     def close(self) -> None:
-        """Close every source below; may be called again."""
+        """Close everything below; may be called again."""
         if self._closed:
             return
         with self._lock:
@@ -263,7 +262,7 @@ class Stream:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether an error was raised by a line of this package, and not inside a user's source."""
+    """Whether an error was raised by a line of this package, not by a user's function."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

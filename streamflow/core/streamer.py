@@ -13,12 +13,12 @@ hooks and leaves the public methods alone:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType, GeneratorType, MappingProxyType
+from types import CodeType, FunctionType, GeneratorType, MappingProxyType
 from typing import Any, Self
 
 from ..seeding import Key
 from .binding import Overrides
-from .call import PLAIN, UNCHECKED, OneShot, Shards, Undecorated, check_arguments, checked_source, is_plain, iterated
+from .call import PLAIN, OneShot, Shards, Undecorated, check_arguments, checked_source, is_plain, iterated
 from .description import Description
 from .fingerprint import Fingerprint
 from .label import call_label, short
@@ -31,6 +31,8 @@ from .validate import require
 __all__ = ["Streamer"]
 
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
+#: The last call of a plain function that was found to be fine: its code, the number of its arguments, its keywords.
+_fine: tuple[CodeType | None, int, list[str]] = (None, 0, [])
 
 
 class Streamer(Description):
@@ -57,7 +59,7 @@ class Streamer(Description):
 
     Notes
     -----
-    Sharding: part k of n yields items k, k + n, ... (and computes the others too), unless the source has a parameter
+    Sharding: part k of n yields items k, k + n, ... (and computes the others too), unless the function has a parameter
     ``shard``.  ``Streamer(iter, function, sentinel)`` calls the function anew in each part.
 
     Examples
@@ -80,9 +82,9 @@ class Streamer(Description):
 
     def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
         if source.__class__ is FunctionType:
-            code = source.__code__
-            # Arguments that fill a plain function exactly need no further look.
-            if kwargs or len(args) != code.co_argcount or code.co_kwonlyargcount or code.co_flags & UNCHECKED:
+            code, count, keywords = _fine
+            # A call like the last one is fine too: pools are made of one function.
+            if source.__code__ is not code or len(args) != count or ((kwargs or keywords) and [*kwargs] != keywords):
                 args, kwargs = _described(source, args, kwargs)
         else:
             source = checked_source(source)
@@ -96,7 +98,7 @@ class Streamer(Description):
         self._active = 0
 
     def _describe(self, random_state: Any = None) -> None:
-        """What the constructor of a subclass begins with that has members instead of a source.
+        """In a constructor: begin a subclass that has no source of its own, such as a mux.
 
         >>> class Squares(Streamer):
         ...     def __init__(self, random_state=None):
@@ -163,12 +165,10 @@ class Streamer(Description):
     def _part(self) -> Part:
         """What it is, where it is no subclass with hooks of its own."""
         source = self.source
-        if isinstance(source, Streamer):
-            return StreamPart(source)
-        declared = declared_map(source) if source.__class__ is FunctionType else None
-        if declared is not None:
-            return MapPart(declared, self.args[0], self.args[1:], self.kwargs)
-        return CallPart(self)
+        if source.__class__ is FunctionType:
+            declared = declared_map(source)
+            return CallPart(self) if declared is None else MapPart(declared, self.args, self.kwargs)
+        return StreamPart(source) if isinstance(source, Streamer) else CallPart(self)
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return self._part().node(key, shards)
@@ -247,9 +247,11 @@ def _described(
     function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The checked arguments of a function; those of a map begin with the Streamer below it."""
+    global _fine  # noqa: PLW0603
     declared = declared_map(function)
     if declared is None:
-        check_arguments(function, args, kwargs)
+        if check_arguments(function, args, kwargs):
+            _fine = function.__code__, len(args), [*kwargs]
         return args, kwargs
     (below, *settings), kwargs = declared.describe(args, kwargs)
     return (below if isinstance(below, Streamer) else Streamer(below), *settings), kwargs

@@ -49,8 +49,8 @@ class StreamerList(Sequence[Streamer]):
 
     Parameters
     ----------
-    fn : callable or iterable
-        The source of each Streamer.
+    fn : callable
+        What each Streamer calls.
     *sequences : sequences of one length
         Item i of each is an argument of Streamer i.
     **kwargs

@@ -5,8 +5,9 @@ the sharding of what is below it.  `stream_map` declares a map of your own.
 """
 
 from ..core import stream_map
+from ..exceptions import DataError, PescadorError
 from .buffer import buffer_stream
 from .cache import cache
 from .columns import keras_tuples, tuples
 
-__all__ = ["buffer_stream", "cache", "keras_tuples", "stream_map", "tuples"]
+__all__ = ["DataError", "PescadorError", "buffer_stream", "cache", "keras_tuples", "stream_map", "tuples"]

@@ -28,7 +28,7 @@ DISTS = ("binomial", "constant", "poisson")
 
 
 class CapLaw:
-    """The law of a cap: from uniform numbers in [0, 1) to whole numbers from 1 on.
+    """The law of a cap: from uniform numbers in [0, 1) to positive integers.
 
     >>> law = cap_law("constant", 2.5, 4)
     >>> law(0.49), law(0.5)

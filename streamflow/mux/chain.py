@@ -175,15 +175,16 @@ class _ChainNode(Node):
         return index if self._mux._lazy is not None else self._mux._pool.name(index)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
-        if isinstance(self._held, Node):
-            yield self._name(self._held.index), self._held
+        held = self._held
+        if held is not None and not isinstance(held, Activation):
+            yield self._name(held.index), held
 
     def here(self) -> tuple[str, Node | str | None]:
         label, held = self._mux._label(), self._held
         if held is None:
             return label, None
         closed = None if self._member is None else self._member._label()
-        return f"{label}[{self._name(held.index)}]", held if isinstance(held, Node) else closed
+        return f"{label}[{self._name(held.index)}]", closed if isinstance(held, Activation) else held
 
     def close(self) -> None:
         with suppress(ValueError):  # it is running: the caller is further up

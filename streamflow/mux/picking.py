@@ -4,8 +4,8 @@ Each pick takes one uniform number from a bit generator that nothing else uses, 
 picks.  A law maps numbers to slots; when a weight changes, the numbers that have been drawn and not used are mapped
 again by the new law.  Therefore the length of the blocks has no influence on what comes.
 
-A member that gave nothing is put aside: with pruning until no other is left, else until an item has come.  When all
-slots are dead, every member is tried once more; if none of them gives anything, that is the end.
+An empty member is barred from the draw: with pruning until no other is left, else until an item has come.  When all
+slots are dead, every member is tried once more; if none of them gives anything, the stream ends.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PickNode(SlotNode):
     weights : (n_streams,) array or None
         The members' weights for picks; None picks slots uniformly.
     prune : bool
-        Whether members that gave nothing are put aside until no other is left.
+        Whether empty members are barred until no other is left, and not only until the next item.
     part : int
         The number of this part, where parts share a key and must not share their picks.
     """

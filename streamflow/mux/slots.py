@@ -135,9 +135,10 @@ class SlotNode(Node):
         if one is None:
             return
         if isinstance(one, Activation):
-            if one.budget is None or one.done < one.budget:
-                one = held[slot] = self._open(one)
-                yield one.items if one.budget is None else islice(one.items, one.budget)
+            index, number, budget = one.index, one.number, one.budget
+            if budget is None or one.done < budget:
+                one = held[slot] = members[index]._activate(key, index, number, budget, shards)
+                yield one.items if budget is None else islice(one.items, budget)
         else:  # a state was loaded in the middle of this activation
             yield islice(one.items, None if one.budget is None else one.budget - one.given())
         while True:
@@ -257,16 +258,19 @@ class SlotNode(Node):
         self._restore_own(state)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
-        for one in self.held:
-            if isinstance(one, Node):
-                yield self.pool.name(one.index), one
+        names = self.pool.names
+        return [
+            (one.index if names is None else names[one.index], one)
+            for one in self.held
+            if one is not None and not isinstance(one, Activation)
+        ]
 
     def here(self) -> tuple[str, Node | str | None]:
         slot = self._asked_last()
         one = None if slot is None or slot >= len(self.held) else self.held[slot]
         if one is None:
             return self.pool.kind, None
-        below = one if isinstance(one, Node) else self.pool[one.index]._label()
+        below = self.pool[one.index]._label() if isinstance(one, Activation) else one
         return f"{self.pool.kind}[{self.pool.name(one.index)}]", below
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ class StochasticMux(PoolMux):
         ``single_active``: a member holds at most one slot.  ``exhaustive``: each member is activated exactly once, in
         random order, then the stream ends.
     prune_empty_streams : bool
-        True: a member that gave nothing is put aside until no other is left.  False: it stays in the draw.
+        True: an empty member is skipped until no other is left.  False: it stays in the draw.
     dist : {'binomial', 'constant', 'poisson'}
         How the number of items of an activation is distributed about `rate`.
     random_state : None, int, SeedSequence, Generator or RandomState
@@ -54,8 +54,8 @@ class StochasticMux(PoolMux):
     Raises
     ------
     ParameterError
-        If a parameter is not as said, or if `n_active` is above the number of members where a member may hold only one
-        slot.
+        If a parameter has an invalid value, or if `n_active` is above the number of members where a member may hold
+        only one slot.
 
     Notes
     -----

@@ -106,14 +106,14 @@ class _Side(Node):
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         for held in self.held:
-            if isinstance(held, Node):
+            if not isinstance(held, Activation):
                 yield self.pool.name(held.index), held
 
     def here(self) -> tuple[str, Node | str | None]:
         if self.asked is None:
             return self.pool.kind, None
         held = self.held[self.asked]
-        below = held if isinstance(held, Node) else self.pool[self.asked]._label()
+        below = self.pool[self.asked]._label() if isinstance(held, Activation) else held
         return f"{self.pool.kind}[{self.pool.name(self.asked)}]", below
 
 

@@ -181,8 +181,8 @@ def test_the_base_checks_what_it_is_given():
 
 
 def test_the_base_alone_chooses_nothing():
-    with pytest.raises((TypeError, NotImplementedError)):
-        list(BaseMux(members([1])))
+    with pytest.raises(TypeError, match="choose"):
+        BaseMux(members([1]))
 
 
 def test_a_mux_may_leave_the_second_question_to_the_base():

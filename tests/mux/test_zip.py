@@ -76,6 +76,24 @@ def test_parameters_are_checked_where_they_are_given():
     for mode in ("longest", None):
         with pytest.raises(ParameterError, match="mode"):
             ZipMux(["ab"], mode=mode)
+    with pytest.raises(ParameterError, match="flatten"):
+        ZipMux(["ab"], flatten="no")
+    with pytest.raises(ParameterError, match="random_state"):
+        ZipMux(["ab"], random_state="x")
+
+
+def test_a_seed_is_that_of_the_members():
+    def dice(rng):
+        while True:
+            yield int(rng.integers(1 << 30))
+
+    def rolls(**how):
+        return list(ZipMux([Streamer(dice), Streamer(dice)], **how)(max_iter=3))
+
+    assert rolls(random_state=7) == rolls(random_state=7) == list(ZipMux([Streamer(dice)] * 2).with_seed(7)(max_iter=3))
+    assert rolls(random_state=7) != rolls(random_state=8)
+    assert rolls() != rolls()
+    assert all(a != b for a, b in rolls(random_state=7))
 
 
 @MODES
