@@ -20,7 +20,6 @@ LAYERS = (
     {"mux", "maps", "samplers"},
     {"sources"},
     {"background"},
-    {"background_stream"},
     {"zmq_stream", "thread_stream"},
     {"adapters", "inspection", "datasets"},
     {"testing"},

@@ -11,8 +11,8 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow import background, zmq_stream
-from streamflow.background import task as sending
+from streamflow import zmq_stream
+from streamflow.background import task, transport
 
 pytestmark = pytest.mark.usefixtures("channel")
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_pickled_needs_fork():
 
 
 def test_a_large_argument_is_told_with_its_path(monkeypatch):
-    monkeypatch.setattr(sending, "_BIG", 1 << 20)
+    monkeypatch.setattr(task, "_LARGE_ARGUMENT", 1 << 20)
 
     def rows(x):
         yield from x
@@ -274,10 +274,10 @@ def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, la
     def refused(*args):
         raise OSError(24, "Too many open files")
 
-    doors = []
-    for name in ("ShmDoor", "ZmqDoor"):
-        door = getattr(background, name)
-        monkeypatch.setattr(background, name, lambda *args, door=door: (door(*args), doors.append(door))[0])
+    channels = []
+    for name in ("ShmChannel", "ZmqChannel"):
+        make = getattr(transport, name)
+        monkeypatch.setattr(transport, name, lambda *args, make=make: (make(*args), channels.append(make))[0])
     with monkeypatch.context() as patch:
         if lacking == "the call":
             patch.delattr(os, "memfd_create")
@@ -286,7 +286,7 @@ def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, la
         elif lacking == "the size":
             patch.setattr(os, "ftruncate", refused)
         assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
-        assert [door.__name__ for door in doors] == ["ShmDoor" if lacking == "nothing" else "ZmqDoor"]
+        assert [kind.__name__ for kind in channels] == ["ShmChannel" if lacking == "nothing" else "ZmqChannel"]
         if lacking != "nothing":  # who asks for it is told
             with pytest.raises(sf.StreamflowError, match="no memory can be shared.*Too many|`transport` must be"):
                 list(sf.ZMQStreamer([1, 2], transport="shm"))
