@@ -261,6 +261,11 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
         ({"transport": None}, "transport"),
         ({"start_method": "thread"}, "start_method"),
         ({"copy": "yes"}, "copy"),
+        ({"copy": 1}, "copy"),
+        ({"item_timeout": 0}, "item_timeout"),
+        ({"n_workers": True}, "n_workers"),
+        ({"n_lanes": 0}, "n_lanes"),
+        ({"on_worker_death": "ignore"}, "on_worker_death"),
     ],
 )
 def test_parameters_are_checked_at_once(settings, told):
