@@ -19,6 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .core.format import (
+    DRAWS_IN_BLOCK,
+    ENTROPY_WORDS,
+    MIX_FACTORS,
+    MIX_SHIFTS,
+    NEGATIVE_SEED_BITS,
+    PERMUTATION_ROUNDS,
+    SORTED_UP_TO,
+)
 from .core.validate import is_integer, require
 from .exceptions import ParameterError
 
@@ -44,12 +53,11 @@ __all__ = [
     "uniforms",
 ]
 
-#: Purposes: what the randomness of one address is for.
+#: Purposes: what the randomness of one address is for.  Changing one changes streams.
 LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
 
 _WORD = 1 << 32
-#: Up to this length an order is a sorted array of random numbers; above it a permutation that needs no memory.
-_SORTED_UP_TO = 1 << 16
+(_SHIFT_1, _SHIFT_2, _SHIFT_3), (_FACTOR_1, _FACTOR_2) = MIX_SHIFTS, MIX_FACTORS
 _SCALAR = 16  #: up to so many positions it is quicker to go one by one
 
 
@@ -83,19 +91,19 @@ class Root:
             entropy = random_state.entropy
             self._entropy = int(entropy) if isinstance(entropy, (int, np.integer)) else [int(e) for e in entropy]  # type: ignore[union-attr]
         elif isinstance(random_state, np.random.Generator):
-            self._entropy = _join(random_state.integers(_WORD, size=4, dtype=np.uint64))
+            self._entropy = _join(random_state.integers(_WORD, size=ENTROPY_WORDS, dtype=np.uint64))
         elif isinstance(random_state, np.random.RandomState):
-            self._entropy = _join(random_state.randint(0, _WORD, size=4, dtype=np.uint64))
+            self._entropy = _join(random_state.randint(0, _WORD, size=ENTROPY_WORDS, dtype=np.uint64))
         else:
             # SeedSequence takes no negative numbers: they get a word of ones above their own.
             seed = int(random_state)
-            self._entropy = seed if seed >= 0 else ((_WORD - 1) << max(128, seed.bit_length())) - seed
+            self._entropy = seed if seed >= 0 else ((_WORD - 1) << max(NEGATIVE_SEED_BITS, seed.bit_length())) - seed
 
     @property
     def entropy(self) -> int | list[int]:
         """The entropy; drawn now if there is none yet."""
         if self._entropy is None:
-            self._entropy = _join(np.random.randint(0, _WORD, size=4, dtype=np.uint64))
+            self._entropy = _join(np.random.randint(0, _WORD, size=ENTROPY_WORDS, dtype=np.uint64))
         return self._entropy
 
     @property
@@ -178,28 +186,31 @@ class Draws:
         How many draws have been taken before.
     """
 
-    __slots__ = ("_left", "_upto", "key", "make", "next", "purpose")
-    SIZE = 512
+    __slots__ = ("_place", "next")
+    SIZE = DRAWS_IN_BLOCK
 
     def __init__(
         self, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, taken: int = 0
     ) -> None:
-        self.make, self.key, self.purpose = make, key, purpose
-        self._upto = taken
-        self._left: Any = iter(())
-        self.next: Callable[[], Any] = chain.from_iterable(self._blocks()).__next__
+        # Where the running block ends, and what is left of it; shared with `_blocks`, which does not know the Draws.
+        self._place: list[Any] = [taken, iter(())]
+        self.next: Callable[[], Any] = chain.from_iterable(self._blocks(make, key, purpose, self._place)).__next__
 
-    def _blocks(self) -> Iterator[Iterator[Any]]:
+    @classmethod
+    def _blocks(
+        cls, make: Callable[[NDArray[np.float64]], NDArray[Any]], key: Key, purpose: int, place: list[Any]
+    ) -> Iterator[Iterator[Any]]:
         while True:
-            block, done = divmod(self._upto, self.SIZE)
-            draws = self.make(generator(self.key, self.purpose, block).random(self.SIZE)).tolist()[done:]
-            self._upto, self._left = self._upto + len(draws), iter(draws)
-            yield self._left
+            block, done = divmod(place[0], cls.SIZE)
+            draws = make(generator(key, purpose, block).random(cls.SIZE)).tolist()[done:]
+            place[:] = place[0] + len(draws), iter(draws)
+            yield place[1]
 
     @property
     def taken(self) -> int:
         """How many draws have been taken."""
-        return self._upto - int(self._left.__length_hint__())
+        upto, left = self._place
+        return int(upto - left.__length_hint__())
 
 
 def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
@@ -224,9 +235,9 @@ def permutation(n: int, key: Key, *purpose: int) -> NDArray[np.intp] | Permutati
     [0, 1, 2, 3, 4]
     """
     bits = bit_generator(key, *purpose)
-    if n <= _SORTED_UP_TO:
+    if n <= SORTED_UP_TO:
         return np.argsort(bits.random_raw(n), kind="stable")
-    return Permutation(n, [int(word) for word in bits.random_raw(8)])
+    return Permutation(n, [int(word) for word in bits.random_raw(PERMUTATION_ROUNDS)])
 
 
 class Permutation:
@@ -285,13 +296,13 @@ class Permutation:
 
 def _mix(x: int) -> int:
     """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each output bit hangs on each input bit."""
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return x ^ (x >> 31)
+    x = ((x ^ (x >> _SHIFT_1)) * _FACTOR_1) & 0xFFFFFFFFFFFFFFFF
+    x = ((x ^ (x >> _SHIFT_2)) * _FACTOR_2) & 0xFFFFFFFFFFFFFFFF
+    return x ^ (x >> _SHIFT_3)
 
 
 def _mix_all(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """`_mix` of each number; NumPy's integers drop what lies above 64 bits."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = (x ^ (x >> np.uint64(_SHIFT_1))) * np.uint64(_FACTOR_1)
+    x = (x ^ (x >> np.uint64(_SHIFT_2))) * np.uint64(_FACTOR_2)
+    return x ^ (x >> np.uint64(_SHIFT_3))

@@ -162,10 +162,10 @@ class ZMQStreamer(BackgroundStreamer):
 
     def _check_lanes(self) -> None:
         """Raise if the stream cannot be divided into so many parts."""
-        n_lanes, own = self.n_lanes or self.n_workers, self.streamer._overrides
+        n_lanes = self.n_lanes or self.n_workers
         if n_lanes > 1:
             try:
-                self.streamer._check_shards((*(own.shards if own is not None else ()), (0, n_lanes)))
+                self.streamer._check_shards((*self.streamer._own_shards(), (0, n_lanes)))
             except ParameterError as error:
                 raise ParameterError(f"the stream cannot be divided into {n_lanes} lanes: {error}") from None
 

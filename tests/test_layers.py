@@ -27,6 +27,8 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
+#: Files that lie in a part but stand below all parts.
+GROUND = {("core", "format")}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -58,12 +60,17 @@ def wrong_imports(root: Path) -> list[str]:
         where = path.relative_to(root)
         package = [root.name, *where.parts[:-1]]
         own = part([*package, path.stem], parts)
-        if own not in LEVEL:
+        level = LEVEL.get(own)
+        if where.with_suffix("").parts in GROUND:
+            own, level = "/".join(where.with_suffix("").parts), -1
+        if level is None:
             found.append(f"{where}: `{own}` has no layer")
             continue
         for line, dotted in imports(ast.parse(path.read_text()), package):
             other = part(dotted, parts)
-            if dotted[0] == root.name and other != own and LEVEL.get(other, len(LAYERS)) >= LEVEL[own]:
+            if dotted[0] != root.name or other == own or tuple(dotted[1:3]) in GROUND:
+                continue
+            if LEVEL.get(other, len(LAYERS)) >= level:
                 found.append(f"{where}:{line}: `{own}` imports `{other}`")
     return found
 
@@ -106,6 +113,9 @@ def grown(folder: Path, file: str, line: str) -> Path:
         ("core/node.py", "def f():\n    from ..background import wire", "`core` imports `background`"),
         ("core/node.py", "if TYPE_CHECKING:\n    from ..cli import app", "`core` imports `cli`"),
         ("core/deeper/node.py", "from ...zmq_stream import ZMQStreamer", "`core` imports `zmq_stream`"),
+        ("core/format.py", "from .describe import short", "`core/format` imports `core`"),
+        ("core/format.py", "from ..exceptions import require", "`core/format` imports `exceptions`"),
+        ("seeding.py", "from .core.formats import SORTED_UP_TO", "`seeding` imports `core`"),
         ("exceptions.py", "from .seeding import Root", "`exceptions` imports `seeding`"),
         ("seeding.py", "from . import util", "`seeding` imports `util`"),
         ("util.py", "from .core import Streamer", "`util` imports `core`"),
@@ -131,6 +141,7 @@ def test_an_import_that_points_up_is_found(tmp_path, file, line, told):
         ("zmq_stream.py", "from .background import wire\nimport streamflow.core"),
         ("cli/demo.py", "from .. import Streamer, zmq_stream\nimport streamflow\nfrom streamflow.mux import ZipMux"),
         ("util.py", "from . import exceptions"),
+        ("seeding.py", "from .core.format import SORTED_UP_TO"),
         ("core/node.py", "import zmq\nfrom collections import abc\nfrom ..seeding import Key"),
     ],
 )

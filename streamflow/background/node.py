@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from weakref import WeakSet
 
 from ..core.call import Shards, merged
+from ..core.fork import at_fork
 from ..core.node import Node, Ticks
 from ..core.signals import deferred
 from ..core.streamer import Streamer
@@ -309,5 +310,4 @@ def _forked() -> None:
             slot.worker = WorkerElsewhere(slot.worker)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+at_fork(in_child=_forked)

@@ -18,7 +18,6 @@ from typing import Any
 
 from ..core.node import Node, close_all, skip
 from ..core.signals import deferred
-from ..core.streamer import open_node
 from ..exceptions import StateError
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sender, Stopped
 from .task import Job, LaneJob
@@ -76,7 +75,7 @@ class RunningJob:
 
     def _open(self, lane: LaneJob) -> None:
         job = self.job
-        node = self._nodes[lane.number] = open_node(job.tree, job.key, job.shards_of(lane.number))
+        node = self._nodes[lane.number] = job.tree._open(job.key, job.shards_of(lane.number))
         self._current = node
         if lane.state is not None:
             node.restore(lane.state, lane.given, job.verify)

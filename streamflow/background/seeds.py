@@ -11,8 +11,9 @@ import random
 import numpy as np
 
 from ..core.call import merged
+from ..core.walk import walk
 from ..seeding import WORKER, generator
-from .task import Job, find_streamers
+from .task import Job
 
 __all__ = ["draw_entropy", "seed_global_generators"]
 
@@ -20,7 +21,7 @@ __all__ = ["draw_entropy", "seed_global_generators"]
 def draw_entropy(job: Job) -> None:
     """In the consumer: draw the entropy of the tree, and of the activations that its Streamers are bound to."""
     _ = job.key.root.entropy
-    for _path, streamer in find_streamers(job.tree):
+    for _, streamer in walk(job.tree):
         if streamer._overrides is not None and streamer._overrides.binding is not None:
             _ = streamer._overrides.binding.key.root.entropy
 

@@ -1,6 +1,6 @@
 """`BackgroundStreamer`: the base of `ZMQStreamer`, `ThreadStreamer`, and streamers that run a tree somewhere else.
 
-Knows `core` and `task`.  `node`, and with it all that runs workers, is loaded when a pass is opened.
+Knows `core`.  `node`, and with it all that runs workers, is loaded when a pass is opened.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core import Streamer
-from ..core.binding import Overrides
 from ..core.call import Shards
 from ..core.fingerprint import Fingerprint
 from ..core.node import Node
-from ..seeding import Key, Root
-from .task import refuse_one_shots
+from ..core.walk import check_resendable
+from ..seeding import Key
 
 if TYPE_CHECKING:
     from .pool import WorkerPool
@@ -36,6 +35,8 @@ class BackgroundStreamer(Streamer):
 
     Attributes
     ----------
+    streamer : Streamer
+        The tree.
     seeds_workers : bool
         Set to True by a subclass whose workers seed `random` and `numpy.random` from the root of the tree.  Such a
         stream has randomness even if its tree has none.
@@ -68,23 +69,9 @@ class BackgroundStreamer(Streamer):
     seeds_workers: ClassVar[bool] = False
 
     def __init__(self, streamer: Any, random_state: Any = None) -> None:
-        tree = streamer if isinstance(streamer, Streamer) else Streamer(streamer)
-        root = None if random_state is None else Root(random_state)
-        overrides = None if root is None else Overrides(root)
-        inner = tree._overrides
-        if inner is not None and inner.binding is not None:
-            # Made inside a leaf function, over a Streamer that it was given: it belongs where that one does.
-            overrides = Overrides(root, (), inner.binding)
-            tree = tree._twin(Overrides(inner.root, inner.shards))
-        super().__init__(tree)
-        self._overrides = overrides
+        self._describe(random_state)
+        self.streamer = self._adopt(streamer)
         self._checked = False
-
-    @property
-    def streamer(self) -> Streamer:
-        """The tree that is run."""
-        tree: Streamer = self.source
-        return tree
 
     def __repr__(self) -> str:
         return f"{self._label()}({self.streamer!r})"
@@ -105,7 +92,7 @@ class BackgroundStreamer(Streamer):
         from .node import BackgroundNode
 
         if not self._checked:
-            refuse_one_shots(self.streamer)
+            check_resendable(self.streamer)
             self._checked = True
         return BackgroundNode(self._label(), self.streamer, key, shards, self.worker_pool())
 

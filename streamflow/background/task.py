@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..core import Streamer, StreamerList
-from ..core.binding import Overrides
-from ..core.call import OneShot, Shards
+from ..core import Streamer
+from ..core.call import Shards
 from ..core.label import short
-from ..exceptions import BackgroundError, ParameterError, StreamflowError
+from ..core.walk import large_arguments
+from ..exceptions import BackgroundError, StreamflowError
 from ..seeding import Key
 
-__all__ = ["InheritedJob", "Job", "LaneJob", "PickledJob", "find_streamers", "refuse_one_shots"]
+__all__ = ["InheritedJob", "Job", "LaneJob", "PickledJob"]
 
 #: Bytes above which an argument that is copied to a worker gives a warning.
 _LARGE_ARGUMENT = 64 << 20
@@ -77,10 +76,7 @@ class PickledJob:
     def __init__(self, job: Job) -> None:
         import cloudpickle
 
-        own = job.tree._overrides
-        if own is not None and own.binding is not None:
-            # A binding is a place in this process's tree; the worker opens its tree by key.
-            job = job._replace(tree=job.tree._twin(Overrides(own.root, own.shards)))
+        job = job._replace(tree=job.tree._unbound())  # what it is bound to stays here; the worker opens it by key
         try:
             self._data: bytes = cloudpickle.dumps(job, 5)
         except StreamflowError:
@@ -99,46 +95,10 @@ class PickledJob:
         return job
 
 
-def refuse_one_shots(tree: Streamer) -> None:
-    """Raise if a tree holds a one-shot iterator: items that a worker takes from its copy, the consumer's still has."""
-    for path, streamer in find_streamers(tree):
-        for source in (streamer.source, getattr(streamer, "_lazy", None)):
-            if isinstance(source, OneShot):
-                raise ParameterError(
-                    f"the {source.name} is a one-shot iterator and cannot run in the background (at {path}); "
-                    f"{OneShot.ADVICE}"
-                )
-
-
-def find_streamers(tree: Streamer) -> Iterator[tuple[str, Streamer]]:
-    """All Streamers of a tree, each once, with their path; the members of a lazy list are not built."""
-    seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [(tree._label(), tree)]
-    while waiting:
-        path, streamer = waiting.pop()
-        if id(streamer) in seen:
-            continue
-        seen.add(id(streamer))
-        yield path, streamer
-        waiting.extend((f"{path} > {part._label()}", part) for part in _parts(streamer) if isinstance(part, Streamer))
-
-
-def _parts(streamer: Streamer) -> Iterator[Any]:
-    yield streamer.source
-    yield from streamer.args
-    yield from streamer.kwargs.values()
-    pool = getattr(streamer, "_pool", None)
-    if pool is not None and not isinstance(pool.members, StreamerList):
-        yield from pool.members
-
-
 def _warn_of_large_arguments(tree: Streamer) -> None:
-    for path, streamer in find_streamers(tree):
-        for value in (streamer.source, *streamer.args, *streamer.kwargs.values()):
-            size = getattr(value, "nbytes", 0) or (len(value) if isinstance(value, (bytes, bytearray, str)) else 0)
-            if size > _LARGE_ARGUMENT:
-                warnings.warn(
-                    f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; pass a "
-                    "path and open it in the leaf function, or use start_method='fork'",
-                    stacklevel=2,
-                )
+    for path, value, size in large_arguments(tree, _LARGE_ARGUMENT):
+        warnings.warn(
+            f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; pass a path and "
+            "open it in the leaf function, or use start_method='fork'",
+            stacklevel=2,
+        )

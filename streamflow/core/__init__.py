@@ -1,8 +1,8 @@
 """The core: descriptions (`Streamer`), live passes (`Stream`), and the nodes that run them.
 
-Inside, each file knows only those before it: `describe` (words), `source` (calling), `binding` (seed, part and place),
-`node` (live parts), `mapping` (live maps), `stream` (the handle), `streamer` (the description), `families` (many of
-them).
+Inside, each file knows only those before it: `format` (the numbers that decide which items come; `seeding` knows them
+too), `describe` (words), `source` (calling), `binding` (seed, part and place), `node` (live parts), `mapping` (live
+maps), `stream` (the handle), `streamer` (the description), `families` (many of them).
 """
 
 from .map import stream_map

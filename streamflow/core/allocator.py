@@ -1,12 +1,11 @@
-"""Where large arrays are made: a worker that hands them on can offer memory that their receiver reads.
+"""Where large arrays are made: a background worker can offer memory that the consumer reads.
 
-`background` sets an allocator while it runs a tree; a map that is about to make a large array asks for its memory here.
-An array that is made so and handed on is not copied on its way, if nobody else holds it by then.
+`background` sets an allocator while it runs a tree; a map that is about to make a large array asks here for memory.  An
+array made in it is not copied on its way to the consumer, unless somebody else still holds it by then.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .fork import at_fork
+
 __all__ = ["LARGE", "Allocator", "empty", "is_offered", "set_allocator"]
 
-#: Bytes from which on an array is worth memory of its own.
+#: Arrays of at least this many bytes are worth memory of their own.
 LARGE = 32 << 10
 
-#: From a number of bytes to an array of as many bytes, or None where there is no such memory.
+#: From a number of bytes to an array of that size, or None if there is no such memory.
 Allocator = Callable[[int], NDArray[np.uint8] | None]
 
 
 class _Offer(threading.local):
-    """One for each thread: an allocator serves the thread that runs the tree, and no other."""
+    """One per thread: an allocator serves only the thread that runs the tree."""
 
     allocator: Allocator | None = None
 
@@ -33,19 +34,19 @@ _offer = _Offer()
 
 
 def set_allocator(allocator: Allocator | None) -> None:
-    """Offer memory to what runs in this thread (None: no longer)."""
+    """Offer memory to what runs in this thread; None withdraws the offer."""
     _offer.allocator = allocator
 
 
 def is_offered(size: int) -> bool:
-    """Whether there is memory for an array of so many bytes."""
+    """Whether memory is offered for an array of this many bytes."""
     return size >= LARGE and _offer.allocator is not None
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """An array in memory that is offered, its content undefined; None where none is.
+    """An array with undefined content in the memory that is offered; None if there is none.
 
-    Only for a dtype without objects: whoever reads the memory knows nothing of this process.
+    Only for a dtype without objects, whose pointers mean nothing to the process that reads the memory.
     """
     if _offer.allocator is None or dtype.hasobject:
         return None
@@ -56,5 +57,4 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return None if base is None else base.view(dtype).reshape(shape)
 
 
-if hasattr(os, "register_at_fork"):  # a process that a worker forks has a copy of its books, and may not use them
-    os.register_at_fork(after_in_child=lambda: set_allocator(None))
+at_fork(in_child=lambda: set_allocator(None))  # a forked child may not use the books that it has a copy of

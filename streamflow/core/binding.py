@@ -1,18 +1,18 @@
-"""The seldom parts of a Streamer: its own seed, the part that it is, and where it belongs."""
+"""Optional overrides of a Streamer: its own seed, the part that it is, and where it is bound."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from ..seeding import Key, Root
 from .call import Shards
 
-__all__ = ["Binding", "Overrides"]
+__all__ = ["Bindable", "Binding", "Overrides", "bound"]
 
 
 class Binding:
-    """Where a Streamer that was handed to a function belongs: below the function's activation."""
+    """Where a Streamer that was handed to a leaf function belongs: below that function's activation."""
 
     __slots__ = ("key", "number", "opened")
 
@@ -20,7 +20,7 @@ class Binding:
         self.key, self.number, self.opened = key, number, opened
 
     def address(self, key: Key) -> Key:
-        """What an address in a tree of the function's own means."""
+        """Where an address in the Streamer's own tree lies."""
         epoch, *path = key.path
         return Key(self.key.root, (*self.key.path, epoch, self.number, *path))
 
@@ -28,8 +28,20 @@ class Binding:
         return Binding, (self.key, self.number, WeakSet())  # what is open stays here
 
 
+class Bindable(Protocol):
+    """An argument that belongs to the activation that it is handed to: a Streamer."""
+
+    def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Any:
+        """Itself, as argument `number` of the activation at `key`; what it opens is noted in `opened`."""
+
+
+def bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
+    """An argument of a leaf function, or what it returned: bound if it is `Bindable`, else as it is."""
+    return arg._bind(key, number, opened) if hasattr(type(arg), "_bind") else arg
+
+
 class Overrides:
-    """The seldom parts of a Streamer: its own root, the part that it is, what it is bound to."""
+    """What few Streamers have: a root of their own, a part that they are, something that they are bound to."""
 
     __slots__ = ("binding", "root", "shards")
 

@@ -1,6 +1,6 @@
-"""From a description to a live iterator: how a source is called, and what is put into its call.
+"""Calls: a leaf function with its arguments (or an iterable), what it may be, and what is put into it.
 
-A source function may ask for three things by the name of a parameter that nobody has filled:
+A leaf function may ask for three things by the name of a parameter that is not filled by an argument:
 
 * ``rng``: a `numpy.random.Generator` that belongs to this activation alone;
 * ``shard``: (index, count); the function divides its items itself;
@@ -12,28 +12,28 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 from ..exceptions import ParameterError, StateError, StreamflowError
-from ..seeding import LEAF, Key, generator
 from .label import name_of, short
 
 __all__ = [
-    "ASYNC",
     "PLAIN",
+    "UNCHECKED",
+    "Call",
     "OneShot",
     "Shards",
     "Undecorated",
+    "check_arguments",
     "checked_source",
     "is_plain",
     "iterated",
     "merged",
-    "refuse_async",
     "resumes",
-    "start",
     "unfilled",
     "wanted",
 ]
@@ -41,20 +41,40 @@ __all__ = [
 #: Parts of parts, outermost first: (index, count) each.
 Shards = tuple[tuple[int, int], ...]
 
+
+class Call(Protocol):
+    """A function with its arguments, or an iterable: what a leaf opens.  A plain `Streamer` is one."""
+
+    source: Any
+    args: tuple[Any, ...]
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keyword arguments."""
+
+    def _label(self) -> str:
+        """Its name in errors and states."""
+
+
 _INJECTED = ("rng", "shard", "start")
-#: The flags of a code object of an async function.
-ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+#: The flags of a code object whose arguments must be looked at more closely than by their number.
+UNCHECKED = _ASYNC | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 #: What each function wants, by identity; an entry goes when its function goes.
 _known: dict[int, tuple[Any, dict[str, int | None]]] = {}
 #: The identities of those that want nothing.
 PLAIN: set[int] = set()
+#: The calls that have been found to fit a function, by its identity: the number of arguments and the keywords.
+_fitting: dict[int, set[tuple[Any, ...]]] = {}
+#: Text that is meant to be a path: it has a separator, or ends in a suffix.
+_PATH = re.compile(r"[/\\]|\w\.\w{1,8}$")
 
 
 class OneShot:
     """An iterator that can be passed over once; what stands in for it says so when it is asked for more."""
 
     __slots__ = ("_iterator", "name")
-    ADVICE = "give Streamer a function that makes the iterator, or a collection"
+    ADVICE = "give a function that makes the iterator, or a list"
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator: Iterator[Any] | None = iterator
@@ -62,40 +82,80 @@ class OneShot:
 
     def __iter__(self) -> Iterator[Any]:
         if self._iterator is None:
-            raise StreamflowError(f"the {self.name} is a one-shot iterator and has been passed over; {self.ADVICE}")
+            raise StreamflowError(
+                f"the iterator {self.name!r} can be iterated only once, and an earlier pass has used it; {self.ADVICE}"
+            )
         iterator, self._iterator = self._iterator, None
         return iterator
 
     def no_shards(self) -> ParameterError:
         """The error for an attempt to shard it."""
-        return ParameterError(f"the {self.name} is a one-shot iterator and cannot be sharded; {self.ADVICE}")
+        return ParameterError(
+            f"the iterator {self.name!r} can be iterated only once and cannot be sharded; {self.ADVICE}"
+        )
 
     def no_state(self) -> StateError:
         """The error for an attempt to save its state."""
-        return StateError(f"the {self.name} is a one-shot iterator and cannot be resumed; {self.ADVICE}")
+        return StateError(f"the iterator {self.name!r} can be iterated only once and cannot be resumed; {self.ADVICE}")
 
     def __reduce__(self) -> Any:
-        raise StreamflowError(f"the {self.name} is a one-shot iterator and cannot be sent or copied; {self.ADVICE}")
+        raise StreamflowError(
+            f"the iterator {self.name!r} can be iterated only once and cannot be sent or copied; {self.ADVICE}"
+        )
 
 
 def checked_source(source: Any) -> Any:
     """A source of any kind but a plain function, as a description keeps it."""
     if inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source):
-        refuse_async(source)
-    if not callable(source) and not isinstance(source, Iterable) and not hasattr(type(source), "__getitem__"):
+        raise _async(source)
+    if isinstance(source, (str, bytes)):
+        _refuse_paths(source)
+    elif not callable(source) and not isinstance(source, Iterable) and not hasattr(type(source), "__getitem__"):
         raise ParameterError(
             f"`source` must be a function that returns an iterator, or an iterable, got {short(source)}"
         )
     return OneShot(source) if isinstance(source, Iterator) else source
 
 
-def refuse_async(source: Any) -> None:
-    """Raise the error for an async function."""
-    raise ParameterError(f"`source` must be a plain function, got the async function {name_of(source)}")
+def _async(source: Any) -> ParameterError:
+    return ParameterError(f"`source` must be a plain function, got the async function {name_of(source)}")
+
+
+def _refuse_paths(text: str | bytes) -> None:
+    """Text is an iterable of its characters, but who gives a path wants the file."""
+    if _PATH.search(text if isinstance(text, str) else text.decode("latin-1")):
+        raise ParameterError(
+            f"`source` must be a function or an iterable of items, got {short(text)}, which looks like a path; "
+            "give a function that reads the file, Streamer(read, path) (or list(text) for its single characters)"
+        )
+
+
+def check_arguments(function: FunctionType, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raise if a plain function cannot be called with these arguments and what is injected into the call."""
+    form = (len(args), *kwargs)
+    if form in _fitting.get(id(function), ()):
+        return
+    code = function.__code__
+    if code.co_flags & _ASYNC:
+        raise _async(function)
+    if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or hasattr(function, "__wrapped__"):
+        return  # only the function itself knows what it takes
+    given, positional = len(args), code.co_argcount
+    names = code.co_varnames[: positional + code.co_kwonlyargcount]
+    with_default = positional - len(function.__defaults__ or ())
+    filled = {*names[:given], *names[with_default:positional], *(function.__kwdefaults__ or ()), *kwargs, *_INJECTED}
+    by_keyword = {*names[max(given, code.co_posonlyargcount) :]}
+    if given <= positional and by_keyword.issuperset(kwargs) and filled.issuperset(names):
+        wanted(function)  # which watches it
+        _fitting.setdefault(id(function), set()).add(form)
+        return
+    taken = [name for name in names if name not in _INJECTED or name in kwargs]
+    shown = ", ".join([*map(short, args), *(f"{name}={short(value)}" for name, value in kwargs.items())])
+    raise ParameterError(f"`args` must be arguments of {name_of(function)}({', '.join(taken)}), got ({shown})")
 
 
 def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
-    """The injected parameters that a callable has, each with its position (None: by keyword only)."""
+    """The injected parameters of a callable, each with its position (None: keyword only)."""
     known = _known.get(id(source))
     if known is not None:
         return known[1]
@@ -112,6 +172,7 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
 def _forget(name: int) -> None:
     _known.pop(name, None)
     PLAIN.discard(name)
+    _fitting.pop(name, None)
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:
@@ -122,7 +183,7 @@ def _read(source: Callable[..., Any]) -> dict[str, int | None]:
             return {}
     try:
         parameters = inspect.signature(source).parameters
-    except (TypeError, ValueError):  # a builtin that tells nothing of itself
+    except (TypeError, ValueError):  # a builtin without a signature
         return {}
     return {
         name: place if parameter.kind is not parameter.KEYWORD_ONLY else None
@@ -143,7 +204,7 @@ def unfilled(source: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> 
 
 
 def is_plain(source: Any) -> bool:
-    """Whether a source is a function that wants nothing injected; if so it is in `PLAIN` from now on."""
+    """Whether a source is a function into which nothing is injected; if so it is in `PLAIN` from now on."""
     if wanted(source) or id(source) not in _known:
         return False
     PLAIN.add(id(source))
@@ -163,68 +224,24 @@ def merged(shards: Shards) -> tuple[int, int]:
 
 
 def resumes(source: Any, args: tuple[Any, ...], kwargs: Any) -> bool:
-    """Whether this call can go on in the middle by itself (by ``start``)."""
+    """Whether this call can start in the middle by itself (by ``start``)."""
     return callable(source) and "start" in unfilled(source, args, kwargs)
 
 
-def start(
-    source: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    key: Key,
-    shards: Shards,
-    done: int,
-    bind: Callable[[Any], Any],
-) -> tuple[Iterator[Any], tuple[int, int]]:
-    """Call a source, or go round an iterable.
-
-    Parameters
-    ----------
-    source, args, kwargs
-        Of the description; Streamers among the arguments are bound already.
-    key : Key
-        Of this activation.
-    shards : Shards
-        Which part is wanted.
-    done : int
-        How many items of this part have been delivered before (for a source that `resumes`).
-    bind : function
-        Applied to what a function returns (a Streamer is to belong to this activation).
-
-    Returns
-    -------
-    iterator
-        What the source gave.
-    stride : (index, count)
-        Which of its items make the part.
-    """
-    if callable(source):
-        open_ones = unfilled(source, args, kwargs)
-        if "shard" in open_ones:
-            kwargs = {**kwargs, "shard": shards[0] if shards else (0, 1)}
-            shards = shards[1:]
-        elif source is iter and len(args) > 1:
-            shards = ()  # endless calls of a function: each part makes its own
-        if "rng" in open_ones:
-            kwargs = {**kwargs, "rng": generator(key, LEAF)}
-        if "start" in open_ones:
-            kwargs = {**kwargs, "start": done * merged(shards)[1]}
-        made = bind(source(*args, **kwargs))
-    else:
-        if isinstance(source, OneShot) and shards:
-            raise source.no_shards()
-        made = source
-    return iterated(source, made), merged(shards)
-
-
 def iterated(source: Any, made: Any) -> Iterator[Any]:
-    """An iterator over what a source gave."""
+    """An iterator over what a leaf function returned."""
+    if isinstance(made, (str, bytes, Mapping)):
+        what = "its keys" if isinstance(made, Mapping) else "its characters"
+        raise ParameterError(
+            f"`source` must be a function that returns an iterator of items, but {name_of(source)} returned "
+            f"{short(made)}, whose items are {what}; yield the items instead of returning one"
+        )
     try:
         return iter(made)
     except TypeError:
         raise ParameterError(
-            "`source` must be a function that returns an iterator, or an iterable; "
-            f"{name_of(source)} gave {short(made)}"
+            f"`source` must be a function that returns an iterator, but {name_of(source)} returned {short(made)}; "
+            "yield the items instead of returning one"
         ) from None
 
 

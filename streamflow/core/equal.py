@@ -1,4 +1,4 @@
-"""Whether two items are equal."""
+"""Whether two items are equal, and where they differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["same"]
+__all__ = ["difference", "same"]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -34,3 +34,18 @@ def _same_arrays(a: Any, b: Any) -> bool:
     if a.dtype.kind == "O":
         return all(map(same, a.ravel().tolist(), b.ravel().tolist()))
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fcmM"))
+
+
+def difference(items: list[Any], others: list[Any]) -> str | None:
+    """Where two lists of items differ: None if nowhere, the keys of their dicts if that is all, else ''.
+
+    >>> difference([{"x": 1, "time": 2}], [{"x": 1, "time": 3}]), difference([1], [2]), difference([1], [1])
+    ("'time'", '', None)
+    """
+    if same(items, others):
+        return None
+    pairs = [(a, b) for a, b in zip(items, others, strict=False) if not same(a, b)]
+    if len(items) != len(others) or not all(isinstance(a, dict) and isinstance(b, dict) for a, b in pairs):
+        return ""
+    keys = {key: None for a, b in pairs for key in {**a, **b} if not (key in a and key in b and same(a[key], b[key]))}
+    return ", ".join(map(repr, keys))

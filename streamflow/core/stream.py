@@ -1,113 +1,30 @@
 """Stream: one live pass over a Streamer, the outermost iterator, which owns everything that changes.
 
-`Passes` drives the root node through its epochs; `Stream` is the handle that users hold.  The handle is in no reference
+`Passes` takes the root node through its epochs; `Stream` is the handle that users hold.  The handle is in no reference
 cycle, so dropping it closes the tree at once.
 """
 
 from __future__ import annotations
 
 import copy
-import sys
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Self
+from itertools import islice
+from typing import Any, Self
 
 import numpy as np
 
-from ..exceptions import ParameterError, StateError, StreamflowError
+from ..exceptions import StateError, StreamflowError
 from .label import short
-from .node import Node
-from .validate import is_integer, require
+from .passes import Passes
+from .spec import Spec
+from .validate import epoch_number, item_count, require
 
-if TYPE_CHECKING:
-    from .streamer import Streamer
-
-__all__ = ["Stream", "checked_epoch", "checked_max_iter"]
+__all__ = ["Stream"]
 
 _VERSION = 1
 _FIELDS = ("numpy", "tree", "weights", "entropy", "epoch", "given", "node")
-
-
-def checked_max_iter(max_iter: Any) -> int | None:
-    """How many items are wanted, None for all.
-
-    >>> checked_max_iter(1e2), checked_max_iter(-3), checked_max_iter(None)
-    (100, 0, None)
-    """
-    if max_iter is None:
-        return None
-    number = not isinstance(max_iter, (bool, np.bool_, str, bytes)) and not (
-        isinstance(max_iter, (float, np.floating)) and not np.isfinite(max_iter)
-    )
-    try:
-        require(number, "max_iter", "None or a number of items", max_iter)
-        return min(max(0, int(max_iter)), sys.maxsize)
-    except TypeError:
-        raise ParameterError(f"`max_iter` must be None or a number of items, got {max_iter!r}") from None
-
-
-def checked_epoch(epoch: Any) -> int:
-    """An epoch: an integer from 0 on."""
-    whole = is_integer(epoch)
-    require(whole and 0 <= epoch < 1 << 32, "epoch", "an integer from 0 on, below 2**32", epoch)
-    return int(epoch)
-
-
-class Passes:
-    """The root of a live tree: one epoch, or one after the other."""
-
-    def __init__(self, spec: Streamer, epoch: int, cycle: bool) -> None:
-        self.spec, self.cycle, self.epoch = spec, cycle, epoch
-        self.root = spec._root()
-        self.node: Node | None = None
-        self.ended = False
-
-    def begin(self) -> Iterator[Any]:
-        """Open the root node and give the items of the pass."""
-        node = self.node or self._open(self.epoch)
-        return chain.from_iterable(self._epochs()) if self.cycle else node.items
-
-    def _open(self, epoch: int) -> Node:
-        node = self.node = self.spec._open_pass(self.root, epoch)
-        return node
-
-    def _epochs(self) -> Iterator[Iterator[Any]]:
-        while self.node is not None:
-            yield self.node.items
-            if not self.node.given():  # an epoch without items is the last
-                return
-            self.ended = True  # so that an error until the next one stands finds this epoch ended
-            if not self.node.next_epoch(self.epoch + 1):
-                self.node.close()
-                self.node = None
-                self._open(self.epoch + 1)
-            self.epoch, self.ended = self.epoch + 1, False
-
-    def given(self, failed: bool = False) -> int:
-        return 0 if self.node is None else self.node.given(failed)
-
-    def progress(self, failed: bool = False) -> tuple[int, int]:
-        """The epoch of the last item given, and how many of that epoch have been."""
-        own = None if self.node is None else self.node.progress()
-        return own or (self.epoch, self.given(failed))
-
-    def state(self, failed: bool) -> dict[str, Any]:
-        if self.ended:
-            return {"epoch": self.epoch + 1, "given": 0, "node": None}
-        inside = None if self.node is None else self.node.state(failed)
-        return {"epoch": self.epoch, "given": self.given(failed), "node": inside}
-
-    def restore(self, state: Mapping[str, Any], verify: bool) -> None:
-        self.close()
-        self.epoch, self.node, self.ended = state["epoch"], None, False
-        if state["node"] is not None:
-            self._open(self.epoch).restore(state["node"], state["given"], verify)
-
-    def close(self) -> None:
-        if self.node is not None:
-            self.node.close()
 
 
 class Stream:
@@ -130,10 +47,10 @@ class Stream:
     #: pescador's name for "this is live".
     is_activated_copy = True
 
-    def __init__(self, streamer: Streamer, epoch: int = 0, cycle: bool = False) -> None:
+    def __init__(self, streamer: Spec, epoch: int = 0, cycle: bool = False) -> None:
         self._closed = True  # until everything below has been made
         self._spec = streamer
-        self._passes = Passes(streamer, checked_epoch(epoch), cycle)
+        self._passes = Passes(streamer, epoch_number("epoch", epoch), cycle)
         self._items: Iterator[Any] | None = None
         self._lock = threading.RLock()
         self._busy = False
@@ -198,7 +115,7 @@ class Stream:
 
     def iterate(self, max_iter: int | None = None) -> Generator[Any, None, None]:
         """A generator over the rest of this pass, or its next `max_iter` items."""
-        return self._rest(checked_max_iter(max_iter))
+        return self._rest(item_count("max_iter", max_iter))
 
     def __call__(self, max_iter: int | None = None, cycle: bool = False) -> Generator[Any, None, None]:
         """As `iterate`; a live pass cannot be cycled."""

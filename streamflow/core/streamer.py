@@ -1,73 +1,59 @@
-"""Streamer: the description of a stream, a source and its arguments.
+"""Streamer: the description of a stream, a leaf function and its arguments.
 
-A Streamer is never changed by being iterated; all that changes lives in nodes (`node.py`) under a `Stream`
-(`stream.py`).  Subclasses (the muxes, background streamers) fill three hooks and leave the public methods alone:
+What every description can do stands in `description.py`, what a plain Streamer may be in `parts.py`.  A subclass (the
+muxes, background streamers, streams over sources) begins with `_describe` where it has no source of its own, fills
+hooks and leaves the public methods alone:
 
 * `_node(key, shards)` opens the live node;
 * `fingerprint()` says what makes two trees the same for a state;
-* `_label()` names it in error notes.
+* `children()` names the Streamers right below;
+* `_label()` names it in errors.
 """
 
 from __future__ import annotations
 
-import copy
-import os
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, GeneratorType, MappingProxyType
-from typing import Any, Self, TypeVar
-from weakref import WeakSet
+from typing import Any, Self
 
-from ..seeding import Key, Root
-from .binding import Binding, Overrides
-from .call import (
-    ASYNC,
-    PLAIN,
-    OneShot,
-    Shards,
-    Undecorated,
-    checked_source,
-    is_plain,
-    iterated,
-    refuse_async,
-    start,
-    unfilled,
-)
-from .fingerprint import Fingerprint, digest_of, joined
-from .label import call_label, name_of, short, size_of
-from .map import MAPS, MapNode, known_map
-from .node import Leaf, Node
-from .stream import Stream, checked_epoch, checked_max_iter
-from .validate import is_integer, require
+from ..seeding import Key
+from .binding import Overrides
+from .call import PLAIN, UNCHECKED, OneShot, Shards, Undecorated, check_arguments, checked_source, is_plain, iterated
+from .description import Description
+from .fingerprint import Fingerprint
+from .label import call_label, short
+from .leaf import Leaf
+from .map import declared_map
+from .node import Node
+from .parts import CallPart, MapPart, Part, StreamPart
+from .validate import require
 
-__all__ = ["Streamer", "open_node"]
+__all__ = ["Streamer"]
 
-S = TypeVar("S", bound="Streamer")
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
-_counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
 
 
-class Streamer:
-    """Describe a stream: a source and its arguments.
+class Streamer(Description):
+    """Describe a stream: a leaf function and its arguments.
 
     Nothing is copied and nothing is opened until the first item is asked for.  Each iteration is a pass of its own.
 
     Parameters
     ----------
     source : callable, iterable, Streamer or iterator
-        A generator function, any callable that returns an iterator, any iterable, another Streamer, or an iterator
-        that can be passed over once.  A function with a free parameter ``rng``, ``shard`` or ``start`` receives a
-        `numpy.random.Generator` of its own, the part (index, count) that it shall yield, or the number of items
-        already delivered.
+        A generator function, any callable that returns an iterator, any iterable, another Streamer, or an iterator,
+        which can be iterated only once.  A function with a parameter ``rng``, ``shard`` or ``start`` that no argument
+        fills receives a `numpy.random.Generator` of its own, the part (index, count) that it has to yield, or the
+        number of items already delivered.
     *args, **kwargs
-        Handed to the source by reference.  Streamers among them belong to the activation: iterating one opens it
+        Handed to the function by reference.  Streamers among them belong to the activation: iterating one opens it
         under a seed of this activation, and it is closed with it.
 
     Raises
     ------
     ParameterError
-        If the source is neither callable nor iterable, or is an async function.
+        If the source is neither callable nor iterable, is an async function or looks like a path, or if a plain
+        function cannot take the arguments.
 
     Notes
     -----
@@ -85,29 +71,41 @@ class Streamer:
     [3, 4, 5, 3, 4, 5, 3]
     """
 
-    __slots__ = ("_active", "_kwargs", "_overrides", "args", "source")
+    __slots__ = ("_kwargs", "args", "source")
     source: Any
     args: tuple[Any, ...]
     _kwargs: dict[str, Any] | None
-    _overrides: Overrides | None
-    _active: int
+    #: pescador's name of `source`.
+    streamer: Any
 
     def __init__(self, source: Any, /, *args: Any, **kwargs: Any) -> None:
-        if source.__class__ is not FunctionType:
+        if source.__class__ is FunctionType:
+            code = source.__code__
+            # Arguments that fill a plain function exactly need no further look.
+            if kwargs or len(args) != code.co_argcount or code.co_kwonlyargcount or code.co_flags & UNCHECKED:
+                args, kwargs = _described(source, args, kwargs)
+        else:
             source = checked_source(source)
             if args or kwargs:
                 called_one = callable(source) and not isinstance(source, Streamer)
                 require(called_one, "source", "a function, where arguments are given", source, "is a `pipe` meant?")
-        elif source.__code__.co_flags & ASYNC:
-            refuse_async(source)
-        elif source in MAPS:
-            (below, *settings), kwargs = MAPS[source].describe(args, kwargs)
-            args = (below if isinstance(below, Streamer) else Streamer(below), *settings)
         self.source = source
         self.args = args
         self._kwargs = kwargs or None
         self._overrides = None
         self._active = 0
+
+    def _describe(self, random_state: Any = None) -> None:
+        """What the constructor of a subclass begins with that has members instead of a source.
+
+        >>> class Squares(Streamer):
+        ...     def __init__(self, random_state=None):
+        ...         self._describe(random_state)
+        >>> Squares(random_state=0).source is None
+        True
+        """
+        self.source, self.args, self._kwargs, self._overrides, self._active = None, (), None, None, 0
+        self._set_seed(random_state)
 
     # ------------------------------------------------------------------ what it is
     @property
@@ -115,88 +113,32 @@ class Streamer:
         """The keyword arguments, read-only."""
         return _NO_KWARGS if self._kwargs is None else MappingProxyType(self._kwargs)
 
-    @property
-    def active(self) -> int:
-        """How many passes over this Streamer are open."""
-        return self._active
+    def children(self) -> Iterable[tuple[Any, Streamer]]:
+        """The Streamers right below this one, each with its name: what a walk over a tree follows.
 
-    @property
-    def is_activated_copy(self) -> bool:
-        """False: a Streamer is a description; `open` and ``with`` give what is live."""
-        return False
+        Members of a mux go by their key or index, Streamers among arguments by position or keyword, and the one below a
+        map or a background streamer is ``"stream"``.
+
+        Yields
+        ------
+        name : str, int or a key of the members
+        child : Streamer
+
+        Examples
+        --------
+        >>> from streamflow import ShuffledMux, tuples
+        >>> tree = ShuffledMux({"dog": ["woof"], "cat": ["miaow"]}).pipe(tuples, "x")
+        >>> for name, child in tree.children():
+        ...     print(name, child, [name for name, _ in child.children()])
+        stream ShuffledMux(2 streamers) ['dog', 'cat']
+        """
+        children: Any = self._part().children()
+        yield from children
 
     def __repr__(self) -> str:
         inside = [short(self.source), *map(short, self.args), *(f"{k}={short(v)}" for k, v in self.kwargs.items())]
         return f"{type(self).__name__}({', '.join(inside)})"
 
-    # ------------------------------------------------------------------ passes
-    def open(self, epoch: int = 0, cycle: bool = False) -> Stream:
-        """Open one live pass, whose state can be saved.
-
-        Parameters
-        ----------
-        epoch : int
-            Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
-        cycle : bool
-            Go on with the next epoch at the end of each, until one is empty.
-        """
-        stream = Stream(self, epoch, cycle)
-        own = self._overrides
-        if own is not None and own.binding is not None:
-            own.binding.opened.add(stream)
-        return stream
-
-    def iterate(self, max_iter: int | None = None, *, epoch: int = 0) -> Generator[Any, None, None]:
-        """A generator over one pass, or its first `max_iter` items; exactly that many are drawn."""
-        return self._run(checked_max_iter(max_iter), False, checked_epoch(epoch))
-
-    def cycle(self, max_iter: int | None = None) -> Generator[Any, None, None]:
-        """A generator over pass after pass, epochs 0, 1, 2, ...; it ends after an epoch without items."""
-        return self._run(checked_max_iter(max_iter), True, 0)
-
-    def __call__(
-        self, max_iter: int | None = None, cycle: bool = False, *, epoch: int = 0
-    ) -> Generator[Any, None, None]:
-        """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on."""
-        return self._run(checked_max_iter(max_iter), bool(cycle), checked_epoch(epoch))
-
-    def __iter__(self) -> Generator[Any, None, None]:
-        return self._run(None, False, 0)
-
-    def _run(self, limit: int | None, cycle: bool, epoch: int) -> Generator[Any, None, None]:
-        if limit == 0:
-            return
-        stream = self.open(epoch, cycle)
-        try:
-            yield from stream._begin() if limit is None else islice(stream._begin(), limit)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            stream._fail(error)
-            raise
-        finally:
-            stream.close()
-
-    def __enter__(self) -> Stream:
-        stream = self.open()
-        with _counting:
-            _entered.setdefault((id(self), threading.get_ident()), []).append(stream)
-        return stream
-
-    def __exit__(self, *error: object) -> None:
-        with _counting:
-            place = id(self), threading.get_ident()
-            streams = _entered[place]
-            stream = streams.pop()
-            if not streams:
-                del _entered[place]
-        stream.close()
-
-    def _count(self, change: int) -> None:
-        with _counting:
-            self._active += change
-
-    # ------------------------------------------------------------------ derived descriptions
     def pipe(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Streamer:
         """A Streamer of `fn` over this one: ``fn(stream, *args, **kwargs)``.
 
@@ -209,115 +151,51 @@ class Streamer:
             return fn(self, *args, **kwargs)
         return Streamer(fn, self, *args, **kwargs)
 
-    def shard(self, index: int, count: int) -> Self:
-        """One of `count` parts; together they are this stream, or for an endless one each alone has its weights.
+    def _adopt(self, streamer: Any) -> Streamer:
+        """In a constructor: the stream to run inside this one.  If that is bound, this one is bound in its place."""
+        if not isinstance(streamer, Streamer):
+            return Streamer(streamer)
+        inner, own = streamer._overrides, self._overrides
+        if inner is not None and inner.binding is not None:
+            self._overrides = Overrides(own.root if own else None, own.shards if own else (), inner.binding)
+        return streamer._unbound()
 
-        >>> letters = Streamer("abcdefg")
-        >>> list(letters.shard(0, 3)), list(letters.shard(1, 3)), list(letters.shard(2, 3))
-        (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
-        """
-        for name, value in (("index", index), ("count", count)):
-            whole = is_integer(value)
-            require(whole, name, "an integer", value)
-        require(count >= 1, "count", "at least 1", count)
-        require(0 <= index < count, "index", f"from 0 to {count - 1}", index)
-        own = self._overrides or Overrides()
-        twin = self._twin(Overrides(own.root, (*own.shards, (int(index), int(count))), own.binding))
-        twin._check_shards(twin._overrides.shards)  # type: ignore[union-attr]
-        return twin
-
-    def with_seed(self, random_state: Any) -> Self:
-        """The same stream with a root of randomness of its own (None: the parent's again).
-
-        >>> def dice(rng):
-        ...     while True:
-        ...         yield int(rng.integers(1, 7))
-        >>> list(Streamer(dice).with_seed(7)(max_iter=5)) == list(Streamer(dice).with_seed(7)(max_iter=5))
-        True
-        """
-        own = self._overrides or Overrides()
-        return self._twin(Overrides(None if random_state is None else Root(random_state), own.shards, own.binding))
-
-    def _twin(self, own: Overrides) -> Self:
-        twin = copy.copy(self)
-        twin._overrides, twin._active = own, 0
-        return twin
-
-    def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:
-        """This Streamer as an argument of an activation."""
-        own = self._overrides or Overrides()
-        return self._twin(Overrides(own.root, own.shards, Binding(key, number, opened)))
-
-    def _check_shards(self, shards: Shards) -> None:
-        """Refuse what cannot be sharded."""
-        if isinstance(self.source, OneShot):
-            raise self.source.no_shards()
-        if isinstance(self.source, Streamer):
-            self.source._check_shards(shards)
-        elif self._is_map():
-            self.args[0]._check_shards(shards)
-
-    # ------------------------------------------------------------------ hooks
-    def _node(self, key: Key, shards: Shards) -> Node:
+    def _part(self) -> Part:
+        """What it is, where it is no subclass with hooks of its own."""
         source = self.source
         if isinstance(source, Streamer):
-            return open_node(source, key, shards)
-        if self._is_map():
-            return MapNode(self, MAPS[source], open_node(self.args[0], key, shards), key)
-        return Leaf(self, key, shards)
+            return StreamPart(source)
+        declared = declared_map(source) if source.__class__ is FunctionType else None
+        if declared is not None:
+            return MapPart(declared, self.args[0], self.args[1:], self.kwargs)
+        return CallPart(self)
+
+    def _node(self, key: Key, shards: Shards) -> Node:
+        return self._part().node(key, shards)
 
     def fingerprint(self) -> Fingerprint:
-        """What makes two trees the same tree for a state: kinds, sizes and names; arguments are compared elsewhere."""
-        source = self.source
-        if isinstance(source, Streamer):
-            return self._marked(source.fingerprint())
-        if self._is_map():
-            below = self.args[0].fingerprint()
-            settings = "".join(f", {short(arg)}" for arg in self.args[1:])
-            return self._marked(below.then(f"{name_of(source)}({below.text}{settings})", random=MAPS[source].seeded))
-        inner = joined(arg.fingerprint() for arg in (*self.args, *self.kwargs.values()) if isinstance(arg, Streamer))
-        size = "" if callable(source) else size_of(source)
-        random = getattr(source, "gives_streamers", False) or (
-            callable(source) and "rng" in unfilled(source, self.args, self._kwargs)
-        )
-        return self._marked(inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random))
-
-    def _marked(self, shape: Fingerprint) -> Fingerprint:
-        """A shape with this Streamer's own part and seed."""
-        own = self._overrides
-        if own is None:
-            return shape
-        text = shape.text
-        for index, count in own.shards:
-            text = f"part {index} of {count} of {text}"
-        if own.root is None:
-            return Fingerprint(text, shape.weights, shape.random)
-        seed = digest_of([own.root.prefix, str(own.root.entropy)])
-        return Fingerprint(f"{text} seeded {seed[:8]}", shape.weights, False)
+        return self._marked(self._part().fingerprint())
 
     def _label(self) -> str:
         return call_label(self.source, self.args, self.kwargs.items())
 
-    # ------------------------------------------------------------------ how it is opened
-    def _is_map(self) -> bool:
-        return self.source.__class__ is FunctionType and self.source in MAPS
+    def _held(self) -> Iterable[Any]:
+        return (self.source, *self.args, *self.kwargs.values())
 
-    def _root(self) -> Root:
-        """The root of a pass of this Streamer by itself."""
-        own = self._overrides
-        return Root() if own is None or own.binding is None else own.binding.key.root
+    def _inside(self) -> Any:
+        return self._part().inside()
 
-    def _open_pass(self, root: Root, epoch: int) -> Node:
-        """The node of a pass of this Streamer by itself."""
-        return open_node(self, Key(root, (epoch,)), ())
+    def _refuse_shards(self, shards: Shards) -> None:
+        if isinstance(self.source, OneShot):
+            raise self.source.no_shards()
 
-    def _activate(self, key: Key, number: int, index: int, shards: Shards) -> Node:
-        """The node of an activation as a member of a mux.
+    def _activate(self, key: Key, index: int, number: int, budget: int | None, shards: Shards) -> Node:
+        """Open it as member `index` of the mux at `key`, for activation `number` and at most `budget` items.
 
         The first lines are a shortcut for what most members of large pools are: a plain function that wants nothing
-        injected and gets no Streamer.  They give what the last line would give, at a third of its time.
+        injected and gets no Streamer.  They give what `_open` would give, in a third of its time.
         """
-        source = self.source
+        source, node = self.source, None
         if (
             self.__class__ is Streamer
             and self._overrides is None
@@ -332,27 +210,16 @@ class Streamer:
             else:
                 made = source(*self.args)
                 if made.__class__ is GeneratorType:
-                    return Leaf(self, key, shards, made)  # a plain function never looks at its key
-                if not isinstance(made, Streamer):
-                    return Leaf(self, key, shards, iterated(source, made))
-        return open_node(self, key.below(number, index), shards)
-
-    def _start(
-        self, key: Key, shards: Shards, done: int, opened: WeakSet[Any]
-    ) -> tuple[Iterator[Any], tuple[int, int]]:
-        """Call the source for an activation at `key`; passes over bound Streamers are noted in `opened`."""
-        first = len(self.args)
-        args = tuple([_bound(arg, key, place, opened) for place, arg in enumerate(self.args)])
-        kwargs = {
-            name: _bound(arg, key, place, opened)
-            for place, (name, arg) in enumerate(sorted(self.kwargs.items()), first)
-        }
-        last = first + len(kwargs)
-        return start(self.source, args, kwargs, key, shards, done, lambda made: _bound(made, key, last, opened))
+                    node = Leaf(self, key, shards, made)  # a plain function never looks at its key
+                elif not isinstance(made, Streamer):
+                    node = Leaf(self, key, shards, iterated(source, made))
+        opened: Node = self._open(key.below(number, index), shards) if node is None else node
+        opened.index, opened.number, opened.budget = index, number, budget
+        return opened
 
     # ------------------------------------------------------------------ pickling
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        slots = {name: getattr(self, name) for name in Streamer.__slots__}
+        slots = {name: getattr(self, name) for name in _SLOTS}
         slots["_active"] = 0
         if isinstance(self.source, FunctionType):
             slots["source"] = Undecorated.of(self.source)
@@ -362,39 +229,27 @@ class Streamer:
         for part in state:
             for name, value in part.items():
                 setattr(self, name, value.function() if isinstance(value, Undecorated) else value)
-        known_map(self.source)
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))
-        for part in (getattr(self, "__dict__", {}), {name: getattr(self, name) for name in Streamer.__slots__}):
+        for part in (getattr(self, "__dict__", {}), {name: getattr(self, name) for name in _SLOTS}):
             for name, value in part.items():
                 setattr(twin, name, value)
         return twin
 
 
-def _forked() -> None:
-    """A lock that another thread held at a fork stays locked in the child: begin with a fresh one."""
-    global _counting  # noqa: PLW0603
-    _counting = threading.RLock()
+# pescador's name of `source`; of a background streamer, the stream that it runs.
+Streamer.streamer = vars(Streamer)["source"]
+_SLOTS = (*Description.__slots__, *Streamer.__slots__)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
-#: Streams opened by ``with streamer``, innermost last, by the identity of the (living) Streamer and the thread.
-_entered: dict[tuple[int, int], list[Stream]] = {}
-
-
-def _bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
-    return arg._bind(key, number, opened) if isinstance(arg, Streamer) else arg
-
-
-def open_node(spec: Streamer, key: Key, shards: Shards) -> Node:
-    """The live node of a Streamer at an address; what it is bound to, its own seed and its own part come first."""
-    own = spec._overrides
-    if own is not None:
-        if own.binding is not None:
-            key = own.binding.address(key)
-        if own.root is not None:
-            key = Key(own.root, key.path)
-        shards = own.shards + shards
-    return spec._node(key, shards)
+def _described(
+    function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The checked arguments of a function; those of a map begin with the Streamer below it."""
+    declared = declared_map(function)
+    if declared is None:
+        check_arguments(function, args, kwargs)
+        return args, kwargs
+    (below, *settings), kwargs = declared.describe(args, kwargs)
+    return (below if isinstance(below, Streamer) else Streamer(below), *settings), kwargs

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, overload
 
 from ..exceptions import ParameterError
+from .call import check_arguments, checked_source
 from .fingerprint import Fingerprint
 from .label import name_of
 from .streamer import Streamer
@@ -32,7 +34,7 @@ def streamable(function: Callable[..., Any]) -> Callable[..., Streamer]:
     [0, 1, 2]
     """
     require(callable(function), "function", "a generator function", function)
-    Streamer(function)  # what is wrong with it is told now
+    checked_source(function)  # raises now what is wrong with it
 
     @functools.wraps(function)
     def describe(*args: Any, **kwargs: Any) -> Streamer:
@@ -73,9 +75,11 @@ class StreamerList(Sequence[Streamer]):
         try:
             lengths = [len(sequence) for sequence in sequences]
         except TypeError:
-            raise ParameterError("`sequences` must have a length each, such as lists or arrays") from None
+            raise ParameterError("`sequences` must each have a length, like lists and arrays") from None
         require(len(set(lengths)) == 1, "sequences", "of one length", lengths)
-        Streamer(fn)  # what is wrong with it is told now
+        checked_source(fn)  # raises now what is wrong with the function, not when a member is opened
+        if isinstance(fn, FunctionType):
+            check_arguments(fn, sequences, kwargs)
         self.fn, self._sequences, self._kwargs = fn, sequences, kwargs
         self._places = range(lengths[0])
 
@@ -102,7 +106,7 @@ class StreamerList(Sequence[Streamer]):
         return f"StreamerList({name_of(self.fn)}, {len(self)} members)"
 
     def fingerprint(self) -> Fingerprint:
-        """The shape of every member, told once."""
+        """The fingerprint of the members, of which the first stands for all."""
         if not len(self):
             return Fingerprint("", "", False)
         first = self[0].fingerprint()

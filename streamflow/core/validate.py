@@ -6,26 +6,32 @@ value in its plain Python type.  The functions that begin with `optional_` let N
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..exceptions import MissingDependencyError, ParameterError
 
 __all__ = [
     "DISTRIBUTION",
     "choice",
+    "epoch_number",
     "flag",
     "integer",
     "is_integer",
     "is_number",
+    "item_count",
     "missing",
     "optional_integer",
     "optional_positive_integer",
     "positive_integer",
     "require",
+    "weights",
 ]
 
 #: The name under which the package index knows us (the import name is taken there).
@@ -86,6 +92,30 @@ def optional_positive_integer(name: str, value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+def item_count(name: str, value: Any) -> int | None:
+    """How many items are wanted, None for all: a float counts as its integer part, a negative number as 0.
+
+    >>> item_count("max_iter", 1e2), item_count("max_iter", -3), item_count("max_iter", None)
+    (100, 0, None)
+    """
+    if value is None:
+        return None
+    ok = not isinstance(value, (bool, np.bool_, str, bytes)) and not (
+        isinstance(value, (float, np.floating)) and not math.isfinite(value)
+    )
+    try:
+        require(ok, name, "None or a number of items", value)
+        return min(max(0, int(value)), sys.maxsize)
+    except TypeError:
+        raise ParameterError(f"`{name}` must be None or a number of items, got {value!r}") from None
+
+
+def epoch_number(name: str, value: Any) -> int:
+    """The number of an epoch."""
+    require(is_integer(value) and 0 <= value < 1 << 32, name, "an integer from 0 to 2**32 - 1", value)
+    return int(value)
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False, of Python or NumPy: any other value, such as ``"false"``, is a mistake.
 
@@ -107,6 +137,26 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
     ok = isinstance(value, str) and value in allowed
     require(ok, name, f"one of {', '.join(map(repr, allowed))}", value)
     return str(value)
+
+
+def weights(name: str, value: Any, n: int | None = None, each: str = "") -> NDArray[np.float64]:
+    """Weights as a private, read-only copy that sums to 1; `n` of them, one for each `each`, if that is given.
+
+    >>> weights("weights", [3, 1]).tolist()
+    [0.75, 0.25]
+    """
+    try:
+        array = np.array(value, float)
+    except (TypeError, ValueError):
+        array = np.zeros((0, 0))
+    rule = "numbers along one axis" if n is None else f"{n} numbers, one for each {each}"
+    require(array.ndim == 1 and (n is None or len(array) == n), name, rule, value)
+    require(np.isfinite(array).all() and (array >= 0).all(), name, "finite and not negative", value)
+    require(array.any(), name, "above zero for at least one", value)
+    array /= array.max()  # so that the sum is finite
+    array /= array.sum()
+    array.flags.writeable = False
+    return array
 
 
 def missing(user: str, library: str, extra: str) -> MissingDependencyError:

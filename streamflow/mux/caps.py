@@ -19,12 +19,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.format import CAP_REACH
 from ..seeding import CAPS, Key, generator
 
 __all__ = ["DISTS", "CapLaw", "cap_law", "own_cap"]
 
 DISTS = ("binomial", "constant", "poisson")
-_WIDTH = 12  #: standard deviations on each side, beyond which there is less than 1e-30
 
 
 class CapLaw:
@@ -87,7 +87,7 @@ def own_cap(law: CapLaw | None, key: Key) -> int | None:
 
 def _window(mean: float, variance: float) -> tuple[int, int]:
     """The whole numbers around a mean that matter."""
-    reach = _WIDTH * math.sqrt(variance) + _WIDTH
+    reach = CAP_REACH * math.sqrt(variance) + CAP_REACH
     return max(0, math.floor(mean - reach)), math.ceil(mean + 2 * reach)
 
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from ..core import Streamer
 from ..core.call import OneShot, Shards
 from ..core.label import name_of
-from ..core.node import Node, Turn, restore_turn, turn_state
+from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.validate import choice
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
-from .base import BaseMux
-from .pool import Pool, checked_mode, dealt
+from .base import PoolMux
+from .pool import Pool, dealt
 
 __all__ = ["ChainMux"]
 
 MODES = ("exhaustive", "cycle")
 
 
-class ChainMux(BaseMux):
+class ChainMux(PoolMux):
     """The items of the first member, then those of the next, and so on; one member is open at a time.
 
     Parameters
     ----------
     streamers : sequence or mapping of Streamers, callable, or generator
         The members.  A function that returns an iterator of streamers is called in each pass and may be endless; a
-        generator object serves for one pass.  What is not a Streamer is wrapped in one.
+        generator object can be iterated only once.  What is not a Streamer is wrapped in one.
     mode : {'exhaustive', 'cycle'}
         ``cycle`` starts again at the end, until a pass over the members gives nothing.
     random_state : None, int, SeedSequence, Generator or RandomState
@@ -47,10 +49,8 @@ class ChainMux(BaseMux):
     """
 
     def __init__(self, streamers: Any, mode: str = "exhaustive", random_state: Any = None) -> None:
-        Streamer.__init__(self, ())
-        self._set_root(random_state)
-        checked_mode("mode", mode, MODES)
-        self.mode = mode
+        self._describe(random_state)
+        self.mode = choice("mode", mode, MODES)
         self._lazy: Callable[[], Iterator[Any]] | OneShot | None = None
         if isinstance(streamers, Iterator):
             self._lazy = OneShot(streamers)
@@ -60,7 +60,7 @@ class ChainMux(BaseMux):
 
     @property
     def n_streams(self) -> int:
-        """How many members there are; a function's are not known."""
+        """How many members there are; of a function's members the number is not known."""
         if self._lazy is not None:
             raise ParameterError("the members of this ChainMux come from a function; their number is not known")
         return len(self._pool)
@@ -75,7 +75,10 @@ class ChainMux(BaseMux):
     def _draws(self) -> bool:
         return self._lazy is not None  # its members may
 
-    def _check_shards(self, shards: Shards) -> None:
+    def _held(self) -> Iterable[Any]:
+        return super()._held() if self._lazy is None else (self._lazy,)
+
+    def _refuse_shards(self, shards: Shards) -> None:
         if isinstance(self._lazy, OneShot):
             raise self._lazy.no_shards()
 
@@ -84,7 +87,7 @@ class ChainMux(BaseMux):
 
 
 class _ChainNode(Node):
-    """One slot, whose turns are the members by position; a turn's number is that of the pass over the members."""
+    """One slot for the members by position; the number of an activation is that of the round over the members."""
 
     def __init__(self, mux: ChainMux, key: Key, shards: Shards) -> None:
         self._mux, self.key = mux, key
@@ -95,34 +98,35 @@ class _ChainNode(Node):
             self._first, self._step, _, shards = dealt(size, shards)
         self.shards = shards
         self._before = 0  # items of the members that have ended
-        self._before_pass = 0  # items of the passes that have ended
+        self._before_round = 0  # items of the rounds that have ended
         self._members: Iterator[Any] = iter(())
-        self._reached = 0  # how many of `_members` have been read in this pass
+        self._reached = 0  # how many of `_members` have been read in this round
         self._member: Streamer | None = None
-        self.turn: Turn | Node | None = None
+        self._held: Activation | Node | None = None
         self._begun = False
-        self.items = chain.from_iterable(self._lives())
+        self._made = self._activations()
+        self.items = chain.from_iterable(self._made)
 
-    def _lives(self) -> Iterator[Iterator[Any]]:
+    def _activations(self) -> Generator[Iterator[Any], None, None]:
         if not self._begun:
             self._begun = True
-            self.turn = self._at(self._first, 0)
-        while (turn := self.turn) is not None:
-            if isinstance(turn, Turn):
-                turn = self.turn = self._open(turn)
-            yield turn.items
-            turn.close()
-            self._before += turn.given()
-            self.turn = self._following(turn)
+            self._held = self._at(self._first, 0)
+        while (held := self._held) is not None:
+            if isinstance(held, Activation):
+                held = self._held = self._open_member(held)
+            yield held.items
+            held.close()
+            self._before += held.given()
+            self._held = self._following(held)
 
-    def _at(self, position: int, number: int) -> Turn | None:
-        """The turn of a member, None past the end; a function's members come in order and are not kept."""
+    def _at(self, position: int, number: int) -> Activation | None:
+        """The activation of a member, None past the end; a function's members come in order and are not kept."""
         lazy = self._mux._lazy
         if lazy is None:
             if position >= len(self._mux._pool):
                 return None
             self._member = self._mux._pool[position]
-            return Turn(position, number)
+            return Activation(position, number)
         if position < self._reached or not self._reached:
             self._members = iter(lazy if isinstance(lazy, OneShot) else lazy())
             self._reached = 0
@@ -133,53 +137,58 @@ class _ChainNode(Node):
                 return None
             self._reached += 1
         self._member = member if isinstance(member, Streamer) else Streamer(member)
-        return Turn(position, number)
+        return Activation(position, number)
 
-    def _following(self, ended: Node) -> Turn | None:
-        turn = self._at(ended.index + self._step, ended.number)
-        if turn is None and self._cycle and self._before > self._before_pass:
-            self._before_pass, self._reached = self._before, 0
-            turn = self._at(self._first, ended.number + 1)
-        return turn
+    def _following(self, ended: Node) -> Activation | None:
+        following = self._at(ended.index + self._step, ended.number)
+        if following is None and self._cycle and self._before > self._before_round:
+            self._before_round, self._reached = self._before, 0
+            following = self._at(self._first, ended.number + 1)
+        return following
 
-    def _open(self, turn: Turn) -> Node:
+    def _open_member(self, held: Activation) -> Node:
         assert self._member is not None
-        node = self._member._activate(self.key, turn.number, turn.index, self.shards)
-        node.index, node.number, node.budget = turn.index, turn.number, None
-        return node
+        return self._member._activate(self.key, held.index, held.number, None, self.shards)
 
     def given(self, failed: bool = False) -> int:
-        return self._before + (0 if self.turn is None else self.turn.given(failed))
+        return self._before + (0 if self._held is None else self._held.given(failed))
 
     def state(self, failed: bool = False) -> Any:
         if isinstance(self._mux._lazy, OneShot):
             raise StateError(
-                f"the members come from a one-shot {self._mux._lazy.name} and cannot be resumed; give ChainMux a "
-                "function that makes it"
+                f"the members come from the iterator {self._mux._lazy.name!r}, which can be iterated only once, and "
+                "cannot be resumed; give ChainMux a function that makes it"
             )
-        turn = None if self.turn is None else turn_state(self.turn, failed)
-        return {"begun": self._begun, "before": self._before, "before_pass": self._before_pass, "turn": turn}
+        held = None if self._held is None else activation_state(self._held, failed)
+        return {"begun": self._begun, "before": self._before, "before_pass": self._before_round, "turn": held}
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
-        self._begun, self._before, self._before_pass = state["begun"], state["before"], state["before_pass"]
+        self._begun, self._before, self._before_round = state["begun"], state["before"], state["before_pass"]
         saved = state["turn"]
         if saved is None:
             return
         if self._at(saved[0], saved[1]) is None:
-            raise StateError(f"there is no member {saved[0]} any more")
-        self.turn = restore_turn(saved, self._open, verify, self._mux._pool.name if self._mux._lazy is None else str)
+            raise StateError(f"member {saved[0]} no longer exists")
+        self._held = restore_activation(saved, self._open_member, verify, self._name)
 
-    def where(self) -> list[str]:
-        here, turn = self._mux._label(), self.turn
-        if turn is None:
-            return [here]
-        name = turn.index if self._mux._lazy is not None else self._mux._pool.name(turn.index)
-        inside = turn.where() if isinstance(turn, Node) else [self._member._label()] if self._member else []
-        return [f"{here}[{name}]", *inside]
+    def _name(self, index: int) -> Any:
+        return index if self._mux._lazy is not None else self._mux._pool.name(index)
+
+    def children(self) -> Iterable[tuple[Any, Node]]:
+        if isinstance(self._held, Node):
+            yield self._name(self._held.index), self._held
+
+    def here(self) -> tuple[str, Node | str | None]:
+        label, held = self._mux._label(), self._held
+        if held is None:
+            return label, None
+        closed = None if self._member is None else self._member._label()
+        return f"{label}[{self._name(held.index)}]", held if isinstance(held, Node) else closed
 
     def close(self) -> None:
-        if self.turn is not None:
-            self.turn.close()
+        with suppress(ValueError):  # it is running: the caller is further up
+            self._made.close()
+        super().close()
         close = getattr(self._members, "close", None)
         if close is not None:
             close()

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards
-from ..core.node import Node, Turn
+from ..core.node import Activation
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
-from .slots import FIRST, LAST, SlotNode
+from .slots import FIRST, SlotNode
 
 __all__ = ["PickNode", "law_of", "uniform_law"]
 
@@ -83,6 +83,7 @@ class PickNode(SlotNode):
     ) -> None:
         super().__init__(pool, key, shards)
         self._pick_weights, self._prune, self._part = weights, prune, part
+        self._weighs = weights is not None
         self._rng: np.random.Generator | None = None
         self._size, self._table = FIRST, False  # length of the next block; whether its law has a table
         self._planned = 0  # length of the last one, before it was cut
@@ -95,13 +96,13 @@ class PickNode(SlotNode):
 
     # ------------------------------------------------------------------ what a kind of mux says
     @abstractmethod
-    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
-        """A turn for a dead slot, of a member that is not barred."""
+    def _revive(self, slot: int, barred: set[int]) -> Activation | None:
+        """An activation for a dead slot, of a member that is not barred."""
 
     # ------------------------------------------------------------------ picks
     def _begin_picks(self) -> None:
         """Weigh the slots as they are filled."""
-        self._weights = np.array([0.0 if turn is None else self._weight(turn.index) for turn in self.turns])
+        self._weights = np.array([0.0 if one is None else self._weight(one.index) for one in self.held])
         for slot, weight in self._dead.items():
             self._weights[slot] = weight
         self._law: Law | None = None
@@ -123,17 +124,17 @@ class PickNode(SlotNode):
         used = self.asked - self._from
         if used:
             if used >= self._planned:
-                self._size = min(LAST, 2 * self._size)
+                self._size = min(self._longest, 2 * self._size)
             elif 4 * used < self._size:  # cut early: weights change faster than that
                 self._size = max(_LEAST, self._size // 2)
             self._numbers, self._from = self._numbers[used:], self.asked
         if not len(self._numbers):
             self._numbers = self._rng.random(max(FIRST, self._size))
-        if self._table != (self._size == LAST):  # a table pays where weights stay for long
+        if self._table != (self._size == self._longest):  # a table pays where weights stay for long
             self._table, self._law = not self._table, None
         if self._law is None:
             alike = self._pick_weights is None and self._weights.all()
-            self._law = uniform_law(len(self.turns)) if alike else law_of(self._weights, self._table)
+            self._law = uniform_law(len(self.held)) if alike else law_of(self._weights, self._table)
         chosen = self._law(self._numbers[: 1 if self._away else self._size])
         self._planned = len(chosen)
         return chosen
@@ -153,20 +154,20 @@ class PickNode(SlotNode):
             self._empty.clear()
         barred = self._just_empty()
         self._aside &= barred
-        for slot in range(len(self.turns)):
-            turn = self._revive(slot, barred)
-            if turn is not None:
-                self._enter(slot, turn)
+        for slot in range(len(self.held)):
+            activation = self._revive(slot, barred)
+            if activation is not None:
+                self._enter(slot, activation)
 
     def _missed(self, slot: int) -> None:
         super()._missed(slot)
-        if not self._prune and self.turns[slot] is None:
-            turn = self._revive(slot, self._just_empty())
-            if turn is not None:
-                self._enter(slot, turn)
+        if not self._prune and self.held[slot] is None:
+            activation = self._revive(slot, self._just_empty())
+            if activation is not None:
+                self._enter(slot, activation)
 
     def _weigh(self, slot: int, index: int) -> None:
-        """A slot has another member: its weight counts from the next pick on."""
+        # The weight of the new member counts from the next pick on.
         weight = self._weight(index)
         if self._weights[slot] != weight:
             self._weights[slot] = weight
@@ -193,25 +194,18 @@ class PickNode(SlotNode):
         self._away.clear()
         self._law = None
 
-    def _renew(self, slot: int, old: Turn | Node) -> Node | None:
-        if not old.given():
-            self._put_aside(old.index)
-        node = super()._renew(slot, old)
-        if node is None:
-            self._dead[slot] = float(self._weights[slot])
-        elif self._pick_weights is not None:
-            self._weigh(slot, node.index)
-        return node
+    def _died(self, slot: int) -> None:
+        self._dead[slot] = float(self._weights[slot])
 
-    def _enter(self, slot: int, turn: Turn) -> None:
-        super()._enter(slot, turn)
+    def _enter(self, slot: int, activation: Activation) -> None:
+        super()._enter(slot, activation)
         self._dead.pop(slot, None)
         self._away.pop(slot, None)
-        self._weights[slot] = self._weight(turn.index)
+        self._weights[slot] = self._weight(activation.index)
         self._law = None
 
     # ------------------------------------------------------------------ members that give nothing
-    def _put_aside(self, index: int) -> None:
+    def _found_empty(self, index: int) -> None:
         now = self.given()
         if self._empty_at != now:
             self._empty, self._empty_at = set(), now
@@ -219,7 +213,7 @@ class PickNode(SlotNode):
         if self._prune:
             self._aside.add(index)
 
-    def _put_aside_now(self) -> set[int]:
+    def _barred(self) -> set[int]:
         """The members that must not be drawn in answering the present ask."""
         if self._prune:
             return self._aside

@@ -1,4 +1,4 @@
-"""The members of a mux: a sequence of Streamers, their names and their weights."""
+"""The members of a mux: a sequence of Streamers with their names, and how they are dealt out to parts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from ..core import Streamer, StreamerList
 from ..core.call import Shards
 from ..core.fingerprint import Fingerprint, digest_of, joined
 from ..core.label import short
-from ..core.validate import require
 from ..exceptions import ParameterError
 
-__all__ = ["Pool", "checked_mode", "checked_weights", "dealt"]
+__all__ = ["Pool", "dealt"]
 
 
 class Pool:
@@ -37,20 +36,20 @@ class Pool:
         return self.members[index]
 
     def name(self, index: int) -> Any:
-        """What a member is called in errors: its key in the mapping, or its index."""
+        """What a member is called: its key in the mapping, or its index."""
         return index if self.names is None else self.names[index]
 
-    def shape(self, settings: str, weights: NDArray[np.float64] | None) -> Fingerprint:
-        """The shape of the mux."""
+    def fingerprint(self, settings: str, weights: NDArray[np.float64] | None) -> Fingerprint:
+        """The fingerprint of the mux."""
         if isinstance(self.members, StreamerList):
             below = self.members.fingerprint()
         else:
-            below = joined(_shapes(self.members))
+            below = joined(_fingerprints(self.members))
         text = below.text if len(below.text) <= 2000 else f"{below.text[:1900]}... {digest_of([below.text])}"
         if self.names is not None:
             settings = f"{settings and settings + ', '}named {digest_of(map(str, self.names))}"
-        told = "" if weights is None else digest_of([weights.tobytes()])
-        return below.then(f"{self.kind}({settings and settings + ': '}{text})", told)
+        digest = "" if weights is None else digest_of([weights.tobytes()])
+        return below.then(f"{self.kind}({settings and settings + ': '}{text})", digest)
 
 
 def _members(streamers: Any) -> Sequence[Streamer]:
@@ -67,58 +66,23 @@ def _members(streamers: Any) -> Sequence[Streamer]:
     return tuple([member if isinstance(member, Streamer) else Streamer(member) for member in members])
 
 
-def _shapes(members: Iterable[Streamer]) -> Iterator[Fingerprint]:
-    """The shape of each; neighbours of one function and no arguments that matter share theirs."""
-    last, shape = None, Fingerprint("", "", False)
+def _fingerprints(members: Iterable[Streamer]) -> Iterator[Fingerprint]:
+    """The fingerprint of each; neighbours that call one function without Streamers as arguments share theirs."""
+    last, shared = None, Fingerprint("", "", False)
     for member in members:
-        plain = (
-            type(member) is Streamer and member._overrides is None and callable(member.source) and not member._is_map()
+        simple = (
+            type(member) is Streamer
+            and member._overrides is None
+            and member._kwargs is None
+            and callable(member.source)
+            and not any(isinstance(arg, Streamer) for arg in member.args)
         )
-        if plain and last is not None and member.source is last.source and not _holds_streamers(member):
-            yield shape
+        if simple and last is not None and member.source is last:
+            yield shared
             continue
-        shape = member.fingerprint()
-        last = member if plain and not _holds_streamers(member) else None
-        yield shape
-
-
-def _holds_streamers(member: Streamer) -> bool:
-    return member._kwargs is not None or any(isinstance(arg, Streamer) for arg in member.args)
-
-
-def checked_mode(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """Raise unless a word is one of those allowed."""
-    require(isinstance(value, str) and value in allowed, name, f"one of {', '.join(map(repr, allowed))}", value)
-
-
-def checked_weights(weights: Any, pool: Pool) -> NDArray[np.float64] | None:
-    """A private copy of the weights, summing to 1; None if all are equal.
-
-    Parameters
-    ----------
-    weights : None, (n_streams,) numbers, or a mapping from the members' names
-    pool : Pool
-    """
-    if weights is None:
-        return None
-    rule = f"{len(pool)} numbers, one for each streamer"
-    if isinstance(weights, Mapping):
-        names = range(len(pool)) if pool.names is None else pool.names
-        require(set(weights) == set(names), "weights", "a mapping with the keys of `streamers`", list(weights))
-        weights = [weights[name] for name in names]
-    try:
-        array = np.array(weights, float)
-    except (TypeError, ValueError):
-        raise ParameterError(f"`weights` must be {rule}, got {short(weights)}") from None
-    require(array.shape == (len(pool),), "weights", rule, weights)
-    require(np.isfinite(array).all() and (array >= 0).all(), "weights", "finite and not negative", weights)
-    require(array.any(), "weights", "more than zeros", weights)
-    if (array == array[0]).all():
-        return None
-    array /= array.max()  # so that the sum is finite
-    array /= array.sum()
-    array.flags.writeable = False
-    return array
+        shared = member.fingerprint()
+        last = member.source if simple else None
+        yield shared
 
 
 def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shards]:

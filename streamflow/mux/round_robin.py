@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards
-from ..core.node import Node, Turn
+from ..core.node import Activation, Node
+from ..core.validate import choice
 from ..seeding import ORDER, Key, order
-from .base import BaseMux
-from .pool import checked_mode, dealt
-from .slots import FIRST, LAST, SlotNode
+from .base import PoolMux
+from .pool import dealt
+from .slots import FIRST, Next, SlotNode
 
 __all__ = ["RoundRobinMux"]
 
 MODES = ("exhaustive", "cycle", "permuted_cycle")
 
 
-class RoundRobinMux(BaseMux):
-    """One item from each member in turn; members that have ended are passed over.
+class RoundRobinMux(PoolMux):
+    """One item from each member in turn; members that have ended are skipped.
 
     Parameters
     ----------
@@ -47,8 +48,7 @@ class RoundRobinMux(BaseMux):
 
     def __init__(self, streamers: Any, mode: str = "exhaustive", random_state: Any = None) -> None:
         super().__init__(streamers, random_state)
-        checked_mode("mode", mode, MODES)
-        self.mode = mode
+        self.mode = choice("mode", mode, MODES)
 
     def _settings(self, before: str = "") -> str:
         return f"{before}{self.mode}"
@@ -75,7 +75,7 @@ class _RoundRobinNode(SlotNode):
 
     def _begin_round(self) -> None:
         n = len(self._members)
-        self._fill(Turn(index, self._round) for index in self._members)
+        self._fill(Activation(index, self._round) for index in self._members)
         self._order: NDArray[np.intp] = np.arange(n)
         if self._mode == "permuted_cycle" and self._round:
             place = order(n, self.key, ORDER, self._round)
@@ -92,7 +92,7 @@ class _RoundRobinNode(SlotNode):
         else:
             self._at = self._place()
         self._from = self.asked
-        size, self._size = self._size, min(LAST, 2 * self._size)
+        size, self._size = self._size, min(self._longest, 2 * self._size)
         return self._order[(self._at + np.arange(size)) % len(self._order)]
 
     def _place(self) -> int:
@@ -100,13 +100,13 @@ class _RoundRobinNode(SlotNode):
         asked = self.asked + self._inside() + (self._owed is not None)
         return (self._at + asked - self._from) % max(1, len(self._order))
 
-    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
+    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
         return None
 
     def _drop_dead(self) -> None:
         place = self._place()
         turned = np.roll(self._order, -place)
-        self._order = turned[[self.turns[slot] is not None for slot in turned]]
+        self._order = turned[[self.held[slot] is not None for slot in turned]]
         self._cut()
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 

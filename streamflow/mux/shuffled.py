@@ -7,17 +7,19 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
-from ..core.node import Node, Turn
+from ..core.node import Activation, Node
 from ..seeding import Key
-from .base import BaseMux
+from .base import PoolMux
 from .caps import CapLaw, own_cap
 from .picking import PickNode
-from .pool import Pool, checked_weights
+from .pool import Pool
+from .slots import Next
+from .weights import pool_weights
 
 __all__ = ["AllActiveNode", "ShuffledMux"]
 
 
-class ShuffledMux(BaseMux):
+class ShuffledMux(PoolMux):
     """Each item comes from a member drawn in proportion to the weights; a member that ends starts again.
 
     Parameters
@@ -31,12 +33,13 @@ class ShuffledMux(BaseMux):
     Raises
     ------
     ParameterError
-        If there are no members, or the weights are not one finite number >= 0 for each, or all zero.
+        If there are no members, or if the weights are not one finite number for each, none of them negative and one at
+        least above zero.
 
     Notes
     -----
-    A member that gave nothing when it was opened is put aside until no other is left; the stream ends when all have
-    been found empty since the last item.
+    An empty member is skipped until no other is left; the stream ends when all have been found empty since the last
+    item.
 
     Sharding: each member is sharded, with the same weights.
 
@@ -50,15 +53,15 @@ class ShuffledMux(BaseMux):
 
     def __init__(self, streamers: Any, weights: Any = None, random_state: Any = None) -> None:
         super().__init__(streamers, random_state)
-        self._weights = checked_weights(weights, self._pool)
+        self._weights = pool_weights(weights, self._pool)
 
     @property
     def weights(self) -> NDArray[Any] | None:
         """The weights, summing to 1; None for equal ones."""
         return None if self._weights is None else self._weights.copy()
 
-    def _weights_told(self) -> NDArray[Any] | None:
-        return self._weights
+    def _settings(self, before: str = "") -> str:
+        return ""
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return AllActiveNode(self._pool, key, shards, self._weights)
@@ -84,28 +87,30 @@ class AllActiveNode(PickNode):
     ) -> None:
         super().__init__(pool, key, shards, weights, prune, merged(shards)[0])
         self._cap = cap
-        self._opened = [0] * len(pool)  # how many turns each slot has had
-        self._fill(self._turn(index) if weights is None or weights[index] > 0 else None for index in range(len(pool)))
+        self._opened = [0] * len(pool)  # how many activations each slot has had
+        drawn = [weights is None or weights[index] > 0 for index in range(len(pool))]
+        self._fill(Activation(*self._again(index)) if drawn[index] else None for index in range(len(pool)))
         self._begin_picks()
 
-    def _turn(self, index: int) -> Turn:
+    def _again(self, index: int) -> Next:
+        """The next activation of a member, in its own slot."""
         number = self._opened[index]
         self._opened[index] = number + 1
-        return Turn(index, number, own_cap(self._cap, self.key.below(number, index)))
+        return index, number, own_cap(self._cap, self.key.below(number, index))
 
-    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
-        return self._turn(slot) if old.given() else None
+    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
+        return self._again(slot) if given else None
 
-    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+    def _revive(self, slot: int, barred: set[int]) -> Activation | None:
         never = self._pick_weights is not None and not self._pick_weights[slot]
-        return None if never or slot in barred else self._turn(slot)
+        return None if never or slot in barred else Activation(*self._again(slot))
 
     def _own_state(self) -> dict[str, Any]:
-        dead = [[slot, self._opened[slot]] for slot, turn in enumerate(self.turns) if turn is None]
+        dead = [[slot, self._opened[slot]] for slot, one in enumerate(self.held) if one is None]
         return {**super()._own_state(), "opened": dead}
 
     def _restore_own(self, state: dict[str, Any]) -> None:
-        self._opened = [turn.number + 1 if turn is not None else 0 for turn in self.turns]
+        self._opened = [0 if one is None else one.number + 1 for one in self.held]
         for slot, opened in state["opened"]:
             self._opened[slot] = opened
         super()._restore_own(state)

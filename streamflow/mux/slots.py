@@ -8,8 +8,8 @@ in which they are asked.  ``map(next, block)`` then asks them without a line of 
 empty, so every ``map`` ends by a slot that gives nothing; how far it came is what the list's iterator tells.
 
 *Slots that renew themselves.*  A slot is the chain of its members' items, one activation after the other.  When a
-member ends, or has given its budget, the chain asks `_lives` for the next one: closing and opening happen inside the
-slot, and no level above notices.
+member ends, or has given its budget, the chain asks `_activations` for the next one: closing and opening happen inside
+the slot, and no level above notices.
 
 *Counting for free.*  ``asked`` slots before this block, plus those of this block (length of the list less the length
 hint of its iterator), less the ``misses`` (asks that a dead slot left unanswered), are the items given.  Nothing is
@@ -19,32 +19,36 @@ A slot whose member has ended for good is *dead*.  It stays in the blocks and mi
 misses have cost as much as making a new law of choice would, the dead are dropped from it (`_drop_dead`), so that a
 pool of n members that all end takes time in proportion to n.
 
-What kinds of muxes differ in is answered by three methods: `_plan` (the next block), `_next` (what follows a turn that
-has ended) and `_drop_dead`.
+Three methods say what kinds of muxes differ in: `_plan` (the next block), `_next` (what follows an activation that has
+ended) and `_drop_dead`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards
-from ..core.node import Node, Turn, close_all, restore_turn, turn_state
+from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS
+from ..core.node import Activation, Node, activation_state, restore_activation
 from ..seeding import Key
+from .pool import Pool
 
-if TYPE_CHECKING:
-    from .pool import Pool
+__all__ = ["FIRST", "Next", "SlotNode"]
 
-__all__ = ["FIRST", "LAST", "SlotNode"]
-
-FIRST, LAST = 32, 1024  #: lengths of a first and of a longest block
+FIRST = 32  #: length of a first block
+_LAST, _MOST = 2048, 1 << 16  #: length of a longest block, for few slots and for many
 _END: Iterator[Any] = iter(())
-_Slots = Sequence[int] | NDArray[np.intp]
+_Slots = list[int] | NDArray[np.intp]
+#: What follows in a slot: index of the member, number of the activation, budget.
+Next = tuple[int, int, int | None]
 
 
 class SlotNode(Node):
@@ -60,18 +64,23 @@ class SlotNode(Node):
         The part that is handed down to the members.
     """
 
+    #: Whether picks depend on which members are in the slots.
+    _weighs = False
+
     def __init__(self, pool: Pool, key: Key, shards: Shards) -> None:
         self.pool, self.key, self.shards = pool, key, shards
-        self.turns: list[Turn | Node | None] = []
+        self.held: list[Activation | Node | None] = []  # what each slot holds; None: it is dead
         self.asked = self.misses = 0
         self._owed: int | None = None
         self._missed_at = 0  # how many had been asked at the last miss
         self._dropped_at = 0  # how many misses there were when the dead were dropped
+        self._slots: list[Iterator[Any]] = []
         self._forget_block()
-        self.items = chain.from_iterable(self._segments())
+        self._made = self._segments()
+        self.items = chain.from_iterable(self._made)
 
     def _forget_block(self) -> None:
-        self._chosen: _Slots = ()
+        self._chosen: _Slots = []
         self._block: list[Iterator[Any]] = [_END]
         self._cursor: Any = iter(self._block)
 
@@ -81,72 +90,85 @@ class SlotNode(Node):
         """The slots to be asked next, or None at the end."""
 
     @abstractmethod
-    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
-        """The turn that follows one that has ended (and is closed), or None: the slot is dead."""
+    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
+        """What follows an activation that has ended after `given` items (and is closed), or None: the slot is dead."""
 
     @abstractmethod
     def _drop_dead(self) -> None:
         """Leave the dead slots out of what `_plan` gives from now on."""
 
+    def _found_empty(self, index: int) -> None:
+        """A member gave nothing; it is not closed yet."""
+
+    def _died(self, slot: int) -> None:
+        """A slot is dead from now on."""
+
+    def _weigh(self, slot: int, index: int) -> None:
+        """A slot holds another member (asked only if `_weighs`)."""
+
     def _own_state(self) -> dict[str, Any]:
-        """What `_restore_own` needs beside the turns."""
+        """What `_restore_own` needs beside the activations."""
         return {}
 
     def _restore_own(self, state: dict[str, Any]) -> None:
-        """Take up `_own_state`; the turns stand already."""
+        """Take up `_own_state`; the slots are filled already."""
 
     # ------------------------------------------------------------------ slots
-    def _fill(self, turns: Iterable[Turn | Node | None]) -> None:
-        """Begin with these turns."""
-        self.turns = list(turns)
-        self.live = sum(turn is not None for turn in self.turns)
-        self._slots = np.empty(len(self.turns), object)
-        for slot in range(len(self.turns)):
-            self._slots[slot] = chain.from_iterable(self._lives(slot))
+    def _fill(self, held: Iterable[Activation | Node | None]) -> None:
+        """Begin with these in the slots."""
+        self.held = list(held)
+        self.live = sum(one is not None for one in self.held)
+        self._slots = [chain.from_iterable(self._activations(slot)) for slot in range(len(self.held))]
+        self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little a slot
 
-    def _enter(self, slot: int, turn: Turn) -> None:
-        """Give a dead slot a turn; what is planned is asked no more, because it holds the dead slot's chain."""
-        self.turns[slot] = turn
+    def _enter(self, slot: int, activation: Activation) -> None:
+        """Give a dead slot an activation; what is planned is asked no more, because it holds the dead slot's chain."""
+        self.held[slot] = activation
         self.live += 1
-        self._slots[slot] = chain.from_iterable(self._lives(slot))
+        self._slots[slot] = chain.from_iterable(self._activations(slot))
         self._cut()
 
-    def _lives(self, slot: int) -> Iterator[Iterator[Any]]:
-        """The items of a slot, turn by turn."""
-        turns = self.turns
-        turn = turns[slot]
-        if turn is None:
+    def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
+        """The items of a slot, activation by activation; this is where a slot is renewed."""
+        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
+        one = held[slot]
+        if one is None:
             return
-        if isinstance(turn, Turn):
-            if turn.budget is None or turn.done < turn.budget:
-                turn = turns[slot] = self._open(turn)
-                yield turn.items if turn.budget is None else islice(turn.items, turn.budget)
-        else:  # a state was loaded in the middle of this turn
-            yield islice(turn.items, None if turn.budget is None else turn.budget - turn.given())
-        while (node := self._renew(slot, turn)) is not None:
-            turn = turns[slot] = node
-            yield turn.items if turn.budget is None else islice(turn.items, turn.budget)
+        if isinstance(one, Activation):
+            if one.budget is None or one.done < one.budget:
+                one = held[slot] = self._open(one)
+                yield one.items if one.budget is None else islice(one.items, one.budget)
+        else:  # a state was loaded in the middle of this activation
+            yield islice(one.items, None if one.budget is None else one.budget - one.given())
+        while True:
+            given = one.given()
+            if not given:
+                self._found_empty(one.index)
+            one.close()  # before the next is opened
+            following = self._next(slot, one, given)
+            if following is None:
+                break
+            index, number, budget = following
+            try:
+                one = members[index]._activate(key, index, number, budget, shards)
+            except BaseException:
+                held[slot] = Activation(index, number, budget)
+                raise
+            if self._weighs:
+                self._weigh(slot, index)
+            held[slot] = one
+            yield one.items if budget is None else islice(one.items, budget)
+        held[slot] = None
+        self.live -= 1
+        if not self.live:
+            self._cut()
+        self._died(slot)
 
-    def _renew(self, slot: int, old: Turn | Node) -> Node | None:
-        """Close what has ended, and only then open what follows."""
-        old.close()
-        turn = self._next(slot, old)
-        self.turns[slot] = turn
-        if turn is None:
-            self.live -= 1
-            if not self.live:
-                self._cut()
-            return None
-        return self._open(turn)
-
-    def _open(self, turn: Turn) -> Node:
-        index = turn.index
-        node = self.pool.members[index]._activate(self.key, turn.number, index, self.shards)
-        node.index, node.number, node.budget = index, turn.number, turn.budget
-        return node
+    def _open(self, one: Activation) -> Node:
+        return self.pool.members[one.index]._activate(self.key, one.index, one.number, one.budget, self.shards)
 
     # ------------------------------------------------------------------ blocks
-    def _segments(self) -> Iterator[Iterator[Any]]:
+    def _segments(self) -> Generator[Iterator[Any], None, None]:
         if self._owed is not None:  # the state was taken after this slot had failed to answer
             chosen: _Slots | None = [self._owed]
             self._owed = None
@@ -154,8 +176,7 @@ class SlotNode(Node):
             chosen = self._plan()
         while chosen is not None:
             self._chosen = chosen
-            block = self._block = self._slots[chosen].tolist()
-            block.append(_END)
+            block = self._block = self._block_of(chosen)
             cursor: Any = iter(block)
             self._cursor = cursor
             while True:
@@ -166,6 +187,21 @@ class SlotNode(Node):
             self.asked += len(block) - 1
             self._forget_block()
             chosen = self._plan()
+
+    def _block_of(self, chosen: _Slots) -> list[Iterator[Any]]:
+        """The chosen slots, one after the other.
+
+        NumPy picks many at once three times as fast as Python.  But the collector cannot see what an array of objects
+        holds, and slots lead back to this node; so no such array is kept, and one is made only where that pays.
+        """
+        slots = self._slots
+        if len(slots) + 64 < len(chosen):
+            block: list[Iterator[Any]] = np.fromiter(slots, object, len(slots))[chosen].tolist()
+            block.append(_END)
+            return block
+        if len(chosen) == 1:
+            return [slots[chosen[0]], _END]
+        return [*itemgetter(*(chosen if isinstance(chosen, list) else chosen.tolist()))(slots), _END]
 
     def _inside(self) -> int:
         """How many slots of the running block have been asked."""
@@ -180,7 +216,7 @@ class SlotNode(Node):
         self.misses += 1
         self._missed_at = self.asked + self._inside()
         # A miss costs about 0.2 us, a new law 10 us and 0.02 us a slot.
-        if self.misses - self._dropped_at > 50 + len(self.turns) // 10:
+        if self.misses - self._dropped_at > DEAD_MISSES + len(self.held) // DEAD_SLOTS_PER_MISS:
             self._dropped_at = self.misses
             self._drop_dead()
 
@@ -205,29 +241,38 @@ class SlotNode(Node):
             "misses": self.misses,
             "dropped_at": self._dropped_at,
             "owed": owed,
-            "turns": [turn and turn_state(turn, failed and slot == owed) for slot, turn in enumerate(self.turns)],
+            "turns": [one and activation_state(one, failed and slot == owed) for slot, one in enumerate(self.held)],
             **self._own_state(),
         }
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
-        turns: list[Turn | Node | None] = []
-        self.turns = turns  # filled one by one, so that `close` finds what is open if one fails
-        turns.extend(saved and restore_turn(saved, self._open, verify, self.pool.name) for saved in state["turns"])
+        held: list[Activation | Node | None] = []
+        self.held = held  # filled one by one, so that `close` finds what is open if one fails
+        held.extend(one and restore_activation(one, self._open, verify, self.pool.name) for one in state["turns"])
         self._owed = state["owed"]
         self.asked, self.misses = state["asked"] - (self._owed is not None), state["misses"]
         self._dropped_at = state["dropped_at"]
         self._forget_block()
-        self._fill(turns)
+        self._fill(held)
         self._restore_own(state)
 
-    def where(self) -> list[str]:
-        here = self.pool.kind
+    def children(self) -> Iterable[tuple[Any, Node]]:
+        for one in self.held:
+            if isinstance(one, Node):
+                yield self.pool.name(one.index), one
+
+    def here(self) -> tuple[str, Node | str | None]:
         slot = self._asked_last()
-        turn = None if slot is None or slot >= len(self.turns) else self.turns[slot]
-        if turn is None:
-            return [here]
-        inside = turn.where() if isinstance(turn, Node) else [self.pool[turn.index]._label()]
-        return [f"{here}[{self.pool.name(turn.index)}]", *inside]
+        one = None if slot is None or slot >= len(self.held) else self.held[slot]
+        if one is None:
+            return self.pool.kind, None
+        below = one if isinstance(one, Node) else self.pool[one.index]._label()
+        return f"{self.pool.kind}[{self.pool.name(one.index)}]", below
 
     def close(self) -> None:
-        close_all([turn for turn in self.turns if turn is not None])
+        # What leads back to this node goes now, so that it need not wait for the collector; the counts stay.
+        with suppress(ValueError):  # it is running: the caller is further up
+            self._made.close()
+        self._slots.clear()
+        self._block[:] = [_END] * len(self._block)
+        super().close()

@@ -11,22 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
-from ..core.node import Node, Turn
-from ..core.validate import is_integer, require
+from ..core.format import BARRED_TRIES
+from ..core.node import Activation, Node
+from ..core.validate import choice, flag, optional_positive_integer, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
-from .base import BaseMux
+from .base import PoolMux
 from .caps import DISTS, CapLaw, cap_law, own_cap
 from .picking import PickNode, law_of, uniform_law
-from .pool import checked_mode, checked_weights, dealt
+from .pool import dealt
 from .shuffled import AllActiveNode
+from .slots import Next
+from .weights import pool_weights
 
 __all__ = ["StochasticMux"]
 
 MODES = ("with_replacement", "single_active", "exhaustive")
-_TRIES = 8  #: draws that may hit a barred member before the others' law is made
 
 
-class StochasticMux(BaseMux):
+class StochasticMux(PoolMux):
     """Keep `n_active` members open, take each item from one of them, and replace a member after about `rate` items.
 
     Parameters
@@ -96,12 +98,11 @@ class StochasticMux(BaseMux):
         random_state: Any = None,
     ) -> None:
         super().__init__(streamers, random_state)
-        checked_mode("mode", mode, MODES)
-        checked_mode("dist", dist, DISTS)
+        self.mode, self.dist = choice("mode", mode, MODES), choice("dist", dist, DISTS)
         self.n_active = _checked_n_active(n_active, mode, self.n_streams)
         self.rate = _checked_rate(rate)
-        self.mode, self.dist, self.prune_empty_streams = mode, dist, bool(prune_empty_streams)
-        self._weights = checked_weights(weights, self._pool)
+        self.prune_empty_streams = flag("prune_empty_streams", prune_empty_streams)
+        self._weights = pool_weights(weights, self._pool)
         all_active = n_active is None or (rate is None and n_active == self.n_streams)
         self._all_active = all_active and mode != "exhaustive"
 
@@ -114,14 +115,12 @@ class StochasticMux(BaseMux):
         pruned = "" if self.prune_empty_streams else ", not pruned"
         return f"{before}n_active={self.n_active}, rate={self.rate}, {self.mode}, {self.dist}{pruned}"
 
-    def _weights_told(self) -> NDArray[Any] | None:
-        return self._weights
-
-    def _check_shards(self, shards: Shards) -> None:
+    def _refuse_shards(self, shards: Shards) -> None:
         if self.mode != "exhaustive" and not self._all_active:
             parts = math.prod(count for _, count in shards)
             slots = _slots_of(self.n_active or self.n_streams, shards)
-            require(slots, "count", f"at most n_active ({self.n_active}) in all", parts, "raise n_active")
+            rule = f"at least the number of parts (lanes, workers, ranks: {parts} in all)"
+            require(slots, "n_active", rule, self.n_active, "each part needs a member open; raise n_active")
 
     def _cap(self) -> CapLaw | None:
         return None if self.rate is None else cap_law(self.dist, self.rate, self.n_active or self.n_streams)
@@ -134,7 +133,7 @@ class StochasticMux(BaseMux):
         for index, count in shards:
             if count > 1:
                 key = key.below(count, index)
-        self._check_shards(shards)
+        self._refuse_shards(shards)
         return _DrawnNode(self, key, _slots_of(self.n_active or self.n_streams, shards))
 
 
@@ -146,14 +145,11 @@ def _slots_of(n_active: int, shards: Shards) -> int:
 
 
 def _checked_n_active(n_active: Any, mode: str, n_streams: int) -> int | None:
-    if n_active is None:
-        return None
-    whole = is_integer(n_active)
-    require(whole and n_active >= 1, "n_active", "None or an integer from 1 on", n_active)
-    if mode != "with_replacement":
+    n = optional_positive_integer("n_active", n_active)
+    if n is not None and mode != "with_replacement":
         rule = f"at most the number of streamers ({n_streams}) in mode {mode!r}"
-        require(n_active <= n_streams, "n_active", rule, n_active, "n_active=None keeps all of them active")
-    return int(n_active)
+        require(n <= n_streams, "n_active", rule, n, "n_active=None keeps all of them open")
+    return n
 
 
 def _checked_rate(rate: Any) -> float | None:
@@ -163,7 +159,7 @@ def _checked_rate(rate: Any) -> float | None:
         number = float("nan") if isinstance(rate, (bool, np.bool_, str, bytes)) else float(rate)
     except (TypeError, ValueError):
         number = float("nan")
-    require(1 <= number < float("inf"), "rate", "None or a number from 1 on", rate)
+    require(1 <= number < float("inf"), "rate", "None or a finite number of at least 1", rate)
     return number
 
 
@@ -180,25 +176,25 @@ class _ExhaustiveNode(PickNode):
         super().__init__(mux._pool, key, below, weights, prune=True, part=merged(shards)[0])
         self._cap = mux._cap()
         slots = self._left if mux.n_active is None else min(self._left, _at_least_one(mux.n_active, shards))
-        self._fill([self._take() for _ in range(slots)])
+        self._fill([None if one is None else Activation(*one) for one in (self._take() for _ in range(slots))])
         self._begin_picks()
 
-    def _take(self) -> Turn | None:
+    def _take(self) -> Next | None:
         if self._taken == self._left:
             return None
         index = self._place(self._first + self._step * self._taken)
         self._taken += 1
         if self._candidates is not None:
             index = self._candidates[index]
-        return Turn(index, 0, own_cap(self._cap, self.key.below(0, index)))
+        return index, 0, own_cap(self._cap, self.key.below(0, index))
 
-    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
+    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
         return self._take()
 
-    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+    def _revive(self, slot: int, barred: set[int]) -> Activation | None:
         return None
 
-    def _put_aside(self, index: int) -> None:
+    def _found_empty(self, index: int) -> None:
         """No member is drawn a second time."""
 
     def _own_state(self) -> dict[str, Any]:
@@ -227,7 +223,7 @@ class _DrawnNode(PickNode):
         self._read_laws(mux)
         self._draw_from(0, 0, 0)
         self._active: set[int] = set()
-        self._fill(self._first_turns(slots, distinct=self._single or mux.rate is None))
+        self._fill(self._first_members(slots, distinct=self._single or mux.rate is None))
         self._begin_picks()
 
     # ------------------------------------------------------------------ laws
@@ -245,7 +241,7 @@ class _DrawnNode(PickNode):
 
     def _draw_from(self, drawn: int, redrawn: int, activations: int) -> None:
         """Take up the draws where so many have been taken."""
-        self._activations = activations
+        self._n_activated = activations
         law = uniform_law(len(self.pool)) if self._draw_weights is None else law_of(self._draw_weights)
         self._pool_draws = Draws(law, self.key, POOL, drawn)
         self._draw: Callable[[], int] = self._pool_draws.next
@@ -264,8 +260,9 @@ class _DrawnNode(PickNode):
         return Draws(cap.many, self.key, CAPS, activations).next
 
     # ------------------------------------------------------------------ activations
-    def _first_turns(self, slots: int, distinct: bool) -> list[Turn | None]:
-        turns: list[Turn | None] = []
+    def _first_members(self, slots: int, distinct: bool) -> list[Activation | None]:
+        """What the slots hold first."""
+        first: list[Activation | None] = []
         taken: set[int] = set()
         for _ in range(slots):
             index = self._member(taken if distinct else set())
@@ -274,24 +271,25 @@ class _DrawnNode(PickNode):
                 index = self._member(taken)
             if index is not None:
                 taken.add(index)
-            turns.append(None if index is None else self._turn(index))
-        return turns
+            first.append(None if index is None else Activation(*self._activation(index)))
+        return first
 
-    def _turn(self, index: int) -> Turn:
-        number = self._activations
-        self._activations = number + 1
+    def _activation(self, index: int) -> Next:
+        """The next activation, of a member that has been drawn."""
+        number = self._n_activated
+        self._n_activated = number + 1
         if self._single:
             self._active.add(index)
         cap = self._next_cap()
         if self._means is not None:
             cap = cap_law(self._dist, float(self._means[index]), self._whole)(cap)
-        return Turn(index, number, cap)
+        return index, number, cap
 
     def _member(self, barred: set[int]) -> int | None:
         """A member drawn by the law among those not barred, None if there is none."""
         if not barred:
             return self._draw()
-        for _ in range(_TRIES):
+        for _ in range(BARRED_TRIES):
             index = self._draw()
             if index not in barred:
                 return index
@@ -301,41 +299,30 @@ class _DrawnNode(PickNode):
             return None
         return int(law_of(weights)(np.array([self._redraws.next()]))[0])
 
-    def _renew(self, slot: int, old: Turn | Node) -> Node | None:
-        """What `PickNode._renew` does, in one frame for the common case: a member has given, and none is put aside."""
-        if self._aside or self._pick_weights is not None or not old.given():
-            return super()._renew(slot, old)
-        old.close()
-        index = self._draw()
-        if self._single:
-            active = self._active
-            active.discard(old.index)
-            if index in active:
-                other = self._member(active)
-                assert other is not None  # the member that has just left may be drawn again
-                index = other
-            active.add(index)
-        number, cap = self._activations, self._next_cap()
-        self._activations = number + 1
-        try:
-            node = self.pool.members[index]._activate(self.key, number, index, ())
-        except BaseException:
-            self.turns[slot] = Turn(index, number, cap)
-            raise
-        node.index, node.number, node.budget = index, number, cap
-        return node
-
-    def _next(self, slot: int, old: Turn | Node) -> Turn | None:
-        barred = self._put_aside_now()
+    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
+        if given and not self._aside and not self._weighs:  # the common case, in one frame
+            index = self._draw()
+            if self._single:
+                active = self._active
+                active.discard(old.index)
+                if index in active:
+                    other = self._member(active)
+                    assert other is not None  # the member that has just left may be drawn again
+                    index = other
+                active.add(index)
+            number = self._n_activated
+            self._n_activated = number + 1
+            return index, number, self._next_cap()
+        barred = self._barred()
         if self._single:
             self._active.discard(old.index)
             barred = self._active | barred if barred else self._active
-        index = self._member(barred)
-        return None if index is None else self._turn(index)
+        drawn = self._member(barred)
+        return None if drawn is None else self._activation(drawn)
 
-    def _revive(self, slot: int, barred: set[int]) -> Turn | None:
+    def _revive(self, slot: int, barred: set[int]) -> Activation | None:
         index = self._member(barred | self._active | (self._aside if self._prune else set()))
-        return None if index is None else self._turn(index)
+        return None if index is None else Activation(*self._activation(index))
 
     # ------------------------------------------------------------------ state
     def _own_state(self) -> dict[str, Any]:
@@ -343,10 +330,10 @@ class _DrawnNode(PickNode):
             **super()._own_state(),
             "drawn": self._pool_draws.taken,
             "redrawn": self._redraws.taken,
-            "activations": self._activations,
+            "activations": self._n_activated,
         }
 
     def _restore_own(self, state: dict[str, Any]) -> None:
         self._draw_from(state["drawn"], state["redrawn"], state["activations"])
-        self._active = {turn.index for turn in self.turns if turn is not None} if self._single else set()
+        self._active = {one.index for one in self.held if one is not None} if self._single else set()
         super()._restore_own(state)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from ..core.call import Shards, merged
+from ..core.derived import DerivedNode
 from ..core.label import short
-from ..core.map import DerivedNode
-from ..core.node import Node, Turn, close_all, restore_turn, turn_state
+from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.validate import choice, flag
 from ..exceptions import DataError
 from ..seeding import Key
-from .base import BaseMux
-from .pool import Pool, checked_mode
+from .base import PoolMux
+from .pool import Pool
 
 __all__ = ["ZipMux"]
 
 MODES = ("shortest", "cycle")
 
 
-class ZipMux(BaseMux):
+class ZipMux(PoolMux):
     """One item from each member at each step, merged into one item.
 
     Parameters
@@ -32,6 +33,8 @@ class ZipMux(BaseMux):
     flatten : bool
         True: dicts are merged (a key in two of them raises `DataError`), tuples are joined, and other items stand in
         the tuple as they are.  False: the items stand in a tuple, one for each member.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A root for the members' randomness; a ZipMux itself draws nothing.
 
     Raises
     ------
@@ -52,10 +55,9 @@ class ZipMux(BaseMux):
     [('a', 'd'), ('b', 'e'), ('c', 'd')]
     """
 
-    def __init__(self, streamers: Any, mode: str = "shortest", flatten: bool = True) -> None:
-        super().__init__(streamers)
-        checked_mode("mode", mode, MODES)
-        self.mode, self.flatten = mode, bool(flatten)
+    def __init__(self, streamers: Any, mode: str = "shortest", flatten: bool = True, random_state: Any = None) -> None:
+        super().__init__(streamers, random_state)
+        self.mode, self.flatten = choice("mode", mode, MODES), flag("flatten", flatten)
 
     def _settings(self, before: str = "") -> str:
         return f"{before}{self.mode}{', flat' if self.flatten else ''}"
@@ -72,47 +74,47 @@ class _Side(Node):
 
     def __init__(self, pool: Pool, key: Key) -> None:
         self.pool, self.key = pool, key
-        self.turns: list[Turn | Node] = [Turn(index, 0) for index in range(len(pool))]
+        self.held: list[Activation | Node] = [Activation(index, 0) for index in range(len(pool))]
         self.asked: int | None = None  # the member that is being asked
         self.items = iter(())
 
     def open(self, index: int) -> Node:
         """The node of a member; opened if it is not."""
-        turn = self.turns[index]
-        if isinstance(turn, Turn):
-            turn = self.turns[index] = self._open(turn)
-        return turn
+        held = self.held[index]
+        if isinstance(held, Activation):
+            held = self.held[index] = self._open_member(held)
+        return held
 
     def again(self, index: int) -> None:
         """Close a member that has ended; it starts again when it is opened."""
-        turn = self.turns[index]
-        turn.close()
-        self.turns[index] = Turn(index, turn.number + 1)
+        held = self.held[index]
+        held.close()
+        self.held[index] = Activation(index, held.number + 1)
 
-    def _open(self, turn: Turn) -> Node:
-        node = self.pool[turn.index]._activate(self.key, turn.number, turn.index, ())
-        node.index, node.number, node.budget = turn.index, turn.number, None
-        return node
+    def _open_member(self, held: Activation) -> Node:
+        return self.pool[held.index]._activate(self.key, held.index, held.number, None, ())
 
     def given(self, failed: bool = False) -> int:
         return 0
 
     def state(self, failed: bool = False) -> Any:
-        return [turn_state(turn, False) for turn in self.turns]
+        return [activation_state(held, False) for held in self.held]
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         for index, saved in enumerate(state):
-            self.turns[index] = restore_turn(saved, self._open, verify, self.pool.name)
+            self.held[index] = restore_activation(saved, self._open_member, verify, self.pool.name)
 
-    def where(self) -> list[str]:
+    def children(self) -> Iterable[tuple[Any, Node]]:
+        for held in self.held:
+            if isinstance(held, Node):
+                yield self.pool.name(held.index), held
+
+    def here(self) -> tuple[str, Node | str | None]:
         if self.asked is None:
-            return [self.pool.kind]
-        turn = self.turns[self.asked]
-        inside = turn.where() if isinstance(turn, Node) else [self.pool[self.asked]._label()]
-        return [f"{self.pool.kind}[{self.pool.name(self.asked)}]", *inside]
-
-    def close(self) -> None:
-        close_all(list(self.turns))
+            return self.pool.kind, None
+        held = self.held[self.asked]
+        below = held if isinstance(held, Node) else self.pool[self.asked]._label()
+        return f"{self.pool.kind}[{self.pool.name(self.asked)}]", below
 
 
 class _ZipNode(DerivedNode):
@@ -122,7 +124,7 @@ class _ZipNode(DerivedNode):
 
     def __init__(self, mux: ZipMux, below: _Side, stride: tuple[int, int]) -> None:
         self._mux = mux
-        super().__init__(mux, below, stride)
+        super().__init__(mux._label(), below, stride)
 
     def _run(self) -> Generator[Any, None, None]:
         while step := self._step():
@@ -131,15 +133,15 @@ class _ZipNode(DerivedNode):
     def _step(self) -> list[Any]:
         """The next item in a list, which is empty at the end."""
         side, cycle = self.below, self._mux.mode == "cycle"
-        members = range(len(side.turns))
+        members = range(len(side.held))
         items: list[Any] = []
         for index in members:
             side.asked = index
             item = next(side.open(index).items, _ENDED)
             if item is _ENDED:
-                # A member has ended once if its turn is not its first, or is its first and ends now.
-                others = all(side.turns[other].number for other in members if other != index)
-                if not cycle or others or not side.turns[index].given():
+                # A member has ended once if its activation is not its first, or is its first and ends now.
+                others = all(side.held[other].number for other in members if other != index)
+                if not cycle or others or not side.held[index].given():
                     return []
                 side.again(index)
                 item = next(side.open(index).items, _ENDED)
@@ -149,8 +151,11 @@ class _ZipNode(DerivedNode):
         side.asked = None
         return [_merged_items(items) if self._mux.flatten else tuple(items)]
 
-    def where(self) -> list[str]:
-        return self.below.where()
+    def children(self) -> Iterable[tuple[Any, Node]]:
+        return self.below.children()
+
+    def here(self) -> tuple[str, Node | str | None]:
+        return self.below.here()
 
 
 _ENDED = object()
@@ -161,8 +166,8 @@ def _merged_items(items: list[Any]) -> Any:
     if not dicts:
         return tuple([part for item in items for part in (item if isinstance(item, tuple) else (item,))])
     if len(dicts) < len(items):
-        told = ", ".join(short(item) for item in items)
-        raise DataError(f"dicts and other items cannot be merged, got {told}; flatten=False keeps them apart")
+        shown = ", ".join(short(item) for item in items)
+        raise DataError(f"dicts and other items cannot be merged, got {shown}; flatten=False keeps them apart")
     out: dict[Any, Any] = {}
     for item in items:
         for key in item:

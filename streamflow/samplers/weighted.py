@@ -7,10 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import validate
 from ..core.fingerprint import digest_of
-from ..core.label import short
 from ..core.validate import is_integer, require
-from ..exceptions import ParameterError
 from ..seeding import ORDER, Key, uniforms
 from .base import Chosen, Order, Sampler
 
@@ -65,7 +64,7 @@ class WeightedSampler(Sampler):
 
     def __init__(self, weights: Any, random_state: Any = None) -> None:
         super().__init__(random_state)
-        self._weights = None if weights is None else _checked_weights(weights)
+        self._weights = None if weights is None else validate.weights("weights", weights)
         self._cumulated = None if self._weights is None else _cumulated(self._weights)
 
     @classmethod
@@ -147,7 +146,7 @@ class WeightedSubsetSampler(Sampler):
     def __init__(self, weights: Any, indices: Any, random_state: Any = None) -> None:
         super().__init__(random_state)
         self._chosen = Chosen(indices)
-        self._weights = _checked_weights(weights)
+        self._weights = validate.weights("weights", weights)
         self._cumulated = _cumulated(self._weights)
         alike = len(self._weights) == len(self._chosen)
         require(alike, "weights", f"{len(self._chosen)} numbers, one for each index", len(self._weights))
@@ -187,20 +186,6 @@ class _Among:
     def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
         found: NDArray[np.intp] = self._indices[self._places[positions]]
         return found
-
-
-def _checked_weights(weights: Any) -> NDArray[np.float64]:
-    """A private copy, summing to 1."""
-    try:
-        array = np.array(weights, float)
-    except (TypeError, ValueError):
-        raise ParameterError(f"`weights` must be numbers along one axis, got {short(weights)}") from None
-    require(array.ndim == 1, "weights", "numbers along one axis", weights)
-    require(np.isfinite(array).all() and (array >= 0).all(), "weights", "finite and not negative", weights)
-    require(array.any(), "weights", "more than zeros", weights)
-    array /= array.max()  # so that the sum is finite
-    array /= array.sum()
-    return array
 
 
 def _cumulated(weights: NDArray[np.float64]) -> NDArray[np.float64]:

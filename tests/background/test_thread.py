@@ -326,7 +326,7 @@ def test_inside_a_source_function():
 
 
 def test_what_cannot_be_divided():
-    with pytest.raises(sf.ParameterError, match="one-shot iterator and cannot be sharded"):
+    with pytest.raises(sf.ParameterError, match="iterated only once and cannot be sharded"):
         sf.ThreadStreamer(iter("abc")).shard(0, 2)
 
 

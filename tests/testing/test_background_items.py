@@ -218,5 +218,5 @@ def test_a_cycle_that_ends(rejected):
 
 
 def test_one_shots_that_are_taken(rejected, monkeypatch):
-    monkeypatch.setattr("streamflow.background.stream.refuse_one_shots", lambda tree: None)
+    monkeypatch.setattr("streamflow.background.stream.check_resendable", lambda tree: None)
     rejected("a one-shot iterator is refused", ThreadStreamer, r"it gave \[1, 2, 3\]")

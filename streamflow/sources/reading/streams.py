@@ -44,8 +44,7 @@ class _InOrder(Streamer):
 
     def __init__(self, source: Source, sampler: Sampler, random_state: Any, epochs: Any, with_indices: bool) -> None:
         super().__init__(source)
-        if random_state is not None:
-            self._overrides = self.with_seed(random_state)._overrides
+        self._set_seed(random_state)
         flag("with_indices", with_indices)
         self.sampler, self.epochs, self.with_indices = sampler, checked_epochs(epochs), bool(with_indices)
 

@@ -1,0 +1,206 @@
+"""Leaf: the live node of a leaf function or an iterable.
+
+When a state is loaded, a leaf is replayed: its items are drawn again and dropped.  One whose function has a parameter
+``start``, or that has a state of its own (``state_dict`` and ``load_state_dict``), is resumed without that.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator
+from itertools import compress, islice, repeat
+from types import GeneratorType
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from ..exceptions import StateError
+from ..seeding import LEAF, Key, generator
+from .binding import bound
+from .call import Call, OneShot, Shards, iterated, merged, resumes, unfilled
+from .equal import difference
+from .fingerprint import digest_of
+from .node import MANY, Node, Ticks, close_all, skip
+
+__all__ = ["Leaf"]
+
+_CHECKED = 2  #: items of a leaf that are compared when a state is loaded
+_warned: set[str] = set()
+
+
+class Leaf(Node):
+    """A live leaf; `made` is what its function has returned, where that is known already."""
+
+    __slots__ = ("_drawn", "_given", "_opened", "_source", "_stride", "call", "items", "key", "shards")
+
+    def __init__(self, call: Call, key: Key, shards: Shards, made: Any = None) -> None:
+        self.call, self.key, self.shards = call, key, shards
+        self._opened: WeakSet[Any] | None = None
+        self._drawn: Ticks | None = None
+        if made is None:
+            made = self._start(0)
+        else:
+            self._source, self._stride = made, (0, 1)
+        # The counter is `Ticks` written out: one object less for each activation.
+        self._given = repeat(True, MANY)
+        self.items = compress(made, self._given)
+
+    def _start(self, done: int) -> Iterator[Any]:
+        """Make the call; `_source` is what it gave, the result is this part of it."""
+        opened: WeakSet[Any] = WeakSet()
+        self._opened = opened
+        self._source, self._stride = start(self.call, self.key, self.shards, done, opened)
+        return self._strided(done * self._stride[1], done)  # a function that `resumes` has skipped those
+
+    def _strided(self, drawn: int, given: int) -> Iterator[Any]:
+        """This part of what the call gives, where `drawn` items have been taken of it and `given` of the part."""
+        index, count = self._stride
+        if count == 1:
+            whole: Iterator[Any] = self._source
+            return whole
+        self._drawn = Ticks(self._source, drawn)
+        return islice(self._drawn.items, index + count * given - drawn, None, count)
+
+    def given(self, failed: bool = False) -> int:
+        return MANY - self._given.__length_hint__()
+
+    def state(self, failed: bool = False) -> Any:
+        if isinstance(self.call.source, OneShot):
+            raise self.call.source.no_state()
+        if not self.given():
+            return None
+        return [self.call._label(), self._digest(), self._own_state()]
+
+    def _digest(self) -> str:
+        return digest_of([*self.call.args, *sorted(self.call.kwargs.items())])
+
+    def _own_state(self) -> Any:
+        """The state of an iterator that has one, and how many items have been drawn from it."""
+        if not (hasattr(self._source, "state_dict") and hasattr(self._source, "load_state_dict")):
+            return None
+        drawn = self.given() if self._drawn is None else self._drawn.given()
+        return [self._source.state_dict(), drawn]
+
+    def restore(self, state: Any, given: int, verify: bool) -> None:
+        if state is None:
+            return
+        label, digest, own = state
+        if digest != self._digest():
+            raise StateError(f"was {label}, is now {self.call._label()}")
+        if own is not None:
+            state_of_source, drawn = own
+            self._source.load_state_dict(state_of_source)
+            items = self._strided(drawn, given)
+        elif resumes(self.call.source, self.call.args, self.call.kwargs):
+            self.close()
+            items = self._start(given)
+        else:
+            items = self.items
+            self._replay(items, given, verify)
+        self._given = repeat(True, MANY - given)
+        self.items = compress(items, self._given)
+
+    def _replay(self, items: Iterator[Any], given: int, verify: bool) -> None:
+        """Draw what had been given, and compare its head with that of another opening."""
+        checked = min(given, _CHECKED) if verify else 0
+        before = _global_randomness()
+        head: list[Any] = []
+        if checked:
+            twin = Leaf(self.call, self.key, self.shards)
+            head = list(islice(twin.items, checked))
+            twin.close()
+        again = list(islice(items, checked))
+        differs = difference(head, again)
+        short = len(again) < checked or skip(items, given - checked) < given - checked
+        label = self.call._label()
+        if before != _global_randomness():
+            _warn_once(label)
+        elif differs is not None:
+            raise StateError(
+                f"{label} gives other items when it is opened again{differs and f' (they differ in {differs})'}; to be "
+                "resumable a leaf must depend on nothing but its arguments and `rng` (verify=False skips this check)"
+            )
+        elif short:
+            raise StateError(f"{label} had given {given} items and now ends earlier")
+
+    def here(self) -> tuple[str, None]:
+        return self.call._label(), None
+
+    def close(self) -> None:
+        source = self._source
+        if source.__class__ is GeneratorType:
+            source.close()
+        elif callable(self.call.source) and not any(
+            source is arg for arg in (*self.call.args, *self.call.kwargs.values())
+        ):
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+        if self._opened:
+            close_all(self._opened)
+
+
+def start(
+    call: Call, key: Key, shards: Shards, done: int, opened: WeakSet[Any]
+) -> tuple[Iterator[Any], tuple[int, int]]:
+    """Make a call, or begin an iterable.
+
+    Parameters
+    ----------
+    call : Call
+    key : Key
+        Of this activation.
+    shards : Shards
+        Which part is wanted.
+    done : int
+        How many items of this part have been delivered before (for a function that `resumes`).
+    opened : WeakSet
+        Takes up the passes that are opened over Streamers among the arguments.
+
+    Returns
+    -------
+    iterator
+        What the call gave.
+    stride : (index, count)
+        Which of its items make the part.
+    """
+    source = call.source
+    if not callable(source):
+        if isinstance(source, OneShot) and shards:
+            raise source.no_shards()
+        return iter(source), merged(shards)
+    first = len(call.args)
+    args = tuple([bound(arg, key, place, opened) for place, arg in enumerate(call.args)])
+    kwargs = {
+        name: bound(arg, key, place, opened) for place, (name, arg) in enumerate(sorted(call.kwargs.items()), first)
+    }
+    open_ones = unfilled(source, args, kwargs)
+    if "shard" in open_ones:
+        kwargs["shard"] = shards[0] if shards else (0, 1)
+        shards = shards[1:]
+    elif source is iter and len(args) > 1:
+        shards = ()  # endless calls of a function: each part makes its own
+    if "start" in open_ones:
+        kwargs["start"] = done * merged(shards)[1]
+    last = first + len(call.kwargs)
+    if "rng" in open_ones:
+        kwargs["rng"] = generator(key, LEAF)
+    made = bound(source(*args, **kwargs), key, last, opened)
+    return iterated(source, made), merged(shards)
+
+
+def _global_randomness() -> Any:
+    kind, words, *rest = np.random.get_state(legacy=True)
+    return random.getstate(), kind, words.tobytes() if isinstance(words, np.ndarray) else words, rest
+
+
+def _warn_once(label: str) -> None:
+    if label not in _warned:
+        _warned.add(label)
+        warnings.warn(
+            f"{label} draws from a global random state: after a resume it continues after the same number of items, "
+            "but not with the items that would have come; draw from a parameter named `rng` instead",
+            stacklevel=2,
+        )

@@ -1,0 +1,106 @@
+"""What a plain Streamer may be: a call of a leaf function (or an iterable), a map over a stream, or another stream.
+
+A subclass of Streamer, such as a mux, fills the same hooks itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..seeding import Key
+from .call import Call, Shards, unfilled
+from .fingerprint import Fingerprint, joined
+from .label import name_of, short, size_of
+from .leaf import Leaf
+from .map import MapNode, StreamMap
+from .node import Node
+from .spec import Spec
+
+__all__ = ["CallPart", "MapPart", "Part", "StreamPart"]
+
+
+class Part(ABC):
+    """One of the three."""
+
+    @abstractmethod
+    def children(self) -> Iterator[tuple[Any, Spec]]:
+        """The descriptions right below, each with its name."""
+
+    def inside(self) -> Spec | None:
+        """The description to which a part of this one hands its part down; None if this one divides itself."""
+        return None
+
+    @abstractmethod
+    def node(self, key: Key, shards: Shards) -> Node:
+        """The live node."""
+
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """Kinds, sizes and names; the arguments of leaves are compared elsewhere."""
+
+
+class CallPart(Part):
+    """A call of a leaf function, or an iterable; the Streamers below it are among the arguments."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def children(self) -> Iterator[tuple[Any, Spec]]:
+        for name, arg in (*enumerate(self.call.args), *self.call.kwargs.items()):
+            if hasattr(type(arg), "_bind"):
+                yield name, arg
+
+    def node(self, key: Key, shards: Shards) -> Node:
+        return Leaf(self.call, key, shards)
+
+    def fingerprint(self) -> Fingerprint:
+        source = self.call.source
+        inner = joined(child.fingerprint() for _, child in self.children())
+        size = "" if callable(source) else size_of(source)
+        random = getattr(source, "gives_streamers", False) or (
+            callable(source) and "rng" in unfilled(source, self.call.args, self.call.kwargs)
+        )
+        return inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random)
+
+
+class MapPart(Part):
+    """A map over a stream."""
+
+    def __init__(self, declared: StreamMap, below: Spec, settings: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.declared, self.below, self.settings, self.kwargs = declared, below, settings, kwargs
+
+    def children(self) -> Iterator[tuple[Any, Spec]]:
+        yield "stream", self.below
+
+    def inside(self) -> Spec:
+        return self.below
+
+    def node(self, key: Key, shards: Shards) -> Node:
+        return MapNode(self.declared, self.settings, self.kwargs, self.below._open(key, shards), key)
+
+    def fingerprint(self) -> Fingerprint:
+        below = self.below.fingerprint()
+        settings = "".join(f", {short(setting)}" for setting in self.settings)
+        text = f"{name_of(self.declared.public)}({below.text}{settings})"
+        return below.then(text, random=self.declared.seeded)
+
+
+class StreamPart(Part):
+    """Another stream, as it is."""
+
+    def __init__(self, stream: Spec) -> None:
+        self.stream = stream
+
+    def children(self) -> Iterator[tuple[Any, Spec]]:
+        yield "stream", self.stream
+
+    def inside(self) -> Spec:
+        return self.stream
+
+    def node(self, key: Key, shards: Shards) -> Node:
+        return self.stream._open(key, shards)
+
+    def fingerprint(self) -> Fingerprint:
+        return self.stream.fingerprint()

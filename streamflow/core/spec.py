@@ -1,0 +1,53 @@
+"""What a live pass and a live map need to know of a description; `Streamer` is the one that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from ..seeding import Key, Root
+from .call import Shards
+from .fingerprint import Fingerprint
+from .node import Node
+
+__all__ = ["Spec"]
+
+
+class Spec(Protocol):
+    """A description of a stream, as seen from below."""
+
+    def children(self) -> Iterable[tuple[Any, Spec]]:
+        """The descriptions right below, each with its name."""
+
+    def fingerprint(self) -> Fingerprint:
+        """What makes two trees the same tree for a state."""
+
+    def _label(self) -> str:
+        """Its name in errors and states."""
+
+    def _open(self, key: Key, shards: Shards) -> Node:
+        """The live node at an address."""
+
+    def _root(self) -> Root:
+        """The root of randomness of a pass by itself."""
+
+    def _open_pass(self, root: Root, epoch: int) -> Node:
+        """The live node of a pass by itself."""
+
+    def _typical_children(self) -> Iterable[tuple[Any, Spec]]:
+        """As `children`, but of members that differ in their arguments alone only the first."""
+
+    def _held(self) -> Iterable[Any]:
+        """What it holds by reference, other than its children."""
+
+    def _own_shards(self) -> Shards:
+        """The part that it is."""
+
+    def _inside(self) -> Spec | None:
+        """The description to which a part of this one hands its part down; None if this one divides itself."""
+
+    def _refuse_shards(self, shards: Shards) -> None:
+        """Raise if it cannot be sharded so, whatever is inside."""
+
+    def _count(self, change: int) -> None:
+        """So many more passes are open."""
