@@ -1,4 +1,4 @@
-"""Imports inside the package point one way, from the top of it down."""
+"""Imports inside the package point one way, file by file: from the top of it down, and never in a circle."""
 
 import ast
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ import streamflow
 
 PACKAGE = Path(streamflow.__file__).parent
 
-#: From the ground up.  A module imports from lines below its own; those of one line know each other only through them.
+#: From the ground up.  A file imports from lines below its own, and from its own part; parts of one line do not know
+#: each other.  A part is a module or a folder of the package, or one file where that stands lower than its folder.
 LAYERS = (
     {"exceptions"},
-    {"core.validate"},
+    {"core.validate", "core.format"},
     {"seeding"},
     {"util"},
     {"core"},
@@ -27,13 +28,33 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-#: Files that lie in a part but stand below all parts.
-GROUND = {("core", "format")}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+#: Circles that are to go, each with all files that it may have; one that has gone must be taken from here.
+CIRCLES: tuple[set[str], ...] = (
+    {"cli", "cli.app", "cli.demo"},
+    {
+        "sources.base",
+        "sources.views",
+        *(f"sources.reading.{name}" for name in ("batching", "crop", "draws", "randomness", "reduce", "streams")),
+    },
+)
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+    """The files of a package by dotted name, without the name of the package; that itself is ''."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
 def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line and full dotted name, as a list, of all that a module of `package` imports; also inside functions."""
+    """Line and full dotted name, as a list, of all that a module of `package` imports.
+
+    Those inside functions and under TYPE_CHECKING count: who reads the one file has to know the other.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -45,33 +66,60 @@ def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, list[str]]
                 yield node.lineno, [*origin, alias.name]
 
 
-def part(dotted: list[str], parts: set[str]) -> str:
-    """The part of the package that a dotted name lies in; names of the package itself are its own."""
-    if dotted[1:3] == ["core", "validate"]:
-        return "core.validate"
-    return dotted[1] if len(dotted) > 1 and dotted[1] in parts else dotted[0]
+def edges(root: Path) -> dict[str, dict[str, int]]:
+    """For each file which files of the package it imports, and in which line."""
+    modules = modules_of(root)
+    found: dict[str, dict[str, int]] = {}
+    for name, path in modules.items():
+        package = [root.name, *path.relative_to(root).parts[:-1]]
+        found[name] = {}
+        for line, dotted in imports(ast.parse(path.read_text("utf-8")), package):
+            if dotted[0] == root.name:
+                inside = dotted[1:]
+                while ".".join(inside) not in modules:  # what is left out is a name inside the module
+                    inside.pop()
+                found[name].setdefault(".".join(inside), line)
+    return found
+
+
+def part(module: str) -> str:
+    """The part of the package that a file belongs to."""
+    return module if module in LEVEL else module.partition(".")[0] or "streamflow"
 
 
 def wrong_imports(root: Path) -> list[str]:
     """One line for each import that does not point down."""
     found: list[str] = []
-    parts = {path.stem for path in root.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))} - {"__init__"}
-    for path in sorted(root.rglob("*.py")):
-        where = path.relative_to(root)
-        package = [root.name, *where.parts[:-1]]
-        own = part([*package, path.stem], parts)
-        level = LEVEL.get(own)
-        if where.with_suffix("").parts in GROUND:
-            own, level = "/".join(where.with_suffix("").parts), -1
-        if level is None:
+    modules = modules_of(root)
+    for name, imported in edges(root).items():
+        own, where = part(name), modules[name].relative_to(root)
+        if own not in LEVEL:
             found.append(f"{where}: `{own}` has no layer")
             continue
-        for line, dotted in imports(ast.parse(path.read_text()), package):
-            other = part(dotted, parts)
-            if dotted[0] != root.name or other == own or tuple(dotted[1:3]) in GROUND:
-                continue
-            if LEVEL.get(other, len(LAYERS)) >= level:
-                found.append(f"{where}:{line}: `{own}` imports `{other}`")
+        for other, line in imported.items():
+            if part(other) != own and LEVEL.get(part(other), len(LAYERS)) >= LEVEL[own]:
+                found.append(f"{where}:{line}: `{own}` imports `{part(other)}`")
+    return found
+
+
+def circles(graph: dict[str, dict[str, int]]) -> list[set[str]]:
+    """The sets of files that reach each other by imports."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for other in graph[waiting.pop()]:
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+        return seen
+
+    below = {name: reached(name) for name in graph}
+    found: list[set[str]] = []
+    for name, others in below.items():
+        if name in others and not any(name in circle for circle in found):
+            found.append({other for other in others if name in below[other]})
     return found
 
 
@@ -79,22 +127,29 @@ def test_imports_of_the_package_point_down():
     assert wrong_imports(PACKAGE) == []
 
 
+def test_no_files_import_each_other():
+    found = circles(edges(PACKAGE))
+    assert [sorted(circle) for circle in found if not any(circle <= known for known in CIRCLES)] == []
+    assert [sorted(known) for known in CIRCLES if not any(circle <= known for circle in found)] == [], "has gone"
+
+
 def test_all_of_the_package_is_read():
-    parts = {part(["streamflow", *path.relative_to(PACKAGE).parts[:1]], set(LEVEL)) for path in PACKAGE.rglob("*.py")}
-    assert {"core", "mux", "maps", "background", "testing", "cli"} <= parts
+    graph = edges(PACKAGE)
+    assert len(graph) > 100
+    assert {"core", "mux", "maps", "background", "testing", "cli"} <= {part(name) for name in graph}
+    assert sum(map(len, graph.values())) > 500
+    assert "core.node" in graph["mux.slots"]
 
 
 def grown(folder: Path, file: str, line: str) -> Path:
     """A package of our name with every part in its simplest form, and `line` in `file`."""
     root = folder / "streamflow"
     for name in LEVEL:
-        if name == "core.validate":
-            continue
-        module = root / ("__init__.py" if name == "streamflow" else f"{name}.py")
-        if Path(file).parts[0] == name:  # the part that `file` is in is a folder
-            module = root / name / "__init__.py"
-        module.parent.mkdir(exist_ok=True, parents=True)
-        module.touch()
+        path = root / ("__init__.py" if name == "streamflow" else f"{name.replace('.', '/')}.py")
+        if name == Path(file).parts[0] or any(other.startswith(f"{name}.") for other in LEVEL):  # it is a folder
+            path = root / name / "__init__.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.touch()
     (root / file).parent.mkdir(exist_ok=True, parents=True)
     (root / file).write_text(line)
     return root
@@ -113,9 +168,10 @@ def grown(folder: Path, file: str, line: str) -> Path:
         ("core/node.py", "def f():\n    from ..background import wire", "`core` imports `background`"),
         ("core/node.py", "if TYPE_CHECKING:\n    from ..cli import app", "`core` imports `cli`"),
         ("core/deeper/node.py", "from ...zmq_stream import ZMQStreamer", "`core` imports `zmq_stream`"),
-        ("core/format.py", "from .describe import short", "`core/format` imports `core`"),
-        ("core/format.py", "from ..exceptions import require", "`core/format` imports `exceptions`"),
-        ("seeding.py", "from .core.formats import SORTED_UP_TO", "`seeding` imports `core`"),
+        ("core/validate.py", "from ..seeding import Root", "`core.validate` imports `seeding`"),
+        ("core/validate.py", "from .format import SIZE", "`core.validate` imports `core.format`"),
+        ("core/format.py", "from .node import Node", "`core.format` imports `core`"),
+        ("seeding.py", "from .core import Streamer", "`seeding` imports `core`"),
         ("exceptions.py", "from .seeding import Root", "`exceptions` imports `seeding`"),
         ("seeding.py", "from . import util", "`seeding` imports `util`"),
         ("util.py", "from .core import Streamer", "`util` imports `core`"),
@@ -141,9 +197,34 @@ def test_an_import_that_points_up_is_found(tmp_path, file, line, told):
         ("zmq_stream.py", "from .background import wire\nimport streamflow.core"),
         ("cli/demo.py", "from .. import Streamer, zmq_stream\nimport streamflow\nfrom streamflow.mux import ZipMux"),
         ("util.py", "from . import exceptions"),
-        ("seeding.py", "from .core.format import SORTED_UP_TO"),
-        ("core/node.py", "import zmq\nfrom collections import abc\nfrom ..seeding import Key"),
+        (
+            "core/node.py",
+            "import zmq\nfrom collections import abc\nfrom ..seeding import Key\nfrom .format import SIZE",
+        ),
+        ("seeding.py", "from .core.validate import require\nfrom .core import format"),
     ],
 )
 def test_an_import_that_points_down_is_not(tmp_path, file, line):
-    assert wrong_imports(grown(tmp_path, file, line)) == []
+    root = grown(tmp_path, file, line)
+    assert wrong_imports(root) == []
+    assert circles(edges(root)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "back", "members"),
+    [
+        ("from .map import Map", "from .node import Node", {"core.map", "core.node"}),
+        ("from . import map", "if TYPE_CHECKING:\n    from .node import Node", {"core.map", "core.node"}),
+        ("from .map import Map", "def f():\n    from .deeper import Leaf", {"core.map", "core.node", "core.deeper"}),
+        ("from ..core import map", "import streamflow.core.node", {"core.map", "core.node"}),
+    ],
+)
+def test_a_circle_is_found(tmp_path, line, back, members):
+    root = grown(tmp_path, "core/node.py", line)
+    (root / "core/map.py").write_text(back)
+    (root / "core/deeper.py").write_text("from .node import Node")
+    assert circles(edges(root)) == [members]
+
+
+def test_a_file_that_imports_itself_is_a_circle(tmp_path):
+    assert circles(edges(grown(tmp_path, "core/node.py", "from .node import Node"))) == [{"core.node"}]
