@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from . import core, exceptions, maps, mux, seeding, util, zmq_stream
+from .background import BackgroundStreamer
 from .core import Stream, Streamer, StreamerList, streamable
 from .exceptions import (
     BackgroundError,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackgroundError",
+    "BackgroundStreamer",
     "BaseMux",
     "ChainMux",
     "DataError",

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from .background_stream import BackgroundStreamer
-from .core.fingerprint import Fingerprint
-from .core.validate import is_integer, is_number, require
-from .exceptions import BackgroundError, ParameterError
+from .background import BackgroundStreamer
+from .core.validate import choice, flag, is_integer, is_number, optional_positive_integer, positive_integer, require
+from .exceptions import ParameterError
 
 if TYPE_CHECKING:
-    from .background import Crew, Door, InPlace, Job, Process
+    from .background import InlineWorker, Job, ProcessWorker, WorkerPool
 
 __all__ = ["ZMQStreamer"]
 
@@ -26,67 +21,72 @@ _warned = False
 class ZMQStreamer(BackgroundStreamer):
     """Make the items of a stream in other processes, while this one does something else with them.
 
-    What arrives equals what the stream would give here, with the same types; arrays may be written to.  An error over
-    there is raised here, with its type, and its traceback and its place in the tree as notes; a worker that dies is a
-    `WorkerDied`, or is replaced.  A pass can be saved and resumed as any other.
+    The items equal those that the stream would give here, with the same types; arrays may be written to.  An error in a
+    worker is raised here, with its type, and its traceback and its place in the tree as notes; a worker that dies
+    raises `WorkerDied`, or is replaced.  A pass can be saved and resumed like any other.
 
     Parameters
     ----------
     streamer : Streamer
         The tree to run; anything else that can be iterated again and again is wrapped in one.
     min_port, max_port : int
-        The ports that may be used, both included; only for ``transport='tcp'``.
+        The ports that may be used, both included; for ``transport='tcp'`` only.
     max_tries : int
-        How many ports are tried; likewise.
+        How many ports are tried; for ``transport='tcp'`` only.
     copy : bool
-        True: large arrays that come through shared memory are copied into memory of your own.  It costs two to four
-        times as much, and is needed where processes that you fork go on using batches of this one.
+        True: large arrays that come through shared memory are copied into private memory.  This costs two to four times
+        as much, and is needed if processes that you fork go on using batches of this one.
     timeout : float or None
-        Seconds that closing may take at most: a worker that has not ended after 0.1 s is interrupted (its ``finally``
-        blocks run), and killed before this time is over.  None: never killed.
+        Seconds that closing may take: a worker that has not ended after 0.1 s is interrupted (its ``finally`` blocks
+        run), and killed before this time is over.  None: it is never killed.
     n_workers : int
         Number of processes, at least 1.
     n_lanes : int or None
-        Into how many parts the stream is divided (see Notes); None means `n_workers`, or, where a state is loaded, as
-        many as it has.
+        How many parts the stream is divided into (see Notes); None means `n_workers`, or the number of a state that is
+        loaded.
     buffer_bytes : int
-        How many bytes all workers together may be ahead, to within one item each.
+        How many bytes all workers together may be ahead, to within one item each (64 MiB).
     transport : {'auto', 'shm', 'ipc', 'tcp'}
-        ``shm`` is memory that both processes share (Linux); ``ipc`` a Unix socket in a private folder; ``tcp`` the
-        loopback interface with CURVE, which authenticates and encrypts; ``auto`` takes the first that there is.
+        ``shm`` is shared memory (Linux); ``ipc`` a Unix socket in a private folder; ``tcp`` the loopback interface with
+        CURVE, which authenticates and encrypts; ``auto`` the first of them that the system has.
     start_method : {None, 'fork', 'forkserver', 'spawn'}
         How workers are started; None is ``fork`` on Linux and ``spawn`` elsewhere.  With ``fork`` nothing needs to be
-        pickled; the others copy the tree with its arguments (closures and functions of a notebook too) and begin with a
-        clean process, which is better where this one runs threads with locks that the sources need.
+        pickled; the others copy the tree with its arguments (closures and notebook functions too) and begin with a
+        clean process, which is better if this one runs threads with locks that the leaves need.
     on_worker_death : {'raise', 'restart'}
-        ``restart``: another worker takes the place of one that has died, and the stream goes on without an item lost or
-        repeated, provided that sources give the same items again.  When three in a row die at the same place, it is a
-        `WorkerDied`.
+        ``restart``: another worker takes the place of one that died, and the stream goes on without an item lost or
+        repeated, provided that leaves repeat their items.  When three in a row die at the same item, `WorkerDied` is
+        raised.
     item_timeout : float or None
-        Seconds without an item after which `BackgroundError` says where the worker hangs.  Items that are made again,
-        after a state has been loaded or a worker replaced, count as none.
+        Seconds without an item after which `BackgroundError` is raised, with the stack of the worker.  Items that are
+        only drawn again, after a state was loaded or a worker replaced, do not count.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A root of randomness of its own, as by `with_seed`; None takes the parent's.
 
     Raises
     ------
     ParameterError
-        If a parameter is wrong; at the first item, if a source is a one-shot iterator.
+        If a parameter is wrong; at the first item, if the tree holds a one-shot iterator.
     BackgroundError
         At the first item, if no worker can be started.
+    WorkerDied
+        If a worker dies and is not replaced.
 
     Notes
     -----
     A stream of several lanes is divided as by `Streamer.shard`, and gives one item of each lane in turn.  It depends on
     the tree, its seed and the number of lanes, not on the number of workers: with `n_lanes` fixed, `n_workers` may
-    change from run to run, and even when a state is loaded.  With one lane it is the stream itself.
+    change from run to run, even when a state is loaded.  With one lane it is the stream itself.
 
     Each pass has workers of its own; ``cycle`` keeps them from epoch to epoch.  Each seeds `random` and `numpy.random`
-    for itself from its place in the tree.  In a daemonic process, and in a worker, the stream runs in place; a warning
-    says so once.
+    from its place in the tree.  In a daemonic process, and in a worker, the stream runs in place, with a warning the
+    first time.
 
     Sharding: the stream inside is sharded, and each part divided into lanes.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from streamflow import Streamer
     >>> squares = ZMQStreamer(Streamer([{"x": np.arange(3) ** i} for i in range(3)]))
     >>> for item in squares:
@@ -95,6 +95,8 @@ class ZMQStreamer(BackgroundStreamer):
     [0 1 2]
     [0 1 4]
     """
+
+    seeds_workers: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -112,43 +114,37 @@ class ZMQStreamer(BackgroundStreamer):
         start_method: str | None = None,
         on_worker_death: str = "raise",
         item_timeout: float | None = None,
+        random_state: Any = None,
     ) -> None:
-        super().__init__(streamer)
-        for name, port in (("min_port", min_port), ("max_port", max_port)):
-            require(is_integer(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
+        super().__init__(streamer, random_state)
+        self.min_port, self.max_port = _port("min_port", min_port), _port("max_port", max_port)
         require(min_port <= max_port, "min_port", f"at most `max_port` ({max_port})", min_port)
-        require(is_integer(max_tries) and max_tries >= 1, "max_tries", "an integer from 1 on", max_tries)
-        require(isinstance(copy, (bool, np.bool_, int)), "copy", "True or False", copy)
-        _check_seconds("timeout", timeout, 0)
-        _check_seconds("item_timeout", item_timeout, 1e-3)
-        require(is_integer(n_workers) and n_workers >= 1, "n_workers", "an integer from 1 on", n_workers)
-        lanes_ok = n_lanes is None or (is_integer(n_lanes) and n_lanes >= 1)
-        require(lanes_ok, "n_lanes", "None or an integer from 1 on", n_lanes)
-        require(is_integer(buffer_bytes) and buffer_bytes >= 1, "buffer_bytes", "an integer from 1 on", buffer_bytes)
-        require(transport in _TRANSPORTS, "transport", f"one of {', '.join(map(repr, _TRANSPORTS))}", transport)
-        possible = transport != "shm" or _shares_memory()
-        require(possible, "transport", "one that this system has", transport, "take 'auto'")
-        _check_start_method(start_method)
-        require(on_worker_death in ("raise", "restart"), "on_worker_death", "'raise' or 'restart'", on_worker_death)
-        self.min_port, self.max_port, self.max_tries = int(min_port), int(max_port), int(max_tries)
-        self.copy, self.timeout, self.buffer_bytes = bool(copy), timeout, int(buffer_bytes)
-        self.n_workers, self.n_lanes = int(n_workers), None if n_lanes is None else int(n_lanes)
-        self.transport, self.start_method = transport, start_method
-        self.on_worker_death, self.item_timeout = on_worker_death, item_timeout
+        self.max_tries = positive_integer("max_tries", max_tries)
+        self.copy = flag("copy", copy)
+        self.timeout = _seconds("timeout", timeout, 0)
+        self.n_workers = positive_integer("n_workers", n_workers)
+        self.n_lanes = optional_positive_integer("n_lanes", n_lanes)
+        self.buffer_bytes = positive_integer("buffer_bytes", buffer_bytes)
+        self.transport = _transport(transport)
+        self.start_method = _start_method(start_method)
+        self.on_worker_death = choice("on_worker_death", on_worker_death, ("raise", "restart"))
+        self.item_timeout = _seconds("item_timeout", item_timeout, 1e-3)
         if self.n_lanes is not None and self.n_workers > self.n_lanes:
-            from .background import warn_of_idle
+            from .background.pool import warn_of_idle
 
             warn_of_idle(self.n_workers, self.n_lanes)
         self._check_lanes()
 
-    def _crew(self) -> Crew:
-        from .background import Crew, runs_in_place
+    def worker_pool(self) -> WorkerPool:
+        """Worker processes, or one worker in place where this process may start none."""
+        from .background import WorkerPool
+        from .background.process import runs_in_place
 
         in_place = runs_in_place()
         if in_place:
             _warn_once()
-        return Crew(
-            start=_start_in_place if in_place else self._start_worker,
+        return WorkerPool(
+            start=_start_in_place if in_place else self._start_process,
             n_workers=self.n_workers,
             n_lanes=self.n_lanes,
             restart=self.on_worker_death == "restart",
@@ -156,67 +152,59 @@ class ZMQStreamer(BackgroundStreamer):
             item_timeout=self.item_timeout,
         )
 
-    def _start_worker(self, job: Job, n_workers: int) -> Process:
-        from .background import Process, default_method, draw_entropy
+    def _start_process(self, job: Job, n_workers: int) -> ProcessWorker:
+        from .background.process import ProcessWorker, default_method
+        from .background.transport import open_channel
 
-        draw_entropy(job)
         method = self.start_method or default_method()
-        limit = max(1, self.buffer_bytes // n_workers)
-        return Process(job, self._door(method), method, limit, self.item_timeout)
-
-    def _door(self, method: str) -> Door:
-        """Where a worker comes in."""
-        import multiprocessing
-
-        from .background import Listener, ShmDoor, ZmqDoor, default_socket
-
-        transport = self.transport
-        if transport == "shm" or (transport == "auto" and _shares_memory()):
-            try:
-                return ShmDoor(multiprocessing.get_context(method), self.copy)
-            except OSError as error:
-                if transport == "shm":
-                    raise BackgroundError(f"no memory can be shared with a worker: {error}") from error
-        socket = default_socket() if transport in ("auto", "shm") else transport
-        return ZmqDoor(Listener(socket, (self.min_port, self.max_port), self.max_tries))
-
-    def fingerprint(self) -> Fingerprint:
-        inner = self.streamer.fingerprint()
-        # Seeding the worker's global states is a use of randomness.
-        return self._marked(inner.then(f"{self._label()}({inner.text})", random=True))
+        channel = open_channel(self.transport, method, self.copy, (self.min_port, self.max_port), self.max_tries)
+        return ProcessWorker(job, channel, method, max(1, self.buffer_bytes // n_workers), self.item_timeout)
 
     def _check_lanes(self) -> None:
         """Raise if the stream cannot be divided into so many parts."""
-        n_lanes, own = self.n_lanes or self.n_workers, self.streamer._overrides
+        n_lanes = self.n_lanes or self.n_workers
         if n_lanes > 1:
             try:
-                self.streamer._check_shards((*(own.shards if own is not None else ()), (0, n_lanes)))
+                self.streamer._check_shards((*self.streamer._own_shards(), (0, n_lanes)))
             except ParameterError as error:
                 raise ParameterError(f"the stream cannot be divided into {n_lanes} lanes: {error}") from None
 
 
-def _start_in_place(job: Job, n_workers: int) -> InPlace:
-    from .background import InPlace
+def _start_in_place(job: Job, n_workers: int) -> InlineWorker:
+    from .background import InlineWorker
 
-    return InPlace(job)
-
-
-def _check_start_method(start_method: Any) -> None:
-    if start_method is not None:
-        import multiprocessing
-
-        methods = multiprocessing.get_all_start_methods()
-        require(start_method in methods, "start_method", f"None or one of {', '.join(methods)}", start_method)
+    return InlineWorker(job)
 
 
-def _check_seconds(name: str, seconds: Any, least: float) -> None:
+def _port(name: str, port: Any) -> int:
+    require(is_integer(port) and 1 <= port <= 65535, name, "a port from 1 to 65535", port)
+    return int(port)
+
+
+def _seconds(name: str, seconds: Any, least: float) -> float | None:
     fine = seconds is None or (is_number(seconds) and least <= seconds < float("inf"))
-    require(fine, name, f"None or a number of seconds from {least:g} on", seconds)
+    require(fine, name, f"None or a number of seconds, at least {least:g}", seconds)
+    return seconds  # type: ignore[no-any-return]
 
 
-def _shares_memory() -> bool:
-    """Whether this system has memory that a worker can be given."""
-    return sys.platform == "linux" and hasattr(os, "memfd_create")
+def _transport(transport: Any) -> str:
+    transport = choice("transport", transport, _TRANSPORTS)
+    if transport == "shm":
+        from .background.transport import shares_memory
+
+        require(shares_memory(), "transport", "one that this system has", transport, "use 'auto'")
+    return str(transport)
+
+
+def _start_method(start_method: Any) -> str | None:
+    if start_method is None:
+        return None
+    import multiprocessing
+
+    methods = multiprocessing.get_all_start_methods()
+    rule = f"None or one of {', '.join(map(repr, methods))}"
+    require(start_method in methods, "start_method", rule, start_method)
+    return str(start_method)
 
 
 def _warn_once() -> None:

@@ -10,6 +10,7 @@ import streamflow
 
 NAMES = [
     "BackgroundError",
+    "BackgroundStreamer",
     "BaseMux",
     "ChainMux",
     "DataError",

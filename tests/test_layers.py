@@ -21,7 +21,6 @@ LAYERS = (
     {"mux", "maps", "samplers"},
     {"sources"},
     {"background"},
-    {"background_stream"},
     {"zmq_stream", "thread_stream"},
     {"adapters", "inspection", "datasets"},
     {"testing"},

@@ -1,58 +1,84 @@
-"""Running a tree beside this thread: in other processes, in another thread, or in place where there can be neither.
+"""Running a tree beside this thread: in other processes, in another thread, or in place where neither is possible.
 
-From the ground up; each file knows only those above it::
+From the ground up; each file imports only from those above it::
 
-    records      what passes between worker and consumer, and what a channel is
-    stacks       where a worker is that does not answer
-    heap         which bytes of a segment are free
-    wire         items <-> layouts, arrays and pickles
-    failure      an error of the tree on its way
-    listener     a socket that nobody else gets into: private folder, or loopback with CURVE
-    zmq_channel  records as messages, read-ahead bounded in bytes
-    segment      shared memory as both ends know it
-    shm_sender   the worker's end
-    shm_receiver the consumer's
-    shm_channel  records as blocks of shared memory (Linux), likewise
-    sending      how a description gets to a worker; what cannot be sent is refused here
-    produce      what a worker does: draw the items of its lanes in turn, and now and then a mark
-    worker       the worker process: signals, seeds, the watch over the consumer
-    process      the consumer's handle on a worker: start, take, stop
-    inplace      the same for no worker at all
-    thread       the same for a worker that is a thread
-    crew         who runs the lanes: places, handles, how they are ended
-    live         the live node: a background stream as a part of a tree like any other
+    stacks         the Python stack of a worker that does not answer
+    heap           which bytes of a shared memory segment are free
+    wire           items <-> layouts, arrays and pickles
+    records        what passes between worker and consumer, and what a channel is
+    zmq/listener   a socket that nobody else can connect to: private folder, or loopback with CURVE
+    zmq/channel    records as ZMQ messages, read-ahead bounded in bytes
+    shm/segment    a shared memory segment as both ends know it
+    shm/sender     the worker's end
+    shm/receiver   the consumer's end
+    shm/channel    records as blocks of shared memory (Linux), read-ahead bounded likewise
+    task           the job of a worker, and how its description gets there
+    seeds          entropy drawn in the consumer, global generators seeded in a worker
+    produce        what a worker does: draw the items of its lanes in turn, and now and then a mark
+    worker         the worker process: signals, memory, the watch over the consumer
+    pool           what any kind of worker is to the consumer; how many there are, how they are stopped
+    process        a worker in a process
+    local          a worker in a thread, or in place
+    transport      which channel a worker process is given
+    node           a background stream as the live node of a tree
+    stream         `BackgroundStreamer`, the description
 
-`produce` knows no channel, `live` no process; so another transport is another channel, and another kind of worker
-another handle.  All of it may import `core`; nothing here knows the streamers themselves.
+`produce` knows no channel, and `node` no kind of worker.  So another transport is another `Channel`, and a worker
+somewhere else another `Worker` in a subclass of `BackgroundStreamer`.  All of it may import `core`; nothing here knows
+`ZMQStreamer` or `ThreadStreamer`.
+
+Importing this package loads `stream` alone; the other names are loaded when they are first used, and multiprocessing
+and ZMQ with them.
 """
 
-from .inplace import InPlace
-from .node import BackgroundNode, warn_of_idle
-from .pool import Crew, Handle
-from .process import Process, default_method, runs_in_place
-from .records import Door
-from .shm.channel import ShmDoor
-from .task import Job, check_sources, draw_entropy
-from .thread import Thread
-from .zmq.channel import ZmqDoor
-from .zmq.listener import Listener, default_socket
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from .stream import BackgroundStreamer
+
+if _TYPE_CHECKING:
+    from .local import InlineWorker, ThreadWorker
+    from .pool import Worker, WorkerPool
+    from .process import ProcessWorker
+    from .records import Channel, Receiver, Sender, WorkerEnd
+    from .seeds import draw_entropy, seed_global_generators
+    from .task import Job
 
 __all__ = [
-    "BackgroundNode",
-    "Crew",
-    "Door",
-    "Handle",
-    "InPlace",
+    "BackgroundStreamer",
+    "Channel",
+    "InlineWorker",
     "Job",
-    "Listener",
-    "Process",
-    "ShmDoor",
-    "Thread",
-    "ZmqDoor",
-    "check_sources",
-    "default_method",
-    "default_socket",
+    "ProcessWorker",
+    "Receiver",
+    "Sender",
+    "ThreadWorker",
+    "Worker",
+    "WorkerEnd",
+    "WorkerPool",
     "draw_entropy",
-    "runs_in_place",
-    "warn_of_idle",
+    "seed_global_generators",
 ]
+
+#: The module of each name that is loaded when it is first used.
+_LAZY = {
+    "Channel": "records",
+    "InlineWorker": "local",
+    "Job": "task",
+    "ProcessWorker": "process",
+    "Receiver": "records",
+    "Sender": "records",
+    "ThreadWorker": "local",
+    "Worker": "pool",
+    "WorkerEnd": "records",
+    "WorkerPool": "pool",
+    "draw_entropy": "seeds",
+    "seed_global_generators": "seeds",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LAZY:
+        return getattr(_import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

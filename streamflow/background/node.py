@@ -1,11 +1,11 @@
-"""The consumer's side: a background stream as a node of a tree.  Knows `core`, `records` and `sending`, but no process.
+"""A background stream as the live node of a tree.  Knows `core`, `records`, `task` and `pool`, but no kind of worker.
 
-Where a lane stands is its last mark that came, and how many items came after it.  So a state needs no request, is right
-with items on their way, and is there even when a worker hangs or has died; and a worker that takes over from a dead one
-starts from the same place.
+The position of a lane is its last mark received, and how many items were delivered after it.  So a state needs no
+request, is right while items are on their way, and can be had even when a worker hangs or has died; and a worker that
+takes over from a dead one starts from the same position.
 
-Workers give one item of each of their lanes in turn, and the consumer asks the lanes of all workers in turn: what each
-sends comes in the order in which it is wanted, so nothing is ever put aside.
+A worker sends one item of each of its lanes in turn, and the consumer asks the lanes of all workers in turn: every
+worker sends its items in the order in which they are wanted, so none is ever set aside.
 """
 
 from __future__ import annotations
@@ -15,61 +15,62 @@ import logging
 import multiprocessing.util
 import os
 import signal
-import warnings
 from collections.abc import Generator
 from typing import Any, NoReturn
 from weakref import WeakSet
 
 from ..core.call import Shards, merged
+from ..core.fork import at_fork
 from ..core.node import Node, Ticks
-from ..core.signals import later
+from ..core.signals import deferred
 from ..core.streamer import Streamer
 from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
 from ..seeding import Key
-from .pool import Crew, Elsewhere, Handle, Lane, Place, finish
-from .records import END, ERROR, ITEM, MARK, READY, Failure, Quiet, Record
+from .pool import Lane, Worker, WorkerElsewhere, WorkerPool, WorkerSlot, stop_workers, warn_of_idle
+from .records import END, ERROR, ITEM, MARK, READY, Failure, ItemTimeout, Record
 from .task import Job, LaneJob
 
-__all__ = ["BackgroundNode", "warn_of_idle"]
+__all__ = ["BackgroundNode"]
 
-#: Deaths in a row without an item between them after which a worker is not replaced any more.
-GIVE_UP = 3
-#: Records that are for one lane.
-_FOR_LANES = (ITEM, END)
+#: After so many deaths in a row without an item between them, a worker is no longer replaced.
+MAX_DEATHS = 3
+#: Kinds of records that are about one lane.
+_OF_LANES = (ITEM, END)
 _log = logging.getLogger("streamflow")
 
 
 class BackgroundNode(Node):
-    """A stream that is made by workers, who start with the first item, or when a state is loaded.
+    """A stream whose items are made by workers, which start at the first item, or when a state is loaded.
 
     Parameters
     ----------
-    words : str
-        What it is called in errors.
+    label : str
+        The name of the streamer, for errors.
     tree : Streamer
     key : Key
     shards : Shards
-    crew : Crew
+    pool : WorkerPool
     """
 
-    def __init__(self, words: str, tree: Streamer, key: Key, shards: Shards, crew: Crew) -> None:
-        self._label, self._tree, self._key, self._shards, self._crew = words, tree, key, shards, crew
+    def __init__(self, label: str, tree: Streamer, key: Key, shards: Shards, pool: WorkerPool) -> None:
+        self._label, self._tree, self._key, self._shards, self._pool = label, tree, key, shards, pool
         self._path: list[str] = [tree._label()]
-        self._places: list[Place] = []
+        self._slots: list[WorkerSlot] = []
         self._running = False
-        self._set_lanes([Lane(number) for number in range(crew.n_lanes or crew.n_workers)], 0)
+        self._set_lanes([Lane(number) for number in range(pool.n_lanes or pool.n_workers)], 0)
 
     def _set_lanes(self, lanes: list[Lane], turn: int) -> None:
         self._lanes = lanes
-        self._order = [lane for lane in lanes[turn:] + lanes[:turn] if not lane.ended]  # who has not ended
-        self._at = 0  # whose item is next, in this order
-        self._before = self.given()  # items up to here, and those given since
-        self._made = self._run()
-        self._ticks = Ticks(self._made)
+        self._order = [lane for lane in lanes[turn:] + lanes[:turn] if not lane.ended]  # those that have not ended
+        self._at = 0  # the lane whose item is next, in this order
+        self._before = self.given()  # items before this position, to which `_ticks` adds those since
+        self._merged = self._merge()
+        self._ticks = Ticks(self._merged)
         self.items = self._ticks.items
 
     # ------------------------------------------------------------------ items
-    def _run(self) -> Generator[Any, None, None]:
+    def _merge(self) -> Generator[Any, None, None]:
+        """One item of each lane in turn."""
         order = self._order
         try:
             if order and not self._running:
@@ -81,50 +82,50 @@ class BackgroundNode(Node):
                 if record[0] == ITEM:
                     lane.since += 1
                     self._at = at + 1 if at + 1 < len(order) else 0
-                    yield record.pop()  # a name would hold the item while this waits
+                    yield record.pop()  # a variable would keep the item alive while this waits
                 else:
                     lane.ended = True
                     del order[at]
                     self._at = at if at < len(order) else 0
         except BaseException:
-            self._stop()  # at a natural end the workers wait: there may be another epoch
+            self._stop()  # at the end of an epoch the workers wait instead: there may be another one
             raise
 
     def _next(self, lane: Lane) -> Record:
         """The next item of a lane, or its end."""
-        place = lane.place
+        slot = lane.slot
         while True:
-            record = self._taken(place, lane)
+            record = self._received(slot, lane)
             if record is None:
-                self._died(place, lane)
+                self._replace(slot, lane)
                 continue
             kind = record[0]
-            if kind in _FOR_LANES:
+            if kind in _OF_LANES:
                 return record
             if kind == MARK:
-                self._marked(place, record[1])
+                self._take_mark(slot, record[1])
             elif kind == ERROR:
                 self._raise(record)
 
-    def _taken(self, place: Place, lane: Lane) -> Record | None:
-        """What the worker sends next, None if it has died."""
-        handle = place.handle
-        assert handle is not None
+    def _received(self, slot: WorkerSlot, lane: Lane) -> Record | None:
+        """The next record of a worker, None if it has died."""
+        worker = slot.worker
+        assert worker is not None
         try:
-            record = handle.take()
-        except Quiet:
-            self._hangs(handle, lane)
+            record = worker.receive()
+        except ItemTimeout:
+            self._raise_timeout(worker, lane)
         except Exception:
-            if place.handle is handle:
+            if slot.worker is worker:
                 raise
             record = None
-        if record is None and place.handle is None:  # by a signal handler, or by the end of the program
-            raise StreamflowError("the stream was closed while an item was waited for")
+        if record is None and slot.worker is None:  # by a signal handler, or at the exit of the program
+            raise StreamflowError("the stream was closed while it waited for an item")
         return record
 
-    def _marked(self, place: Place, mark: Any) -> None:
+    def _take_mark(self, slot: WorkerSlot, mark: Any) -> None:
         if isinstance(mark, StateError):
-            place.no_state = mark
+            slot.no_state = mark
             return
         for number, given, state in mark:
             lane = self._lanes[number]
@@ -139,89 +140,88 @@ class BackgroundNode(Node):
         finally:
             del error
 
-    def _hangs(self, handle: Handle, lane: Lane) -> NoReturn:
-        stack = handle.stack()
+    def _raise_timeout(self, worker: Worker, lane: Lane) -> NoReturn:
+        stack = worker.stack()
         raise BackgroundError(
-            f"{handle} has given nothing for {self._crew.item_timeout} seconds ({self._at_item(lane)}); "
-            + (f"it is here:\n{stack}" if stack else "it does not say where it is")
+            f"{worker} has sent nothing for {self._pool.item_timeout} seconds ({self._item_of(lane)}); "
+            + (f"it is here:\n{stack}" if stack else "no stack available")
         ) from None
 
-    def _at_item(self, lane: Lane) -> str:
-        here = f"item {lane.at_mark + lane.since} of lane {lane.number}"
-        return here if len(self._lanes) > 1 else f"item {self.given()}"
+    def _item_of(self, lane: Lane) -> str:
+        item = f"item {lane.at_mark + lane.since} of lane {lane.number}"
+        return item if len(self._lanes) > 1 else f"item {self.given()}"
 
     # ------------------------------------------------------------------ workers
     def _start(self, *, verify: bool) -> None:
-        """Take on workers for all lanes that have not ended."""
-        count = min(self._crew.n_workers, len(self._lanes))
-        self._places = [Place() for _ in range(count)]
+        """Start workers for all lanes that have not ended."""
+        count = min(self._pool.n_workers, len(self._lanes))
+        self._slots = [WorkerSlot() for _ in range(count)]
         self._divide()
         self._pid = os.getpid()
-        # Before Python waits for its child processes at the end, whoever may still hold this stream.
+        # At exit, before Python waits for its child processes, whoever may still hold this stream.
         self._at_exit = multiprocessing.util.Finalize(
-            None, finish, args=(self._places, self._crew.timeout, self._pid), exitpriority=100
+            None, stop_workers, args=(self._slots, self._pool.timeout, self._pid), exitpriority=100
         )
         self._running = True
         _running.add(self)
-        for place in self._places:
-            self._launch(place, verify=verify)
+        for slot in self._slots:
+            self._launch(slot, verify=verify)
 
     def _divide(self) -> None:
-        """Divide the lanes among the places."""
-        for number, place in enumerate(self._places):
-            place.take_on(self._lanes[number :: len(self._places)])
+        """Divide the lanes among the workers."""
+        for number, slot in enumerate(self._slots):
+            slot.assign(self._lanes[number :: len(self._slots)])
 
-    def _launch(self, place: Place, *, verify: bool) -> None:
-        """Start a worker where the lanes of a place stand, if one has not ended."""
+    def _launch(self, slot: WorkerSlot, *, verify: bool) -> None:
+        """Start a worker at the positions of its lanes, unless all of them have ended."""
         wanted = self._order[self._at :] + self._order[: self._at]
-        lanes = tuple(
-            LaneJob(lane.number, lane.at_mark, lane.mark, lane.since) for lane in wanted if lane.place is place
-        )
+        lanes = tuple(LaneJob(lane.number, lane.at_mark, lane.mark, lane.since) for lane in wanted if lane.slot is slot)
         if lanes:
-            numbers = tuple(lane.number for lane in place.lanes)
+            numbers = tuple(lane.number for lane in slot.lanes)
             job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, verify)
-            with later(signal.SIGINT):  # a worker that is started is also kept, or nobody would end it
-                place.handle = self._crew.start(job, len(self._places))
+            with deferred(signal.SIGINT):  # a worker that was started and not assigned could not be stopped
+                slot.worker = self._pool.start(job, len(self._slots))
 
-    def _died(self, place: Place, lane: Lane) -> None:
-        """Replace a worker, or say how it died."""
-        assert place.handle is not None
-        death = f"{place.handle.death()}, after {self.given()} items"
-        handle, place.handle = place.handle, None
-        handle.stop()
-        handle.join(0.0)
-        if not self._crew.restart:
+    def _replace(self, slot: WorkerSlot, lane: Lane) -> None:
+        """Start another worker in place of one that died, or raise `WorkerDied`."""
+        assert slot.worker is not None
+        death = f"{slot.worker.death()}, after {self.given()} items"
+        worker, slot.worker = slot.worker, None
+        worker.stop()
+        worker.join(0.0)
+        if not self._pool.restart:
             raise WorkerDied(death)
-        if place.no_state is not None:
-            raise WorkerDied(f"{death}; it cannot be replaced: {place.no_state}")
-        progress = place.progress()
-        place.deaths = place.deaths + 1 if progress == place.at_death else 1
-        place.at_death = progress
-        if place.deaths == GIVE_UP:
-            raise WorkerDied(f"{death}; the last {GIVE_UP} that tried died at the same place ({self._at_item(lane)})")
-        _log.warning("%s; another takes its place", death)
-        self._launch(place, verify=False)
+        if slot.no_state is not None:
+            raise WorkerDied(f"{death}; it cannot be replaced: {slot.no_state}")
+        progress = slot.progress()
+        slot.deaths = slot.deaths + 1 if progress == slot.at_death else 1
+        slot.at_death = progress
+        if slot.deaths == MAX_DEATHS:
+            at = f"the last {MAX_DEATHS} workers died at the same place ({self._item_of(lane)})"
+            raise WorkerDied(f"{death}; {at}")
+        _log.warning("%s; another worker takes its place", death)
+        self._launch(slot, verify=False)
 
     def _stop(self) -> None:
         if self._running:
             self._running = False
             _running.discard(self)
             self._at_exit.cancel()
-            finish(self._places, self._crew.timeout, self._pid)
+            stop_workers(self._slots, self._pool.timeout, self._pid)
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
-        come = sum(lane.at_mark + lane.since for lane in self._lanes)
-        return min(come, self._before + self._ticks.given()) if failed else come
+        received = sum(lane.at_mark + lane.since for lane in self._lanes)
+        return min(received, self._before + self._ticks.given()) if failed else received
 
     def state(self, failed: bool = False) -> Any:
         at, undelivered = self._at, None
-        if self.given(failed) < self.given():  # an error (Ctrl-C, say) has come between an item and who waited for it
+        if self.given(failed) < self.given():  # an error (Ctrl-C, say) came between an item and its consumer
             at = (at or len(self._order)) - 1
             undelivered = self._order[at]
-        for place in self._places:
-            if place.no_state is not None:
-                raise StateError(*place.no_state.args)
+        for slot in self._slots:
+            if slot.no_state is not None:
+                raise StateError(*slot.no_state.args)
         index, count = merged(self._shards)
         return {
             "lanes": [
@@ -235,41 +235,40 @@ class BackgroundNode(Node):
     def restore(self, state: Any, given: int, verify: bool) -> None:
         if state is None:
             return
-        self._made.close()
+        self._merged.close()
         lanes = self._lanes_of(state)
         self._set_lanes(lanes, state["turn"])
         if not self._order:
             return
         self._start(verify=verify)
-        for place in self._places:
-            for lane in place.lanes:
+        for slot in self._slots:
+            for lane in slot.lanes:
                 if not lane.ended:
-                    self._await_ready(place, lane)
+                    self._await_ready(slot, lane)
                     break
 
     def _lanes_of(self, state: Any) -> list[Lane]:
         """The lanes of a state."""
         index, count = merged(self._shards)
-        saved, n_lanes = state["lanes"], self._crew.n_lanes
+        saved, n_lanes = state["lanes"], self._pool.n_lanes
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
-                f"the state is of {len(saved)} lanes, this stream has {n_lanes}; the number of lanes may not change "
-                f"(that of workers may): give n_lanes={len(saved)}, or None"
+                f"the state is of {len(saved)} lanes, this stream has {n_lanes}; the number of lanes cannot change "
+                f"(the number of workers can): give n_lanes={len(saved)}, or None"
             )
-        if [entry[0] for entry in saved] != [index + count * place for place in range(len(saved))] or (
-            state["of"] != count * len(saved)
-        ):
+        numbers = [index + count * number for number in range(len(saved))]
+        if [entry[0] for entry in saved] != numbers or state["of"] != count * len(saved):
             raise StateError("the state is of another part of the stream")
-        if self._crew.n_workers > len(saved):
-            warn_of_idle(self._crew.n_workers, len(saved))
-        return [Lane(place, *entry[1:]) for place, entry in enumerate(saved)]
+        if self._pool.n_workers > len(saved):
+            warn_of_idle(self._pool.n_workers, len(saved))
+        return [Lane(number, *entry[1:]) for number, entry in enumerate(saved)]
 
-    def _await_ready(self, place: Place, lane: Lane) -> None:
-        """Wait until a worker has taken up its lanes: what is wrong with the state shall be told now."""
+    def _await_ready(self, slot: WorkerSlot, lane: Lane) -> None:
+        """Wait until a worker has loaded the states of its lanes, so that a wrong state raises now."""
         while True:
-            record = self._taken(place, lane)
+            record = self._received(slot, lane)
             if record is None:
-                self._died(place, lane)
+                self._replace(slot, lane)
             elif record[0] == ERROR:
                 self._raise(record)
             elif record[0] == READY:
@@ -284,39 +283,31 @@ class BackgroundNode(Node):
         self._key = self._key.at_epoch(epoch)
         self._set_lanes([Lane(number) for number in range(len(self._lanes))], 0)
         self._divide()
-        for place in self._places:
-            if place.handle is None:  # its lanes had ended when a state was loaded
-                self._launch(place, verify=False)
+        for slot in self._slots:
+            if slot.worker is None:  # its lanes had ended when a state was loaded
+                self._launch(slot, verify=False)
             else:
-                place.handle.want(epoch)
+                slot.worker.request_epoch(epoch)
         return True
 
     def close(self) -> None:
         self._stop()
-        for place in self._places:
-            place.lanes = []  # each lane knows its place
-        with contextlib.suppress(ValueError):  # it is running: the caller is further up
-            self._made.close()
+        for slot in self._slots:
+            slot.lanes = []  # each lane refers to its slot
+        with contextlib.suppress(ValueError):  # it is running: the caller is further up the stack
+            self._merged.close()
         self.items = iter(())
 
 
-def warn_of_idle(n_workers: int, n_lanes: int) -> None:
-    """Say that there is not work for all."""
-    warnings.warn(
-        f"{n_workers} workers for {n_lanes} lanes: {n_workers - n_lanes} of them are not started", stacklevel=3
-    )
-
-
-#: Those whose workers run.
+#: The nodes whose workers run.
 _running: WeakSet[BackgroundNode] = WeakSet()
 
 
 def _forked() -> None:
-    """Two processes that take from one channel would both get wrong items."""
+    """If two processes received from one channel, both would get wrong items."""
     for node in list(_running):
-        for place in node._places:
-            place.handle = Elsewhere(place.handle)
+        for slot in node._slots:
+            slot.worker = WorkerElsewhere(slot.worker)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+at_fork(in_child=_forked)

@@ -1,9 +1,13 @@
-"""Who runs the lanes of a background stream.  Knows `records` and `sending`, but no process; `live` uses it."""
+"""The workers that run the lanes of a background stream.  Knows `records` and `task`, but no kind of worker.
+
+`node` uses it; each kind of worker (`process`, `local`) is a `Worker`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -11,101 +15,106 @@ from ..exceptions import StateError, WorkerDied
 from .records import Record
 from .task import Job
 
-__all__ = ["Crew", "Elsewhere", "Handle", "Lane", "Place", "finish"]
+__all__ = ["Lane", "Worker", "WorkerElsewhere", "WorkerPool", "WorkerSlot", "stop_workers", "warn_of_idle"]
 
 
-class Handle(Protocol):
-    """What runs a job, as seen from here."""
+class Worker(Protocol):
+    """A running job, as the consumer sees it.  `str` of it names it in errors: "worker process 123"."""
 
     @property
-    def take(self) -> Callable[[], Record | None]:
-        """Gives the next record, or None when the worker has died; may raise `Quiet`."""
+    def receive(self) -> Callable[[], Record | None]:
+        """A function that waits for the next record; None when the worker has died.  May raise `ItemTimeout`."""
 
     def death(self) -> str:
-        """How it died, in words."""
+        """How the worker died, as a sentence without its full stop."""
 
     def stack(self) -> str:
-        """Where it is, if it can be asked."""
+        """The Python stack of the worker; empty if there is none to be had."""
 
-    def want(self, epoch: int) -> None:
-        """Ask it for another epoch, when it has ended one."""
+    def request_epoch(self, epoch: int) -> None:
+        """Ask for another epoch, after the end of one; does not wait."""
 
     def stop(self) -> None:
-        """Ask it to stop."""
+        """Ask the worker to stop; does not wait."""
 
     def interrupt(self, timeout: float | None) -> None:
-        """Interrupt user code, if a moment after `stop` it has not ended."""
+        """Interrupt its user code if it has not ended shortly after `stop`."""
 
     def join(self, timeout: float | None) -> None:
-        """Make it end within `timeout` seconds."""
+        """Wait for its end, or enforce it within `timeout` seconds of `stop` (None: wait).  May be called again."""
 
 
-class Crew(NamedTuple):
-    """How a job is run."""
+class WorkerPool(NamedTuple):
+    """How many workers run a tree, and how they are started, replaced and stopped."""
 
-    start: Callable[[Job, int], Handle]  #: from a job and the number of workers to one that runs it
+    #: Starts a worker: from a job and the number of workers to a `Worker`.
+    start: Callable[[Job, int], Worker]
     n_workers: int = 1
-    n_lanes: int | None = None  #: None: as many as workers, or as a state says
-    restart: bool = False  #: whether a worker that has died is replaced
-    timeout: float | None = 5  #: seconds that closing may take
-    item_timeout: float | None = None  #: for error texts
+    #: Parts that the stream is divided into; None: as many as workers, or as a loaded state has.
+    n_lanes: int | None = None
+    #: Whether a worker that died is replaced.
+    restart: bool = False
+    #: Seconds that closing may take; None: as long as the workers need.
+    timeout: float | None = 5
+    #: What `ItemTimeout` reports; the workers keep it.
+    item_timeout: float | None = None
 
 
 class Lane:
-    """Where a lane stands: its last mark, and how many items came after it."""
+    """The position of a lane: its last mark, and how many items were delivered after it."""
 
-    __slots__ = ("at_mark", "ended", "mark", "number", "place", "since")
-    place: Place
+    __slots__ = ("at_mark", "ended", "mark", "number", "since", "slot")
+    slot: WorkerSlot
 
     def __init__(self, number: int, at_mark: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
         self.number, self.at_mark, self.mark, self.since, self.ended = number, at_mark, mark, since, ended
 
 
-class Place:
-    """A worker's place: its lanes, and who runs them now."""
+class WorkerSlot:
+    """Some lanes, and the worker that runs them now."""
 
-    __slots__ = ("at_death", "deaths", "handle", "lanes", "no_state")
+    __slots__ = ("at_death", "deaths", "lanes", "no_state", "worker")
 
     def __init__(self) -> None:
-        self.handle: Handle | None = None
+        self.worker: Worker | None = None
 
-    def take_on(self, lanes: list[Lane]) -> None:
-        """Begin with lanes."""
+    def assign(self, lanes: list[Lane]) -> None:
+        """Begin with these lanes."""
         self.lanes = lanes
         self.no_state: StateError | None = None  #: why there are no marks
-        self.deaths, self.at_death = 0, -1  #: in a row, and what had come by then
+        self.deaths, self.at_death = 0, -1  #: deaths in a row, and the progress at the last one
         for lane in lanes:
-            lane.place = self
+            lane.slot = self
 
     def progress(self) -> int:
-        """How many items and ends have come."""
+        """How many items and ends have been delivered."""
         return sum(lane.at_mark + lane.since + lane.ended for lane in self.lanes)
 
 
-def finish(places: list[Place], timeout: float | None, pid: int) -> None:
-    """Stop workers, in the process that started them (a forked copy of a live stream has none of its own)."""
+def stop_workers(slots: list[WorkerSlot], timeout: float | None, pid: int) -> None:
+    """Stop all workers; only in the process `pid` that started them, for a forked copy of a live stream has none."""
     if os.getpid() != pid:
         return
-    handles = []
-    for place in places:
-        if place.handle is not None:
-            handles.append(place.handle)
-            place.handle = None
+    workers = []
+    for slot in slots:
+        if slot.worker is not None:
+            workers.append(slot.worker)
+            slot.worker = None
     failed: Exception | None = None
     try:
-        for handle in handles:
-            handle.stop()
-        for handle in handles:
-            handle.interrupt(timeout)
-        for handle in handles:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.interrupt(timeout)
+        for worker in workers:
             try:
-                handle.join(timeout)
+                worker.join(timeout)
             except Exception as error:  # noqa: BLE001  (raised below, when all have ended)
                 failed = failed or error
     except BaseException:  # Ctrl-C once more: nobody waits any longer
-        for handle in handles:
+        for worker in workers:
             with contextlib.suppress(Exception):
-                handle.join(0.0)
+                worker.join(0.0)
         raise
     if failed is not None:
         try:
@@ -114,32 +123,45 @@ def finish(places: list[Place], timeout: float | None, pid: int) -> None:
             failed = None  # its traceback holds this frame
 
 
-class Elsewhere:
-    """In a forked process, in the place of a handle: the workers are those of the process that started them."""
+def warn_of_idle(n_workers: int, n_lanes: int) -> None:
+    """Warn that there are fewer lanes than workers."""
+    warnings.warn(
+        f"{n_workers} workers for {n_lanes} lanes: {n_workers - n_lanes} of them are not started", stacklevel=3
+    )
 
-    def __init__(self, handle: Handle | None) -> None:
-        self._handle = handle  # kept, so that nothing of it is taken down here
 
-    def take(self) -> NoReturn:
+class WorkerElsewhere:
+    """In a forked process, what stands in for a worker: the workers belong to the process that started them.
+
+    Parameters
+    ----------
+    worker : Worker or None
+        It is kept, so that nothing of it is torn down in this process.
+    """
+
+    def __init__(self, worker: Worker | None) -> None:
+        self._worker = worker
+
+    def receive(self) -> NoReturn:
         raise WorkerDied(
             "this stream was opened before the process was forked, and its workers send to the other process; open "
-            "another one here"
+            "a new one here"
         )
 
     def death(self) -> str:
-        return "it is not here"
+        return "the worker belongs to another process"
 
     def stack(self) -> str:
         return ""
 
-    def want(self, epoch: int) -> None:
-        """Nobody hears it."""
+    def request_epoch(self, epoch: int) -> None:
+        """No-op."""
 
     def stop(self) -> None:
-        """Nobody hears it."""
+        """No-op."""
 
     def interrupt(self, timeout: float | None) -> None:
-        """There is nothing to interrupt."""
+        """No-op."""
 
     def join(self, timeout: float | None) -> None:
-        """There is nothing to wait for."""
+        """No-op."""

@@ -1,7 +1,7 @@
-"""The consumer's handle on a worker process.  Knows `records`, `sending` and `worker`, but no channel.
+"""A worker in a process of its own, as the consumer sees it.  Knows `records`, `task` and `worker`, but no channel.
 
-Stopping is polite first: a message, after 0.1 s SIGTERM (raised inside the user's code), and SIGKILL before the time
-is over.  A death is noticed by looking for the process whenever 50 ms have brought nothing.
+Stopping is polite first: a message, after 0.1 s SIGTERM (raised inside the user's code), and SIGKILL before the timeout
+is over.  A death is noticed by looking for the process whenever 50 ms have passed without a record.
 """
 
 from __future__ import annotations
@@ -17,67 +17,74 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..core.signals import blocked, later
+from ..core.signals import blocked, deferred
 from ..exceptions import BackgroundError
-from .records import Door, Inbox, Record
-from .stacks import Stacks
-from .task import Inherited, Job, Pickled
+from .records import Channel, Receiver, Record, no_record
+from .seeds import draw_entropy
+from .stacks import StackDump
+from .task import InheritedJob, Job, PickledJob
 from .worker import TERMINATED, Start, in_worker, main
 
-__all__ = ["Process", "default_method", "runs_in_place"]
+__all__ = ["ProcessWorker", "default_method", "runs_in_place"]
 
-#: Seconds after which a worker that was asked to stop is told to.
+#: Seconds after `stop` at which a worker that still runs is sent SIGTERM.
 _POLITE = 0.1
 
 
 def default_method() -> str:
-    """How workers are started if nothing is said."""
+    """The start method if none is given."""
     return "fork" if sys.platform == "linux" else "spawn"
 
 
-class Process:
-    """A running worker.
+def runs_in_place() -> bool:
+    """Whether this process may start no workers: it is one, or it is daemonic (and may have no children)."""
+    return in_worker() or bool(mp.current_process().daemon)
+
+
+class ProcessWorker:
+    """A `Worker` that is a process.
 
     Parameters
     ----------
     job : Job
-    door : Door
-        Where it comes in; it is closed with the worker.
+    channel : Channel
+        How it connects; closed with the worker.
     method : {'fork', 'forkserver', 'spawn'}
     limit : int
-        Bytes that it may send ahead.
+        Bytes that it may be ahead.
     item_timeout : float or None
-        Seconds without a record after which `take` raises `Quiet`.
+        Seconds without a record after which `receive` raises `ItemTimeout`.
     """
 
-    def __init__(self, job: Job, door: Door, method: str, limit: int, item_timeout: float | None) -> None:
-        self._method, self._door = method, door
-        self._inbox: Inbox | None = None
-        self._stacks: Stacks | None = None
+    def __init__(self, job: Job, channel: Channel, method: str, limit: int, item_timeout: float | None) -> None:
+        self._method, self._channel = method, channel
+        self._receiver: Receiver | None = None
+        self._stack: StackDump | None = None
         self._process: Any = None
         self._pid: int | None = None
         self._stopped = 0.0  # when it was asked to stop
         try:
-            if item_timeout is not None and Stacks.possible():
-                self._stacks = Stacks()
+            draw_entropy(job)
+            if item_timeout is not None and StackDump.supported():
+                self._stack = StackDump()
             start = Start(
-                door.invitation,
+                channel.worker_end,
                 limit,
                 os.getpid(),
                 method != "forkserver",
                 threading.current_thread() is threading.main_thread(),
-                self._stacks,
-                Inherited(job) if method == "fork" else Pickled(job),
+                self._stack,
+                InheritedJob(job) if method == "fork" else PickledJob(job),
             )
             context: Any = mp.get_context(method)
-            # Known before it is started: a Ctrl-C that comes meanwhile is raised as soon as it has been.
+            # Assigned before it is started: a Ctrl-C that comes meanwhile is raised as soon as it has started.
             self._process = context.Process(target=main, args=(start,), name="streamflow-worker", daemon=False)
-            with _quiet_start():
+            with _undisturbed():
                 self._process.start()
             self._pid = self._process.pid
-            self._inbox = door.open(limit, self.alive, item_timeout)
-            #: The next record, or None when the worker has died and all that it had sent is read.
-            self.take: Callable[[], Record | None] = self._inbox.take
+            self._receiver = channel.open(limit, self.alive, item_timeout)
+            #: The next record, or None when the worker has died and all that it sent has been received.
+            self.receive: Callable[[], Record | None] = self._receiver.receive
         except BaseException as error:
             self.stop()
             self.interrupt(0.0)
@@ -87,7 +94,7 @@ class Process:
             raise
 
     def alive(self) -> bool:
-        """Whether it still runs (also right where somebody else waits for our children)."""
+        """Whether it still runs; right even where somebody else waits for our child processes."""
         if self._process is None or not self._process.is_alive():
             return False
         if self._pid is not None and sys.platform != "win32":
@@ -98,22 +105,12 @@ class Process:
         return True
 
     def death(self) -> str:
-        """How it ended, in words."""
-        self._gone(0.0, 1.0)
-        code = self._process.exitcode
-        if code is None:
-            how = "has ended"
-        elif code == TERMINATED:
-            how = "was ended by SIGTERM"
-        elif code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            how = f"was ended by {name}" + (" (by whom? perhaps for want of memory)" if name == "SIGKILL" else "")
-        else:
-            how = f"ended with exit code {code}"
-        if self._inbox is not None and not self._inbox.connected and self._method != "fork":
+        self._has_ended(0.0, 1.0)
+        how = _ending(self._process.exitcode)
+        if self._receiver is not None and not self._receiver.connected and self._method != "fork":
             how += (
-                f" before it had begun; with start_method={self._method!r} the main script is run once more in the "
-                'worker, so what it starts must stand below `if __name__ == "__main__":`'
+                f" before it had started; with start_method={self._method!r} the main script is run again in each "
+                'worker, so code that opens a stream must stand below `if __name__ == "__main__":`'
             )
         return f"{self} {how}"
 
@@ -121,57 +118,49 @@ class Process:
         return f"worker process {self._pid}"
 
     def stack(self) -> str:
-        """Where it is, if it can be asked."""
-        if self._stacks is None or self._pid is None or not self.alive():
+        if self._stack is None or self._pid is None or not self.alive():
             return ""
-        return self._stacks.ask(self._pid)
+        return self._stack.request(self._pid)
 
-    def want(self, epoch: int) -> None:
-        """Ask it for another epoch, when it has ended one."""
-        if self._inbox is not None:
-            self._inbox.want(epoch)
+    def request_epoch(self, epoch: int) -> None:
+        if self._receiver is not None:
+            self._receiver.request_epoch(epoch)
 
     def stop(self) -> None:
-        """Ask it to stop; returns at once."""
         self._stopped = time.monotonic()
-        if self._inbox is not None:
-            self._inbox.stop()
+        if self._receiver is not None:
+            self._receiver.request_stop()
 
     def interrupt(self, timeout: float | None) -> None:
-        """Interrupt user code, if a moment after `stop` it has not ended."""
-        if self._runs() and not self._gone(_POLITE if timeout is None else min(_POLITE, timeout / 10)):
+        if self._was_started() and not self._has_ended(_POLITE if timeout is None else min(_POLITE, timeout / 10)):
             self._process.terminate()
 
     def join(self, timeout: float | None) -> None:
-        """Wait for its end; kill it before `timeout` seconds after `stop` are over (None: never).
-
-        May be called again.
-        """
-        if self._runs() and not self._gone(None if timeout is None else 0.8 * timeout):
+        """Wait for its end; kill it before `timeout` seconds after `stop` are over (None: never)."""
+        if self._was_started() and not self._has_ended(None if timeout is None else 0.8 * timeout):
             self._process.kill()
-            self._gone(timeout, 1.0)
+            self._has_ended(timeout, 1.0)
         if self._process is not None:
             with contextlib.suppress(ValueError):  # one that not even the kernel can end
                 self._process.close()
             self._process = None
-        self.take = _nothing  # the inbox knows us, and we know it: let both go at once
-        self._door.close()
-        inbox, self._inbox = self._inbox, None
-        if inbox is not None:
-            inbox.close()
-        if self._stacks is not None:
-            self._stacks.close()
+        self.receive = no_record  # the receiver refers to us, and we to it: drop both at once
+        self._channel.close()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.close()
+        if self._stack is not None:
+            self._stack.close()
 
-    def _runs(self) -> bool:
-        """Whether there may be a process to end."""
+    def _was_started(self) -> bool:
         return self._process is not None and self._process.pid is not None
 
-    def _gone(self, seconds: float | None, more: float = 0.0) -> bool:
-        """Whether it has ended, so many seconds after it was asked to at the latest.
+    def _has_ended(self, seconds: float | None, at_least: float = 0.0) -> bool:
+        """Wait for its end until `seconds` after `stop`, but `at_least` so long from now; whether it has ended.
 
-        By looking: a process that it has started may hold its pipe open.
+        By looking again and again: a process that the worker has started may hold its pipe open.
         """
-        until = None if seconds is None else max(self._stopped + seconds, time.monotonic() + more)
+        until = None if seconds is None else max(self._stopped + seconds, time.monotonic() + at_least)
         pause = 0.0005
         while self.alive():
             if until is not None and time.monotonic() >= until:
@@ -182,22 +171,25 @@ class Process:
         return True
 
 
-def _nothing() -> None:
-    return None
+def _ending(code: int | None) -> str:
+    """How a process ended, by its exit code."""
+    if code is None:
+        return "has ended"
+    if code == TERMINATED:
+        return "was terminated by SIGTERM"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"was killed by {name}" + (" (possibly the out-of-memory killer)" if name == "SIGKILL" else "")
 
 
 @contextlib.contextmanager
-def _quiet_start() -> Iterator[None]:
-    """A worker is born deaf to Ctrl-C, until it can ignore it.
+def _undisturbed() -> Iterator[None]:
+    """Start a worker with Ctrl-C blocked, until it can ignore it.
 
-    Python warns of forking beside threads, since a lock that another thread holds stays locked in the child; a worker
-    takes none of ours, and what the threads of ZMQ hold it never touches.
+    Python warns about forking beside threads, since a lock that another thread holds stays locked in the child; a
+    worker takes no lock of ours, and never touches what the threads of ZMQ hold.
     """
-    with later(signal.SIGINT), blocked(signal.SIGINT), warnings.catch_warnings():
+    with deferred(signal.SIGINT), blocked(signal.SIGINT), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         yield
-
-
-def runs_in_place() -> bool:
-    """Whether this process starts no workers: it is one, or it is daemonic (which may have no children)."""
-    return in_worker() or bool(mp.current_process().daemon)

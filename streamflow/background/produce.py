@@ -1,10 +1,10 @@
-"""What runs in the background: some lanes of a tree, one item each in turn, and now and then a mark.
+"""What a worker does: draw one item from each of its lanes in turn, and now and then take a mark.
 
-Knows `core`, `records` and `sending`; neither processes nor channels.
+Knows `core`, `records` and `task`, but no process and no channel: any kind of worker can run it.
 
-A mark is the states of the lanes at its place among the items.  Whoever has read the last mark, and counts the items
-after it, can say without asking anybody where the stream stands: that is what states are made of, and where a worker
-begins that takes over from a dead one.
+A mark is the states of the lanes at its place among the items.  The consumer, which knows the last mark and counts the
+items after it, can tell where the stream stands without asking the worker.  States are made of that, and so is the
+position from which another worker takes over from one that died.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from time import perf_counter
 from typing import Any
 
 from ..core.node import Node, close_all, skip
-from ..core.signals import later
+from ..core.signals import deferred
 from ..exceptions import StateError
-from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sink, Stopped
+from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sender, Stopped
 from .task import Job, LaneJob
 
-__all__ = ["Work", "frozen", "produce"]
+__all__ = ["RunningJob", "produce", "snapshot"]
 
 #: Seconds between two marks at least.
 BETWEEN_MARKS = 0.02
-#: Marks may take one part in so many of the time.
+#: Marks take at most one part in so many of the time.
 SHARE = 50
 
 
-class Work:
-    """The lanes of a job.
+class RunningJob:
+    """The open lanes of a job.
 
     Parameters
     ----------
@@ -41,24 +41,27 @@ class Work:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._nodes: dict[int, Node] = {}
-        self._asked: Node | None = None
+        self._current: Node | None = None
 
     def records(self) -> Iterator[Record]:
-        """All records, in order; an item's is one list that is used again, and must have been emptied by then."""
+        """All records of an epoch, in order.
+
+        Items come in one list that is used again: the item must have been removed before the next record is drawn.
+        """
         for lane in self.job.lanes:
             self._open(lane)
         yield [READY, None]
         record: Record = [ITEM]
-        # `append` is a function of C: no frame holds an item while the next is made.
+        # `append` is a C function: no frame holds an item while the next one is made.
         turns = deque((number, node, map(record.append, node.items)) for number, node in self._nodes.items())
         unmarked, due = len(turns), perf_counter() + BETWEEN_MARKS
         while turns:
-            number, self._asked, drawn = turns[0]
+            number, self._current, drawn = turns[0]
             alone = len(turns) == 1
             for _ in drawn:
                 yield record
                 unmarked -= 1
-                if not unmarked or perf_counter() >= due:  # when all have begun, and now and then
+                if not unmarked or perf_counter() >= due:  # once all lanes have begun, and then now and then
                     mark, due = self._mark()
                     yield mark
                 if not alone:
@@ -66,39 +69,39 @@ class Work:
                     break
             else:
                 turns.popleft()
-                with later(signal.SIGTERM):  # its `finally` blocks are not to be interrupted
+                with deferred(signal.SIGTERM):  # its `finally` blocks are not to be interrupted
                     self._nodes.pop(number).close()
                 yield [END, number]
 
     def _open(self, lane: LaneJob) -> None:
         job = self.job
         node = self._nodes[lane.number] = job.tree._open(job.key, job.shards_of(lane.number))
-        self._asked = node
+        self._current = node
         if lane.state is not None:
             node.restore(lane.state, lane.given, job.verify)
         if skip(node.items, lane.skip) < lane.skip:
-            raise StateError(f"the stream had given {lane.given + lane.skip} items and has fewer now")
+            raise StateError(f"the stream had given {lane.given + lane.skip} items before and now ends earlier")
 
     def _mark(self) -> tuple[Record, float]:
-        """A mark, and when the next is due."""
+        """A mark, and when the next one is due."""
         began = perf_counter()
         try:
             value: Any = [(number, node.given(), node.state()) for number, node in self._nodes.items()]
-        except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
-            value = error if isinstance(error, StateError) else StateError(f"a source has no state: {error!r}")
+        except Exception as error:  # noqa: BLE001  (it is raised when somebody asks for a state)
+            value = error if isinstance(error, StateError) else StateError(f"the state of a leaf failed: {error!r}")
             return [MARK, value], float("inf")
         ended = perf_counter()
-        # To send it takes less than to make it.
+        # Twice, because sending a mark takes no longer than making it.
         return [MARK, value], ended + max(BETWEEN_MARKS, 2 * SHARE * (ended - began))
 
-    def again(self, epoch: int) -> Iterator[Record]:
-        """The records of another epoch, when this one has ended."""
+    def next_epoch(self, epoch: int) -> Iterator[Record]:
+        """The records of another epoch, once those of this one have all been drawn."""
         self.job = self.job.at_epoch(epoch)
         return self.records()
 
     def where(self) -> list[str]:
-        """The path to the member that was asked last."""
-        return [] if self._asked is None else self._asked.where()
+        """The path to the node that was asked for an item last."""
+        return [] if self._current is None else self._current.where()
 
     def close(self) -> None:
         """Close all lanes; may be called again."""
@@ -107,54 +110,62 @@ class Work:
         close_all(nodes)
 
 
-def frozen(mark: Any) -> Any:
-    """A mark as it is now, for who stays in this process: a source may go on to change what it gave as its state."""
+def snapshot(mark: Any) -> Any:
+    """A copy of a mark that does not leave this process: a leaf may go on changing what it gave as its state."""
     if isinstance(mark, StateError):
         return mark
     try:
         return pickle.loads(pickle.dumps(mark, 5))
-    except Exception as error:  # noqa: BLE001  (it will be told when somebody asks for a state)
-        return StateError(f"a source has no state that can be kept: {error!r}")
+    except Exception as error:  # noqa: BLE001  (it is raised when somebody asks for a state)
+        return StateError(f"the state of a leaf cannot be copied: {error!r}")
 
 
-def produce(get_job: Callable[[], Job], sink: Sink, begin: Callable[[Job], None], quiet: Callable[[], None]) -> None:
-    """Run a job to its end, then one epoch after the other as they are wanted; ends by `Stopped`.
+def produce(
+    get_job: Callable[[], Job],
+    sender: Sender,
+    before_epoch: Callable[[Job], None] | None = None,
+    before_close: Callable[[], None] | None = None,
+) -> None:
+    """Run a job to its end, then one epoch after another as they are requested; ends by raising `Stopped`.
 
     Parameters
     ----------
     get_job : function
-        Gives the job; what it raises reaches the consumer, as all errors do.
-    sink : Sink
-    begin : function
-        Called before an epoch begins.
-    quiet : function
-        Called when the tree is to be closed: from then on its ``finally`` blocks are not to be interrupted.
+        Returns the job; an error that it raises reaches the consumer, as all errors do.
+    sender : Sender
+    before_epoch : function, optional
+        Called with the job before each epoch.
+    before_close : function, optional
+        Called when the tree is about to be closed, so that nothing interrupts its ``finally`` blocks.
     """
-    work: Work | None = None
+    running: RunningJob | None = None
     try:
-        work = Work(get_job())
-        records = work.records()
+        running = RunningJob(get_job())
+        records = running.records()
         while True:
-            begin(work.job)
+            if before_epoch is not None:
+                before_epoch(running.job)
             for record in records:
                 if record[0] == ITEM:
-                    sink.item(record)
+                    sender.send_item(record)
                 else:
-                    sink.put(*record)
-            records = work.again(sink.wait())
+                    sender.send(*record)
+            records = running.next_epoch(sender.wait_for_epoch())
     except Stopped:
-        quiet()
-        if work is not None:
-            work.close()
+        if before_close is not None:
+            before_close()
+        if running is not None:
+            running.close()
         raise
     except BaseException as error:  # noqa: BLE001  (it is raised in the consumer)
-        quiet()
-        where = work.where() if work is not None else []
+        if before_close is not None:
+            before_close()
+        where = running.where() if running is not None else []
         try:
-            if work is not None:
-                work.close()
-        except BaseException as second:  # noqa: BLE001  (`error` is the one to be told)
-            error.add_note(f"and closing the stream raised {second!r}")
-        sink.put(ERROR, Failure(error, where))
+            if running is not None:
+                running.close()
+        except BaseException as second:  # noqa: BLE001  (`error` is the one to report)
+            error.add_note(f"closing the stream then raised {second!r}")
+        sender.send(ERROR, Failure(error, where))
         del error
-    sink.wait()
+    sender.wait_for_epoch()

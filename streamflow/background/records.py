@@ -1,13 +1,31 @@
-"""What passes between a worker and its consumer.  Imports nothing of streamflow; every file of this package may use it.
+"""What passes between a worker and its consumer, and the two ends of the channel that it passes through.
 
 A worker writes records, in order.  The place of a record in that order is its meaning: a `MARK` between two items is
-the state of the worker's lanes between these items, an `END` or an `ERROR` comes after the last item.
+the state of the worker's lanes at that point, an `END` or an `ERROR` comes after the last item.
+
+How the two ends of a channel meet, and which calls belong together::
+
+    consumer                                          worker
+    channel = ...Channel(...)
+    start a worker, give it `channel.worker_end`
+    receiver = channel.open(...)                      sender = worker_end.connect(...)
+    receiver.receive()                      <-------  sender.send_item(record), sender.send(kind, value)
+    receiver.request_epoch(epoch)           ------->  sender.wait_for_epoch() returns it
+    receiver.request_stop()                 ------->  `Stopped` is raised in any call of the sender
+    receiver.close(), channel.close()                 sender.close()
+
+Imports `wire`, by which errors are pickled; every later file of this package may import it.
 """
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
+
+from ..exceptions import BackgroundError
+from .wire import pickled, unpickled
 
 __all__ = [
     "END",
@@ -17,107 +35,184 @@ __all__ = [
     "LAYOUT",
     "MARK",
     "READY",
-    "Door",
+    "Channel",
     "Failure",
-    "Inbox",
-    "Invitation",
-    "Quiet",
+    "ItemTimeout",
+    "Receiver",
     "Record",
-    "Sink",
+    "Sender",
     "Stopped",
+    "WorkerEnd",
+    "as_exception",
+    "decoded",
+    "encoded",
+    "no_record",
 ]
 
 #: Kinds of records.
 #:
 #: HELLO    the worker is connected
-#: READY    the lanes are open, and their states have been loaded
+#: READY    its lanes are open and their states have been loaded
 #: MARK     [(lane, items given, state), ...] of the lanes that have not ended, or the `StateError` that says why not
-#: END      number of a lane that has ended
-#: ERROR    `Failure`
-#: LAYOUT   (number, how items of this form are laid out): comes before the first such item
-#: ITEM     an item; on the wire ITEM + number of its layout
+#: END      the number of a lane that has ended
+#: ERROR    a `Failure`
+#: LAYOUT   (number, key of an item layout): comes before the first item of that layout
+#: ITEM     an item; inside a channel, ITEM + the number of its layout
 HELLO, READY, MARK, END, ERROR, LAYOUT, ITEM = range(7)
 
-#: [kind, value].  A list, so that whoever hands the value on can let go of it.
+#: [kind, value].  A list, so that whoever passes the value on can drop its own reference.
 Record = list[Any]
 
 
 class Stopped(BaseException):
-    """Raised in a worker when nobody wants more; no `except Exception` of a user's holds it up."""
+    """Raised in a worker when the consumer wants no more; not an `Exception`, so that user code does not catch it."""
 
 
-class Quiet(Exception):
+class ItemTimeout(Exception):
     """Raised in the consumer when a living worker has sent nothing for too long."""
 
 
 class Failure(NamedTuple):
-    """An error of the tree."""
+    """An error raised by the tree."""
 
     error: BaseException
-    path: list[str]  #: in the tree
+    path: list[str]  #: of the node that raised it
 
 
-class Sink(Protocol):
-    """A worker's end of a channel."""
+# ---------------------------------------------------------------------- the ends of a channel
+class Sender(Protocol):
+    """The worker's end of a channel.  One thread of the worker calls it."""
 
-    def item(self, record: Record) -> None:
-        """Send an item, [ITEM, item], and leave [ITEM]; then wait until there is room for another.
+    def send_item(self, record: Record) -> None:
+        """Send the item of a record [ITEM, item] and remove it from the record; then wait for room for another.
 
         Raises `Stopped` if the consumer wants no more.
         """
 
-    def put(self, kind: int, value: Any) -> None:
-        """Send any other record."""
+    def send(self, kind: int, value: Any) -> None:
+        """Send a record of any other kind."""
 
-    def wait(self) -> int:
-        """Wait for what the consumer wants next, when all has been sent: the epoch.  Raises `Stopped` likewise."""
+    def wait_for_epoch(self) -> int:
+        """Wait until the consumer calls `Receiver.request_epoch`; returns that epoch.  Raises `Stopped` as above."""
 
     def close(self) -> None:
-        """Close it; what has been sent and not read may be lost."""
+        """Close this end; records that were not received may be lost."""
 
 
-class Inbox(Protocol):
-    """The consumer's end of a channel."""
+class Receiver(Protocol):
+    """The consumer's end of a channel.  One thread at a time calls it; `request_stop` may come from a finaliser."""
 
     @property
     def connected(self) -> bool:
-        """Whether the worker has said anything."""
+        """Whether anything has come from the worker."""
 
-    def take(self) -> Record | None:
-        """The next record, or None when the worker has died and all that it had sent is read; may raise `Quiet`."""
+    def receive(self) -> Record | None:
+        """Wait for the next record; None when the worker has died and all that it sent has been received.
 
-    def want(self, epoch: int) -> None:
-        """Say that another epoch is wanted."""
+        Raises `ItemTimeout` if the worker lives and has sent nothing for `item_timeout` seconds.
+        """
 
-    def stop(self) -> None:
-        """Say that no more is wanted."""
+    def request_epoch(self, epoch: int) -> None:
+        """Make the worker's `Sender.wait_for_epoch` return an epoch; does not wait."""
+
+    def request_stop(self) -> None:
+        """Make the worker's sender raise `Stopped`; does not wait."""
 
     def close(self) -> None:
-        """Close it; may be called again."""
+        """Close this end; may be called again."""
 
 
-class Invitation(Protocol):
-    """What a worker is given to come in by: it goes by fork, or through the pipe of a worker's start."""
+class WorkerEnd(Protocol):
+    """What a worker is given to connect by; it is inherited by fork or pickled for other start methods."""
 
-    def connect(self, limit: int, on_stop: Callable[[], None]) -> Sink:
-        """The worker's end; `limit`: bytes it may be ahead.  `on_stop` is called before `Stopped` is raised."""
+    def connect(self, limit: int, on_stop: Callable[[], None]) -> Sender:
+        """In the worker: connect, and return the sender.
 
-    def remove(self) -> None:
-        """Remove what would outlive a consumer that has died."""
+        `limit` is how many bytes may be sent and not received; `on_stop` is called just before `Stopped` is raised.
+        """
+
+    def clean_up(self) -> None:
+        """In a worker whose consumer has died: remove whatever would outlive both."""
 
 
-class Door(Protocol):
-    """The consumer's end before a worker comes in."""
+class Channel(Protocol):
+    """The consumer's end before a worker has connected."""
 
     @property
-    def invitation(self) -> Invitation:
-        """For the worker."""
+    def worker_end(self) -> WorkerEnd:
+        """What the worker is given at its start."""
 
-    def open(self, limit: int, alive: Callable[[], bool], patience: float | None) -> Inbox:
-        """The consumer's end, once the worker has been started.
+    def open(self, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> Receiver:
+        """Return the receiver; called once, after the worker has been started.
 
-        `alive` tells whether it still runs; `patience`: seconds without a record after which `Quiet` is raised.
+        `limit` is the sender's; `alive` tells whether the worker still runs; after `item_timeout` seconds without a
+        record `Receiver.receive` raises `ItemTimeout`.
         """
 
     def close(self) -> None:
-        """Let nobody in any more; may be called again."""
+        """Accept no worker any more; may be called again."""
+
+
+def no_record() -> None:
+    """`Receiver.receive` of a worker that has been closed."""
+
+
+# ---------------------------------------------------------------------- records as bytes
+class _SentFailure(NamedTuple):
+    """A failure in parts that can be unpickled anywhere."""
+
+    parts: list[bytes]  #: the error, pickled
+    summary: str
+    traceback: str
+    pid: int
+    path: list[str]
+
+
+def encoded(kind: int, value: Any) -> list[Any]:
+    """The value of any record but an item, as [pickle, buffer, buffer, ...]."""
+    return pickled(_sent(value) if kind == ERROR else value)
+
+
+def decoded(kind: int, parts: Any) -> Any:
+    """The value that `encoded` was given."""
+    value = unpickled(parts)
+    return _received(value) if kind == ERROR else value
+
+
+def as_exception(error: BaseException, where: str) -> Exception:
+    """An error that can be raised in the consumer without being taken for something else, such as a program's exit."""
+    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    wrapped = BackgroundError(f"{where}, the tree {_summary(error)}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _summary(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    return f"raised {type(error).__name__}: {error}"
+
+
+def _sent(failure: Failure) -> _SentFailure:
+    """A failure that is known to unpickle; if the error itself does not, a `BackgroundError` quotes it."""
+    error, path = failure
+    text = "".join(traceback.format_exception(error))
+    summary = _summary(error)
+    error = as_exception(error, "in a worker")
+    try:
+        parts = pickled(error)
+        if type(unpickled(parts)) is type(error):
+            return _SentFailure([bytes(part) for part in parts], summary, text, os.getpid(), path)
+    except Exception:  # noqa: BLE001, S110  (the summary will do)
+        pass
+    return _SentFailure(pickled(BackgroundError(f"in a worker, the tree {summary}")), summary, text, os.getpid(), path)
+
+
+def _received(sent: _SentFailure) -> Failure:
+    try:
+        error = unpickled(sent.parts)
+    except Exception:  # noqa: BLE001  (it can be unpickled in the worker, but not here)
+        error = BackgroundError(f"in a worker, the tree {sent.summary}")
+    error.add_note(f"in worker process {sent.pid}:\n{sent.traceback.rstrip()}")
+    return Failure(error, sent.path)

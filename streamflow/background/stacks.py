@@ -1,7 +1,7 @@
-"""Where is a process that does not answer?  Imports nothing of streamflow; `process` and `worker` use it.
+"""The Python stack of a worker that does not answer.  Imports nothing of streamflow; `process` and `worker` use it.
 
-Python can write its stack into a file when a signal comes, even while user code holds the interpreter's lock in a long
-call.  The file has no name, and both processes hold it from the worker's start.
+Python can write its stack to a file when a signal arrives, even while user code holds the interpreter's lock in a long
+call.  The file has no name, and both processes hold it open from the worker's start.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import tempfile
 import time
 from typing import Any
 
-__all__ = ["Stacks"]
+__all__ = ["StackDump"]
 
-_PATIENCE = 0.5  #: seconds that writing may take
+_TIMEOUT = 0.5  #: seconds that a worker has to write its stack
 
 
-class Stacks:
-    """A file for the stack of a worker that we start."""
+class StackDump:
+    """The file that a worker writes its stack to when it is asked."""
 
     def __init__(self) -> None:
         self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self._fd = self._file.fileno()
 
     @staticmethod
-    def possible() -> bool:
-        """Whether this system can."""
+    def supported() -> bool:
+        """Whether this system can write a stack on a signal."""
         return hasattr(faulthandler, "register")
 
     def __reduce__(self) -> Any:
@@ -36,17 +36,17 @@ class Stacks:
         return _received, (DupFd(self._fd),)
 
     def register(self) -> None:
-        """In the worker: write the stack from now on when we are asked."""
+        """In the worker: from now on, write the stack when asked."""
         faulthandler.register(signal.SIGUSR1, file=self._fd, all_threads=True)
 
-    def ask(self, pid: int) -> str:
-        """In the consumer: the stack of the worker; empty if it does not answer."""
+    def request(self, pid: int) -> str:
+        """In the consumer: the stack of the worker `pid`; empty if it does not answer."""
         before = os.fstat(self._fd).st_size
         try:
             os.kill(pid, signal.SIGUSR1)
         except ProcessLookupError:
             return ""
-        until, size = time.monotonic() + _PATIENCE, before
+        until, size = time.monotonic() + _TIMEOUT, before
         while time.monotonic() < until:
             time.sleep(0.02)
             last, size = size, os.fstat(self._fd).st_size
@@ -61,8 +61,8 @@ class Stacks:
         self._file.close()
 
 
-def _received(fd: Any) -> Stacks:
-    stacks = Stacks.__new__(Stacks)
-    stacks._file = os.fdopen(fd.detach(), "w+b")
-    stacks._fd = stacks._file.fileno()
-    return stacks
+def _received(fd: Any) -> StackDump:
+    dump = StackDump.__new__(StackDump)
+    dump._file = os.fdopen(fd.detach(), "w+b")
+    dump._fd = dump._file.fileno()
+    return dump

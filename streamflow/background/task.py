@@ -1,7 +1,7 @@
-"""How a description gets to a worker.  Knows `core`; used by `process` and by `zmq_stream`.
+"""What a worker is asked to do, and how the description of it gets there.  Knows `core`.
 
-A forked worker inherits it as it is.  For the other start methods it is pickled, by cloudpickle where it must be, so
-closures and the functions of a notebook may be sent.
+A forked worker inherits the description as it is.  For the other start methods it is pickled, by cloudpickle where
+pickle fails, so closures and functions of a notebook may be sent.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from typing import Any, NamedTuple
 from ..core import Streamer
 from ..core.call import Shards
 from ..core.label import short
-from ..core.walk import check_resendable as check_sources
-from ..core.walk import large_arguments, walk
+from ..core.walk import large_arguments
 from ..exceptions import BackgroundError, StreamflowError
 from ..seeding import Key
 
-__all__ = ["Inherited", "Job", "LaneJob", "Pickled", "check_sources", "draw_entropy"]
+__all__ = ["InheritedJob", "Job", "LaneJob", "PickledJob"]
 
-_BIG = 64 << 20
+#: Bytes above which an argument that is copied to a worker gives a warning.
+_LARGE_ARGUMENT = 64 << 20
 
 
 class LaneJob(NamedTuple):
-    """A lane, from a position on."""
+    """One lane, from a given position on."""
 
     number: int
-    given: int  #: items up to the mark
-    state: Any  #: the lane's state there, None at the start
-    skip: int  #: items that have been delivered since
+    given: int  #: items up to its last mark
+    state: Any  #: the lane's state at that mark, None at the start
+    skip: int  #: items delivered since
 
 
 class Job(NamedTuple):
-    """What a worker shall do: run some lanes of a tree."""
+    """What a worker is to do: run some lanes of a tree."""
 
     tree: Streamer
     key: Key
     shards: Shards
     n_lanes: int  #: of the whole stream
-    numbers: tuple[int, ...]  #: of the lanes of this worker
+    numbers: tuple[int, ...]  #: of this worker's lanes
     lanes: tuple[LaneJob, ...]  #: those that have not ended, in the order in which their next items are wanted
-    verify: bool  #: check that leaves give the same items again
+    verify: bool  #: whether to check that leaves repeat their items
 
     def shards_of(self, lane: int) -> Shards:
-        """Which part of the tree a lane is; the only lane is the whole."""
+        """Which part of the tree a lane is; an only lane is the whole."""
         return self.shards if self.n_lanes == 1 else (*self.shards, (lane, self.n_lanes))
 
     def at_epoch(self, epoch: int) -> Job:
@@ -53,7 +53,7 @@ class Job(NamedTuple):
         return self._replace(key=self.key.at_epoch(epoch), lanes=lanes)
 
 
-class Inherited:
+class InheritedJob:
     """A job on its way to a forked worker."""
 
     def __init__(self, job: Job) -> None:
@@ -64,8 +64,8 @@ class Inherited:
         return self._job
 
 
-class Pickled:
-    """A job on its way to a worker that shares no memory with us.
+class PickledJob:
+    """A job on its way to a worker that is not forked.
 
     Raises
     ------
@@ -76,19 +76,18 @@ class Pickled:
     def __init__(self, job: Job) -> None:
         import cloudpickle
 
-        tree = job.tree
-        job = job._replace(tree=tree._unbound())  # what it is bound to stays here; the worker opens it by key
+        job = job._replace(tree=job.tree._unbound())  # what it is bound to stays here; the worker opens it by key
         try:
             self._data: bytes = cloudpickle.dumps(job, 5)
         except StreamflowError:
             raise
         except Exception as error:
             raise BackgroundError(
-                f"the tree cannot be sent to a worker: {error}; open such things in the source function itself, or use "
-                "start_method='fork' where there is one"
+                f"the tree cannot be sent to a worker: {error}; open such objects inside the leaf function, or use "
+                "start_method='fork' where the system has it"
             ) from error
-        if len(self._data) > _BIG:
-            _warn_of_big_arguments(job.tree)
+        if len(self._data) > _LARGE_ARGUMENT:
+            _warn_of_large_arguments(job.tree)
 
     def get(self) -> Job:
         """The job, in the worker."""
@@ -96,18 +95,10 @@ class Pickled:
         return job
 
 
-def draw_entropy(job: Job) -> None:
-    """Draw here what a worker is sent and never draws itself: the entropy of the tree, and of what it is bound to."""
-    _ = job.key.root.entropy
-    for _, one in walk(job.tree):
-        if one._overrides is not None and one._overrides.binding is not None:
-            _ = one._overrides.binding.key.root.entropy
-
-
-def _warn_of_big_arguments(tree: Streamer) -> None:
-    for path, value, size in large_arguments(tree, _BIG):
+def _warn_of_large_arguments(tree: Streamer) -> None:
+    for path, value, size in large_arguments(tree, _LARGE_ARGUMENT):
         warnings.warn(
-            f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; give a path that "
-            "the function opens, or use start_method='fork'",
+            f"an argument of {size >> 20} MiB, {short(value)}, is copied into the worker, at {path}; pass a path and "
+            "open it in the leaf function, or use start_method='fork'",
             stacklevel=2,
         )

@@ -1,14 +1,14 @@
-"""Items <-> layouts, arrays and pickles; channels use it.
+"""How items become bytes and come back: layouts, arrays and pickles.  `records` and the channels use it.
 
-An item is taken apart into three things:
+An item is split into three parts:
 
-* its *layout*: containers, keys, and dtype, shape and order of each plain array.  It is hashable and travels once;
-* its plain arrays, whose bytes are all that travels of them.  A dict of plain arrays is never pickled;
-* the rest (numbers, text, None, objects, masked and object arrays, ...), in one pickle of protocol 5 whose large
-  buffers stay out of it.
+* its *layout*: containers, keys, and the dtype, shape and order of each plain array.  It is hashable and sent once;
+* its plain arrays, of which only the bytes are sent.  A dict of plain arrays is never pickled;
+* the rest (numbers, text, None, objects, masked and object arrays, ...), in one pickle of protocol 5 with its large
+  buffers out of band.
 
-Small arrays of an item lie one behind the other in its `block`, behind a header, and a short pickle of the rest behind
-them; what is large (an array, a buffer of the pickle) is a buffer of its own, `apart` from the block.
+The *block* of an item holds a header, its small arrays one after another, and the pickle if it is short.  Everything
+large (an array, a buffer of the pickle) is a *buffer* of its own, beside the block.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.allocator import LARGE  # bytes from which on a buffer travels by itself
+from ..core.allocator import LARGE  # an array or a pickle of so many bytes is a buffer of its own
 from ..core.label import short
 from ..exceptions import DataError
 
 __all__ = [
     "HEADER",
     "LARGE",
-    "MOST_APART",
-    "Forms",
-    "Layout",
+    "MAX_BUFFERS",
+    "ItemLayout",
+    "LayoutTable",
     "pickled",
-    "raw",
+    "raw_bytes",
     "short_pickle",
-    "taken_apart",
+    "split",
     "unpickled",
 ]
 
-#: Bytes before the first array of a block (so much belongs to the channel).
+#: Bytes of a block before its first array: room for the channel's own header.
 HEADER = 16
-#: How many buffers of an item may be apart; an item with more is pickled.
-MOST_APART = 256
+#: Buffers of an item at most; an item with more large arrays is pickled.
+MAX_BUFFERS = 256
 _ALIGN = 16
-#: Kinds of dtypes that are nothing but bytes: not O, and not T (StringDType holds pointers).
+#: Kinds of dtypes whose arrays are nothing but bytes: not O, and not T (StringDType holds pointers).
 _KINDS = frozenset("biufcmMSUV")
-#: Types of keys of which equal ones of one type cannot be told apart (0.0 and -0.0 can).
+#: Types of keys for which equal means the same (0.0 == -0.0 are not).
 _KEYS = frozenset((str, int, bool, bytes, type(None)))
-#: A container of more is left to pickle.
-_MANY = 256
-#: An item that goes deeper (or holds itself) is left to pickle.
+#: A container with more values is pickled.
+_MAX_CONTAINER = 256
+#: An item nested deeper (or one that holds itself) is pickled.
 _MAX_DEPTH = 16
 _NO_REST: list[Any] = []
-#: The key of what is pickled.
+#: The key of whatever is pickled.
 _REST = ("r",)
 
 ndarray, memmap = np.ndarray, np.memmap
@@ -67,12 +67,12 @@ class _TooDeepError(Exception):
     pass
 
 
-def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[Any]]:
+def split(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[Any]]:
     """The key of an item's layout, its plain arrays, and everything else.
 
-    An item that holds itself is its own rest, and so is one of very many large arrays.
+    An item that holds itself, or very many large arrays, counts as a whole among everything else.
 
-    >>> key, arrays, rest = taken_apart({"x": np.zeros(2), "y": (1, "a")})
+    >>> key, arrays, rest = split({"x": np.zeros(2), "y": (1, "a")})
     >>> arrays, rest
     ([array([0., 0.])], [(1, 'a')])
     """
@@ -82,7 +82,7 @@ def taken_apart(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[An
         key = _flatten(item, arrays, rest, _MAX_DEPTH)
     except _TooDeepError:
         return _REST, [], [item]
-    if len(arrays) > MOST_APART // 2 and sum(array.nbytes >= LARGE for array in arrays) > MOST_APART // 2:
+    if len(arrays) > MAX_BUFFERS // 2 and sum(array.nbytes >= LARGE for array in arrays) > MAX_BUFFERS // 2:
         return _REST, [], [item]
     return key, arrays, rest
 
@@ -95,7 +95,7 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
     if (kind is not dict or not _KEYS.issuperset(map(type, x))) and kind is not list and kind is not tuple:
         rest.append(x)
         return _REST
-    if len(x) > _MANY:
+    if len(x) > _MAX_CONTAINER:
         rest.append(x)
         return _REST
     if not depth:
@@ -103,45 +103,45 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
     values = x.values() if kind is dict else x
     before = len(rest)
     inside = tuple([_flatten(value, arrays, rest, depth - 1) for value in values])
-    if inside and inside.count(_REST) == len(inside):  # without an array: pickled as a whole
+    if inside and inside.count(_REST) == len(inside):  # no array inside: pickled as a whole
         rest[before:] = [x]
         return _REST
-    if kind is dict:  # 1, True and 1.0 are one key to a dict: their types tell them apart
+    if kind is dict:  # 1, True and 1.0 are the same key to a dict, so their types count too
         return ("d", tuple(x), tuple(map(type, x)), inside)
     return (kind, inside)
 
 
-class Layout:
+class ItemLayout:
     """Where the arrays of an item are, and how the item is put together from them.
 
     Parameters
     ----------
     key : tuple
-        From `taken_apart`.
+        From `split`.
     number : int
-        Under which both sides know it.
+        By which both ends refer to it.
     """
 
-    __slots__ = ("arrays", "is_flat", "key", "keys", "n_apart", "number", "rested", "simple", "size", "staged")
+    __slots__ = ("arrays", "has_rest", "is_flat", "key", "keys", "n_buffers", "number", "simple", "size", "staging")
 
     def __init__(self, key: tuple[Any, ...], number: int) -> None:
         self.key, self.number = key, number
-        self.rested = False  #: whether there is a rest
-        self.size = HEADER  #: bytes of the block, header included
+        self.has_rest = False  #: whether part of the item is pickled
+        self.size = HEADER  #: bytes of the block, with its header
         #: (shape, dtype, offset in the block or None, order, type) of each array
         self.arrays: list[tuple[tuple[int, ...], np.dtype[Any], int | None, Order, Any]] = []
         self._scan(key)
-        self.n_apart = sum(array[2] is None for array in self.arrays)  #: how many arrays are not in the block
-        self.staged: Any = None  #: for the channel
-        #: Whether it is a dict of plain arrays with names.
+        self.n_buffers = sum(array[2] is None for array in self.arrays)  #: how many arrays are buffers
+        self.staging: Any = None  #: for the channel's own use
+        #: Whether the item is a dict of plain arrays with str keys.
         self.is_flat = (
             key[0] == "d"
-            and not self.rested
+            and not self.has_rest
             and all(kind[0] == "a" for kind in key[3])
             and all(kind is str for kind in key[2])
         )
         self.keys: tuple[str, ...] = key[1] if self.is_flat else ()
-        #: Name, shape, dtype, offset and order of each array, where nothing else is to be known.
+        #: Name, shape, dtype, offset and order of each array, if that describes the whole item.
         self.simple: tuple[tuple[str, tuple[int, ...], np.dtype[Any], int | None, Order], ...] = ()
         if self.is_flat and all(array[4] is ndarray for array in self.arrays):
             self.simple = tuple((name, *array[:4]) for name, array in zip(self.keys, self.arrays, strict=True))
@@ -155,16 +155,16 @@ class Layout:
                 self.size += (size + _ALIGN - 1) & -_ALIGN
             self.arrays.append((shape, dtype, offset, "F" if fortran else "C", kind))
         elif key[0] == "r":
-            self.rested = True
+            self.has_rest = True
         else:
             for inside in key[-1]:
                 self._scan(inside)
 
     def matches(self, item: Any) -> bool:
-        """Whether `item` is a dict of plain arrays of just this layout: quick, and sometimes wrongly False."""
+        """Whether `item` is a dict of plain arrays of exactly this layout; quick, and sometimes False without need."""
         if type(item) is not dict or not self.is_flat or tuple(item) != self.keys:
             return False
-        # The same names, so as many values as arrays: zip need not check it.
+        # The keys are equal, so there are as many values as arrays: zip need not check it.
         for value, (shape, dtype, _, order, kind) in zip(item.values(), self.arrays):  # noqa: B905
             if value.__class__ is not kind or value.dtype is not dtype or value.shape != shape:
                 return False
@@ -173,12 +173,12 @@ class Layout:
         return True
 
     def views(self, buffer: Any, start: int = 0) -> list[NDArray[Any]]:
-        """The small arrays, as views on a block that begins at `start` of a buffer."""
+        """The small arrays, as views of a block that begins at `start` in a buffer."""
         return [ndarray(s, d, buffer, start + at, None, o) for s, d, at, o, _ in self.arrays if at is not None]
 
-    def item(self, block: Any, inside: int, apart: list[Any]) -> Any:
-        """The item, over a block with `inside` bytes of pickle behind the arrays, and buffers apart."""
-        large = iter(apart)
+    def item(self, block: Any, n_pickled: int, buffers: list[Any]) -> Any:
+        """The item over its buffers and a block in which `n_pickled` bytes of pickle follow the arrays."""
+        large = iter(buffers)
         if self.simple:
             return {
                 name: ndarray(s, d, block, at, None, o) if at is not None else _over(next(large), s, d, o)
@@ -189,19 +189,19 @@ class Layout:
             for s, d, at, o, _ in self.arrays
         ]
         rest: Sequence[Any] = ()
-        if self.rested:
-            parts = apart[self.n_apart :]
-            if inside:
-                parts.insert(0, memoryview(block)[self.size : self.size + inside])
+        if self.has_rest:
+            parts = buffers[self.n_buffers :]
+            if n_pickled:
+                parts.insert(0, memoryview(block)[self.size : self.size + n_pickled])
             rest = unpickled(parts)
         return _built(self.key, iter(arrays), iter(rest))
 
 
-class Forms:
-    """The layouts that a sender has announced.
+class LayoutTable:
+    """The layouts that a sender has announced to its receiver.
 
-    Announcing one takes longer than to pickle an item.  So when there are many (arrays of all lengths, say), a form
-    gets a layout only if it comes again soon; items of other forms are pickled.
+    Announcing a layout takes longer than pickling an item.  So once there are many (arrays of all lengths, say), a new
+    layout is announced only if it comes twice within a while; until then its items are pickled.
 
     Parameters
     ----------
@@ -209,61 +209,61 @@ class Forms:
         Called with (number, key) of each new layout.
     """
 
-    _MOST = 64
+    _SIZE = 64
 
     def __init__(self, announce: Callable[[tuple[int, Any]], None]) -> None:
         self._announce = announce
-        self._known: dict[Any, Layout] = {}
-        self._rare: dict[Any, None] = {}  # forms that came once, the oldest first
-        self._last: Layout | None = None
-        self._pickled: Layout | None = None  # of an item that is pickled as a whole
+        self._known: dict[Any, ItemLayout] = {}
+        self._seen_once: dict[Any, None] = {}  # keys, the oldest first
+        self._last: ItemLayout | None = None
+        self._pickled: ItemLayout | None = None  # of items that are pickled as a whole
 
-    def of(self, item: Any) -> tuple[Layout, Any, list[Any]]:
-        """Layout, plain arrays, and the pickle of the rest with its large buffers (empty if there is no rest)."""
+    def of(self, item: Any) -> tuple[ItemLayout, Any, list[Any]]:
+        """The layout of an item, its plain arrays, and the rest as `pickled` gives it (empty if there is none)."""
         last = self._last
         if last is not None and last.matches(item):
             return last, item.values(), _NO_REST
-        key, arrays, rest = taken_apart(item)
+        key, arrays, rest = split(item)
         layout = self._known.get(key) or self._new(key)
         if layout is None:
-            sent = _built(key, map(_plainer, arrays), iter(rest))
-            return self._whole(), [], _sendable([sent], item)
+            whole = _built(key, map(_plainer, arrays), iter(rest))
+            return self._pickled_whole(), [], _pickled_rest([whole], item)
         self._last = layout
-        return layout, arrays, _sendable(rest, item) if rest else _NO_REST
+        return layout, arrays, _pickled_rest(rest, item) if rest else _NO_REST
 
-    def _new(self, key: Any) -> Layout | None:
-        """Announce a layout, in the place of the oldest if there are many; None if that is not worth it."""
+    def _new(self, key: Any) -> ItemLayout | None:
+        """Announce a layout, in place of the oldest if there are many; None if that is not worth it yet."""
         number = len(self._known)
-        if number == self._MOST:
-            if key not in self._rare:
-                self._rare[key] = None
-                if len(self._rare) > self._MOST:
-                    del self._rare[next(iter(self._rare))]
+        if number == self._SIZE:
+            if key not in self._seen_once:
+                self._seen_once[key] = None
+                if len(self._seen_once) > self._SIZE:
+                    del self._seen_once[next(iter(self._seen_once))]
                 return None
-            del self._rare[key]
+            del self._seen_once[key]
             number = self._known.pop(next(iter(self._known))).number
         self._announce((number, key))
-        layout = self._known[key] = Layout(key, number)
+        layout = self._known[key] = ItemLayout(key, number)
         return layout
 
-    def _whole(self) -> Layout:
+    def _pickled_whole(self) -> ItemLayout:
         if self._pickled is None:
-            self._announce((self._MOST, _REST))
-            self._pickled = Layout(_REST, self._MOST)
+            self._announce((self._SIZE, _REST))
+            self._pickled = ItemLayout(_REST, self._SIZE)
         return self._pickled
 
 
 def _plainer(array: NDArray[Any]) -> NDArray[Any]:
-    """An array that pickle brings over as it is: writeable, and in its byte order."""
+    """An array that pickle keeps as it is: writeable, and in its own byte order."""
     return array if array.flags.writeable and array.flags.forc else array.copy("A")
 
 
-def _sendable(rest: list[Any], item: Any) -> list[Any]:
+def _pickled_rest(rest: list[Any], item: Any) -> list[Any]:
     try:
         return pickled(rest)
     except Exception as error:
         keys = f" with keys {', '.join(map(repr, item))[:200]}" if isinstance(item, dict) else ""
-        raise DataError(f"an item ({short(item)}{keys}) cannot be sent to the consumer: {error}") from error
+        raise DataError(f"an item ({short(item)}{keys}) cannot be sent from the worker: {error}") from error
 
 
 def _over(buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> NDArray[Any]:
@@ -282,10 +282,10 @@ def _built(key: tuple[Any, ...], arrays: Iterator[NDArray[Any]], rest: Iterator[
     return dict(zip(key[1], parts, strict=True)) if kind == "d" else kind(parts)
 
 
-def raw(array: NDArray[Any], order: Order) -> NDArray[np.uint8]:
-    """The bytes of an array in an order; a view where they lie that way already.
+def raw_bytes(array: NDArray[Any], order: Order) -> NDArray[np.uint8]:
+    """The bytes of an array in C or Fortran order; a view if they lie that way already.
 
-    (A view of bytes and not the array itself, because dates have no buffer interface.)
+    (Bytes and not the array itself, because arrays of dates have no buffer interface.)
     """
     if order == "F":
         array = array.T
@@ -293,19 +293,19 @@ def raw(array: NDArray[Any], order: Order) -> NDArray[np.uint8]:
 
 
 def pickled(x: Any) -> list[Any]:
-    """[pickle, buffer, buffer, ...] of anything; cloudpickle does what pickle cannot (closures, notebooks)."""
+    """[pickle, buffer, buffer, ...] of anything; by cloudpickle where pickle fails (closures, notebook functions)."""
     large: list[Any] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()
-        if view.nbytes < LARGE or len(large) == MOST_APART // 2 - 1:
+        if view.nbytes < LARGE or len(large) == MAX_BUFFERS // 2 - 1:
             return True
         large.append(view)
         return False
 
     try:
         return [pickle.dumps(x, 5, buffer_callback=keep), *large]
-    except Exception:  # noqa: BLE001  (each library has errors of its own for this)
+    except Exception:  # noqa: BLE001  (what is raised differs from library to library)
         import cloudpickle
 
         large.clear()
@@ -313,12 +313,12 @@ def pickled(x: Any) -> list[Any]:
 
 
 def short_pickle(parts: list[Any]) -> tuple[bytes, list[Any]]:
-    """What `pickled` gave, as the pickle if it is short enough to lie in the block, else nothing, and what is apart."""
+    """What `pickled` gave, divided into a pickle short enough for the block (or nothing) and buffers."""
     return (parts[0], parts[1:]) if parts and len(parts[0]) < LARGE else (b"", parts)
 
 
 def unpickled(parts: Sequence[Any]) -> Any:
-    """What `pickled` was given; buffers are copied only where they do not lie as arrays have to."""
+    """What `pickled` was given; a buffer is copied only if it is not aligned."""
     return pickle.loads(parts[0], buffers=map(_aligned, parts[1:]))
 
 

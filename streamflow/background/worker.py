@@ -1,6 +1,6 @@
-"""The worker process.  Knows `listener`, `produce`, `sending` and `stacks`; started by `process`.
+"""The worker process, from its first line to its last.  Knows `produce`, `seeds` and `stacks`; `process` starts it.
 
-It ignores Ctrl-C (the consumer gets it too, and says what to do), turns SIGTERM into `Stopped`, raised inside the
+It ignores Ctrl-C (the consumer gets it too, and stops the worker), turns SIGTERM into `Stopped`, raised inside the
 user's code so that its ``finally`` blocks run, and ends when its consumer ends, however that happens.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import random
 import select
 import signal
 import sys
@@ -18,74 +17,71 @@ import time
 from types import FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..core.call import merged
-from ..seeding import WORKER, generator
 from .produce import produce
-from .records import Invitation, Stopped
-from .stacks import Stacks
-from .task import Inherited, Job, Pickled
+from .records import Stopped, WorkerEnd
+from .seeds import seed_global_generators
+from .stacks import StackDump
+from .task import InheritedJob, PickledJob
 from .zmq.listener import close_inherited
 
 __all__ = ["TERMINATED", "Start", "in_worker", "main"]
 
-#: The exit code after SIGTERM, as a shell tells it.
+#: The exit code after SIGTERM, by the convention of shells.
 TERMINATED = 128 + signal.SIGTERM
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-#: Seconds between two looks at the parent, where a process cannot be watched.
+#: Seconds between two looks at the parent, on systems that cannot watch a process.
 _LOOK = 0.25
 
 _inside = False
 
 
 class Start(NamedTuple):
-    """All that a worker is told."""
+    """All that a worker is given."""
 
-    invitation: Invitation
+    worker_end: WorkerEnd
     limit: int
     consumer: int  #: its process id
     is_child: bool  #: whether the consumer is the parent
     from_main: bool  #: whether the consumer's main thread started the worker
-    stacks: Stacks | None
-    job: Inherited | Pickled
+    stack: StackDump | None
+    job: InheritedJob | PickledJob
 
 
 def in_worker() -> bool:
-    """Whether this process is a worker of ours (or was forked from one)."""
+    """Whether this process is a worker of ours, or was forked from one."""
     return _inside
 
 
 def main(start: Start) -> None:
-    """Run a worker, from its first line to its last."""
+    """Run a worker."""
     global _inside  # noqa: PLW0603
     _inside = True
-    gc.freeze()  # what a fork has copied is the consumer's to close
-    if isinstance(start.job, Inherited):
+    gc.freeze()  # objects copied by the fork are the consumer's to close
+    if isinstance(start.job, InheritedJob):
         close_inherited()
     if not start.is_child:
         _let_server_end()
     _keep_memory()
     try:
-        _take_signals()
+        _set_signal_handlers()
         _watch(start)
-        if start.stacks is not None:
-            start.stacks.register()
-        sink = start.invitation.connect(start.limit, _deaf)
+        if start.stack is not None:
+            start.stack.register()
+        sender = start.worker_end.connect(start.limit, _ignore_sigterm)
         try:
             if start.from_main or not start.is_child:
                 _die_with_parent()
-            produce(start.job.get, sink, _seed, _deaf)
+            produce(start.job.get, sender, seed_global_generators, _ignore_sigterm)
         finally:
-            sink.close()
+            sender.close()
     except Stopped as stopped:
         if stopped.args:  # by a signal
             sys.exit(TERMINATED)
 
 
 def _let_server_end() -> None:
-    """Close our end of the pipe that keeps the fork server alive: it is to end with the consumer, and we with it."""
+    """Close our end of the pipe that keeps the fork server alive: it must end with the consumer, and we with it."""
     from multiprocessing import forkserver
 
     server: Any = getattr(forkserver, "_forkserver", None)
@@ -95,28 +91,11 @@ def _let_server_end() -> None:
         os.close(alive)
 
 
-def _seed(job: Job) -> None:
-    """Seed what user code may draw from without asking: the lanes of each worker have numbers of their own."""
-    index, count = merged(job.shards_of(job.numbers[0]))
-    address = [count * (count - 1) // 2 + index]  # each part of each number of parts its own
-    given = sum(lane.given + lane.skip for lane in job.lanes)
-    if given:  # who goes on does not begin again
-        address += [given % (1 << 32), given >> 32]
-    rng = generator(job.key, WORKER, *address)
-    words = rng.integers(1 << 32, size=4, dtype=np.uint32)
-    if hasattr(np.random, "set_bit_generator"):
-        # Not `seed`: its lock may have been held by a thread of the consumer when this process was forked.
-        np.random.set_bit_generator(np.random.MT19937(words.tolist()))
-    else:
-        np.random.seed(words)
-    random.seed(int(rng.integers(1 << 63)))
-
-
 def _keep_memory() -> None:
-    """Let the C library use the memory of large messages again (glibc).
+    """Let the C library (glibc) reuse the memory of large messages.
 
-    By default it gives a few MiB back to the system and has them mapped anew for the next message, page by page: a
-    fifth of what a message of 4 MiB costs.  A worker lives for its messages, so it may keep what it has.
+    By default it returns all but a few MiB to the system and maps it again for the next message, page by page, which
+    is a fifth of the cost of a message of 4 MiB.  A worker does nothing but send messages, so it may keep its memory.
     """
     if sys.platform == "linux":
         import ctypes
@@ -127,9 +106,9 @@ def _keep_memory() -> None:
             mallopt(_M_MMAP_THRESHOLD, 32 << 20)
 
 
-def _take_signals() -> None:
+def _set_signal_handlers() -> None:
     if sys.platform != "win32":
-        signal.set_wakeup_fd(-1)  # an event loop's of the consumer, after a fork
+        signal.set_wakeup_fd(-1)  # after a fork, that of an event loop of the consumer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminated)
     if hasattr(signal, "pthread_sigmask"):
@@ -137,17 +116,17 @@ def _take_signals() -> None:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    _deaf()
+    _ignore_sigterm()
     raise Stopped(number)
 
 
-def _deaf() -> None:
-    """What cleans up from now on is not to be disturbed; SIGKILL comes to that which takes too long."""
+def _ignore_sigterm() -> None:
+    """From here on only SIGKILL interrupts: what runs now is cleaning up."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _watch(start: Start) -> None:
-    """End with the consumer.  A pidfd sees its death, whoever else may have inherited its pipes."""
+    """End with the consumer.  A pidfd reports its death, whoever else may have inherited its pipes."""
     parent = os.getppid()
     descriptor = None
     try:
@@ -162,7 +141,7 @@ def _watch(start: Start) -> None:
 
     def wait() -> None:
         if descriptor is not None:
-            poll = select.poll()  # (`select` takes no large numbers)
+            poll = select.poll()  # (`select` takes no large descriptors)
             poll.register(descriptor, select.POLLIN)
             poll.poll()
         else:
@@ -174,14 +153,14 @@ def _watch(start: Start) -> None:
 
 
 def _orphaned(start: Start) -> None:
-    start.invitation.remove()
+    start.worker_end.clean_up()
     os._exit(1)
 
 
 def _die_with_parent() -> None:
-    """Let the kernel end us with the consumer, even inside one long call of C that keeps the interpreter's lock.
+    """Let the kernel kill us with the consumer, even inside a long C call that holds the interpreter's lock.
 
-    Not where another thread of the consumer started us: this comes when the starting *thread* ends.
+    Not if another thread of the consumer started us: the signal comes when the starting *thread* ends.
     """
     if sys.platform == "linux":
         import ctypes

@@ -1,4 +1,4 @@
-"""Signals while something is half done.  Imports nothing of streamflow."""
+"""Signals that arrive in the middle of something.  Imports nothing of streamflow."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["blocked", "later", "unheard"]
+__all__ = ["blocked", "deferred", "ignored"]
 
 
 @contextlib.contextmanager
-def later(number: signal.Signals) -> Iterator[None]:
-    """Let a signal (Ctrl-C is SIGINT) wait until the block is left.
+def deferred(number: signal.Signals) -> Iterator[None]:
+    """Handle a signal (Ctrl-C is SIGINT) only at the end of the block.
 
-    Python runs handlers in the main thread, whichever thread the signal has come to; so it is the handler that waits.
+    Python runs handlers in the main thread, whichever thread received the signal; so it is the handler that waits.
     """
     handler = signal.getsignal(number)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -33,9 +33,9 @@ def later(number: signal.Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blocked(number: signal.Signals) -> Iterator[None]:
-    """Block a signal for this thread, and for a process that it starts meanwhile (where the system can).
+    """Block a signal in this thread and in processes that it starts in the block (where the system supports it).
 
-    The handler is to wait too (`later`), or it may run, and raise, while the mask is changed.
+    Defer the handler too (`deferred`), or it may run, and raise, while the mask is being changed.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -49,8 +49,8 @@ def blocked(number: signal.Signals) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unheard(number: signal.Signals) -> Iterator[None]:
-    """Let new interpreters that are started in the block ignore a signal for good; so does this process meanwhile."""
+def ignored(number: signal.Signals) -> Iterator[None]:
+    """Ignore a signal in the block; interpreters that are started in it ignore the signal for good."""
     handler = signal.getsignal(number)
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield

@@ -252,7 +252,7 @@ def test_ctrl_c_while_a_worker_is_started_leaves_none(channel, processes, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        receiver = "shm_channel.Receiver" if channel == "shm" else "zmq_channel._Receiver"
+        receiver = "shm.channel.ShmReceiver" if channel == "shm" else "zmq.channel.ZmqReceiver"
         patched.setattr(f"streamflow.background.{receiver}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(sf.ZMQStreamer(sf.Streamer(range(5))).open())
@@ -260,15 +260,15 @@ def test_ctrl_c_while_a_worker_is_started_leaves_none(channel, processes, monkey
 
 
 def test_ctrl_c_just_after_a_worker_was_started_ends_it(processes, monkeypatch):
-    from streamflow.background.process import Process
+    from streamflow.background.process import ProcessWorker
 
-    class Pressed(Process):
+    class Pressed(ProcessWorker):
         def __init__(self, *args):
             super().__init__(*args)
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr("streamflow.background.Process", Pressed)
+        patched.setattr("streamflow.background.process.ProcessWorker", Pressed)
         stream = sf.ZMQStreamer(sf.Streamer(range(5))).open()
         with pytest.raises(KeyboardInterrupt):
             next(stream)

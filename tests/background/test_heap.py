@@ -22,8 +22,8 @@ class Checked:
         self.top = START  # the highest end of a block so far
 
     def take(self, size):
-        rounded = Heap.rounded(size)
-        offset = self.heap.take(rounded)
+        rounded = Heap.size_class(size)
+        offset = self.heap.allocate(rounded)
         last = offset + rounded
         assert offset % ALIGN == 0
         assert offset >= START
@@ -34,7 +34,7 @@ class Checked:
         return offset
 
     def give(self, offset):
-        self.heap.free(self.held.pop(offset)).append(offset)
+        self.heap.free_blocks(self.held.pop(offset)).append(offset)
 
     def give_all(self):
         for offset in list(self.held):
@@ -46,16 +46,16 @@ class Checked:
 
 @given(st.integers(1, 1 << 45))
 def test_a_size_class_is_an_eighth_apart_at_most(size):
-    rounded = Heap.rounded(size)
+    rounded = Heap.size_class(size)
     assert size <= rounded < size + max(ALIGN, size / 8 + 1)
     assert rounded % ALIGN == 0
-    assert Heap.rounded(rounded) == rounded
-    assert Heap.rounded(size + 1) >= rounded
+    assert Heap.size_class(rounded) == rounded
+    assert Heap.size_class(size + 1) >= rounded
 
 
 def test_there_are_few_size_classes():
     """So that a block that was given back finds someone who wants it."""
-    classes = {Heap.rounded(size) for size in range(1 << 16, 1 << 20, 7)}
+    classes = {Heap.size_class(size) for size in range(1 << 16, 1 << 20, 7)}
     assert len(classes) <= 8 * 4 + 1
 
 
@@ -164,7 +164,7 @@ def test_the_heap_is_bounded(kind, seed):
     checked = Checked(mark)
     for i in range(6000):
         size = draw(i)
-        while checked.bytes_held() + Heap.rounded(size) > most:
+        while checked.bytes_held() + Heap.size_class(size) > most:
             checked.give(rng.choice(list(checked.held)))
         checked.take(size)
     assert checked.top <= mark + most

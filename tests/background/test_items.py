@@ -203,8 +203,8 @@ def test_more_forms_than_are_remembered():
     with sf.ZMQStreamer(ragged).open() as stream:
         for a in sf.Streamer(ragged):
             as_sent(a, next(stream))
-        [place] = stream._passes.node._places
-        assert 64 <= len(place.handle._inbox._layouts) <= 65
+        [slot] = stream._passes.node._slots
+        assert 64 <= len(slot.worker._receiver._layouts) <= 65
 
 
 def test_items_of_forms_that_get_no_layout_are_like_others():

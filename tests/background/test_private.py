@@ -11,8 +11,9 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow.background import Listener, default_socket, process, worker
+from streamflow.background import process, worker
 from streamflow.background.zmq import listener
+from streamflow.background.zmq.listener import Listener, default_socket
 
 from .sockets_seen import listening, sockets_of
 
@@ -49,7 +50,7 @@ def test_the_folder_is_gone_once_the_worker_is_connected(sockets, monkeypatch):
 
 def test_shared_memory_needs_no_socket_and_no_folder(monkeypatch):
     monkeypatch.setattr(listener, "Listener", None)
-    monkeypatch.setattr("streamflow.background.Listener", None)
+    monkeypatch.setattr("streamflow.background.transport.Listener", None)
     monkeypatch.setattr(tempfile, "mkdtemp", None)
     with sf.ZMQStreamer(pids, transport="shm").open() as stream:
         before = sockets_of(os.getpid())
@@ -85,7 +86,7 @@ def test_no_place_for_a_socket(monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
-    with pytest.raises(sf.BackgroundError, match="no place for a socket.*Permission denied.*TMPDIR"):
+    with pytest.raises(sf.BackgroundError, match="no folder can be made for a socket.*Permission denied.*TMPDIR"):
         list(sf.ZMQStreamer([1], transport="ipc"))
 
 
@@ -139,14 +140,14 @@ def strangers(url, server_key):
 def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
     """They come first, and keep knocking; what arrives is from the worker, and they hear nothing."""
     opened = []
-    start = process.Process.__init__
+    start = process.ProcessWorker.__init__
 
-    def with_company(self, job, door, *rest):
-        start(self, job, door, *rest)
-        address = door.invitation.address
+    def with_company(self, job, channel, *rest):
+        start(self, job, channel, *rest)
+        address = channel.worker_end.address
         opened.append(strangers(address.url, address.keys[2]))
 
-    monkeypatch.setattr(process.Process, "__init__", with_company)
+    monkeypatch.setattr(process.ProcessWorker, "__init__", with_company)
     delay = 0.7 if when == "before the worker" else 0.0
     main = worker.main
     monkeypatch.setattr(process, "main", lambda start: time.sleep(delay) or main(start))

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.background import ShmDoor
 from streamflow.background.records import HELLO, ITEM
 from streamflow.background.shm import sender as shm_sender
+from streamflow.background.shm.channel import ShmChannel
 from streamflow.background.shm.segment import DATA, EVENTS, RECORDS
-from streamflow.background.shm.sender import Sender
+from streamflow.background.shm.sender import ShmSender
 
 from .views import MIB, address, filled, full, is_lent
 
@@ -35,18 +35,18 @@ class Ends:
     """Both ends of a channel in one thread."""
 
     def __init__(self, limit, copy=False):
-        door = ShmDoor(mp.get_context("fork"), copy)
-        segment, semaphores = door.invitation.segment, door.invitation.semaphores
-        self.sender = Sender(segment, *semaphores, limit, lambda: None)
-        self.receiver = door.open(limit, lambda: True, 10.0)
-        assert self.receiver.take() == [HELLO, None]
+        channel = ShmChannel(mp.get_context("fork"), copy)
+        segment, semaphores = channel.worker_end.segment, channel.worker_end.semaphores
+        self.sender = ShmSender(segment, *semaphores, limit, lambda: None)
+        self.receiver = channel.open(limit, lambda: True, 10.0)
+        assert self.receiver.receive() == [HELLO, None]
         assert self.receiver.connected
 
     def send(self, item):
-        self.sender.item([ITEM, item])
+        self.sender.send_item([ITEM, item])
 
     def take(self):
-        kind, item = self.receiver.take()
+        kind, item = self.receiver.receive()
         assert kind == ITEM
         return item
 
@@ -341,7 +341,7 @@ def test_rings_go_round(ends):
 
 def test_buffers_are_counted_beside_bytes(monkeypatch):
     """Each needs a place in the ring of events when it is free again; here there are few."""
-    monkeypatch.setattr(shm_sender, "_ROOM", 40)
+    monkeypatch.setattr(shm_sender, "_MAX_PENDING", 40)
     made = mp.Value("l", 0, lock=False)
 
     def items():
@@ -367,23 +367,23 @@ def test_the_worker_hears_of_what_is_taken_long_before_all_is(ends, item, n):
     for _ in range(n * 3 // 4):
         both.take()
     both.send(item)
-    assert len(both.sender._unread) < n // 2
+    assert len(both.sender._unreceived) < n // 2
     assert both.sender._ahead < full_to // 2
 
 
 def test_a_death_that_is_noticed_late_costs_no_block(ends):
     """An array of the allocator's that dies while another is made, which gets its address."""
     both = ends()
-    lend, take = both.sender._lend, both.sender._heap.take
+    lend, take = both.sender._lend, both.sender._heap.allocate
     first = [lend(50_000)]
 
     def meanwhile(size):
         first.clear()
         return take(size)
 
-    both.sender._heap.take = meanwhile
+    both.sender._heap.allocate = meanwhile
     second = lend(50_000)
-    del both.sender._heap.take
+    del both.sender._heap.allocate
     place = address(second)
     del second
     assert place in [address(lend(50_000)) for _ in range(3)]

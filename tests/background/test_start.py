@@ -11,8 +11,8 @@ import pytest
 import zmq
 
 import streamflow as sf
-from streamflow import background, zmq_stream
-from streamflow.background import task as sending
+from streamflow import zmq_stream
+from streamflow.background import task, transport
 
 pytestmark = pytest.mark.usefixtures("channel")
 
@@ -90,14 +90,14 @@ def test_what_cannot_be_pickled_needs_fork():
 
 
 def test_a_large_argument_is_told_with_its_path(monkeypatch):
-    monkeypatch.setattr(sending, "_BIG", 1 << 20)
+    monkeypatch.setattr(task, "_LARGE_ARGUMENT", 1 << 20)
 
     def rows(x):
         yield from x
 
     tree = sf.RoundRobinMux([sf.Streamer(rows, np.zeros((2, 1 << 18)))])
     assert len(list(sf.ZMQStreamer(tree))) == 2  # nothing is copied by fork
-    with pytest.warns(UserWarning, match=r"argument of 4 MiB.*RoundRobinMux > rows\(") as warned:
+    with pytest.warns(UserWarning, match=r"argument of 4 MiB.*RoundRobinMux > 0: rows\(") as warned:
         assert len(list(sf.ZMQStreamer(tree, start_method="spawn"))) == 2
     assert len(warned) == 1
 
@@ -117,7 +117,7 @@ def test_a_large_argument_is_told_with_its_path(monkeypatch):
 def test_one_shot_sources_are_refused(tree):
     one = iter([{"x": 1}, {"x": 2}])
     z = sf.ZMQStreamer(tree(one))
-    with pytest.raises(sf.ParameterError, match="one-shot.*give Streamer a function"):
+    with pytest.raises(sf.ParameterError, match="iterated only once and cannot run in the background.*give a function"):
         next(z())
     assert len(list(one)) == 2  # untouched
 
@@ -261,6 +261,11 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
         ({"transport": None}, "transport"),
         ({"start_method": "thread"}, "start_method"),
         ({"copy": "yes"}, "copy"),
+        ({"copy": 1}, "copy"),
+        ({"item_timeout": 0}, "item_timeout"),
+        ({"n_workers": True}, "n_workers"),
+        ({"n_lanes": 0}, "n_lanes"),
+        ({"on_worker_death": "ignore"}, "on_worker_death"),
     ],
 )
 def test_parameters_are_checked_at_once(settings, told):
@@ -274,10 +279,10 @@ def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, la
     def refused(*args):
         raise OSError(24, "Too many open files")
 
-    doors = []
-    for name in ("ShmDoor", "ZmqDoor"):
-        door = getattr(background, name)
-        monkeypatch.setattr(background, name, lambda *args, door=door: (door(*args), doors.append(door))[0])
+    channels = []
+    for name in ("ShmChannel", "ZmqChannel"):
+        make = getattr(transport, name)
+        monkeypatch.setattr(transport, name, lambda *args, make=make: (make(*args), channels.append(make))[0])
     with monkeypatch.context() as patch:
         if lacking == "the call":
             patch.delattr(os, "memfd_create")
@@ -286,7 +291,7 @@ def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, la
         elif lacking == "the size":
             patch.setattr(os, "ftruncate", refused)
         assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
-        assert [door.__name__ for door in doors] == ["ShmDoor" if lacking == "nothing" else "ZmqDoor"]
+        assert [kind.__name__ for kind in channels] == ["ShmChannel" if lacking == "nothing" else "ZmqChannel"]
         if lacking != "nothing":  # who asks for it is told
             with pytest.raises(sf.StreamflowError, match="no memory can be shared.*Too many|`transport` must be"):
                 list(sf.ZMQStreamer([1, 2], transport="shm"))

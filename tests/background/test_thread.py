@@ -108,7 +108,7 @@ def test_cycle_keeps_its_thread():
 
 @pytest.mark.parametrize("buffer", [0, -1, 1.0, True, "2", None])
 def test_buffers_that_are_none(buffer):
-    with pytest.raises(sf.ParameterError, match="`buffer` must be an integer from 1 on"):
+    with pytest.raises(sf.ParameterError, match="`buffer` must be a positive integer"):
         sf.ThreadStreamer([1], buffer)
 
 
@@ -199,7 +199,7 @@ def test_a_thread_that_cannot_be_started(monkeypatch):
 
 # ---------------------------------------------------------------------- closing
 def test_user_code_that_does_not_let_go_is_left_to_close_the_tree(monkeypatch, within):
-    monkeypatch.setattr("streamflow.thread_stream._PATIENCE", 0.05)
+    monkeypatch.setattr("streamflow.thread_stream._CLOSE_TIMEOUT", 0.05)
     go, closed = threading.Event(), []
 
     def waits():
@@ -270,7 +270,7 @@ def test_a_forked_copy_does_not_hang():
         assert list(stream) == [1, 2, 3, 4, 5]
 
 
-def test_a_handle_says_where_its_thread_is(within):
+def test_a_worker_says_where_its_thread_is(within):
     go = threading.Event()
 
     def waiting():
@@ -279,8 +279,8 @@ def test_a_handle_says_where_its_thread_is(within):
 
     with sf.ThreadStreamer(sf.Streamer(waiting)).open() as stream:
         next(stream)
-        handle = stream._passes.node._places[0].handle
-        assert within(20, lambda: "in waiting" in handle.stack())
+        worker = stream._passes.node._slots[0].worker
+        assert within(20, lambda: "in waiting" in worker.stack())
         go.set()
 
 
@@ -326,7 +326,7 @@ def test_inside_a_source_function():
 
 
 def test_what_cannot_be_divided():
-    with pytest.raises(sf.ParameterError, match="one-shot iterator and cannot be sharded"):
+    with pytest.raises(sf.ParameterError, match="iterated only once and cannot be sharded"):
         sf.ThreadStreamer(iter("abc")).shard(0, 2)
 
 
@@ -376,7 +376,7 @@ def around(path, stream):
 def main(path, pause, how):
     global stream
     if float(pause):
-        sf.thread_stream._PATIENCE = 0.5
+        sf.thread_stream._CLOSE_TIMEOUT = 0.5
     tree = sf.Streamer(source, path, float(pause))
     if how.startswith("nested"):
         tree = sf.ThreadStreamer(sf.RoundRobinMux([sf.ThreadStreamer(tree)]))
@@ -433,7 +433,7 @@ def source():
     yield 1
     time.sleep(3600)
 
-sf.thread_stream._PATIENCE = 3600
+sf.thread_stream._CLOSE_TIMEOUT = 3600
 try:
     for _ in sf.ThreadStreamer(sf.Streamer(source)):
         print("waiting", flush=True)

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from streamflow.background import wire
-from streamflow.background.wire import HEADER, LARGE, MOST_APART, Forms, Layout, pickled, raw, taken_apart, unpickled
+from streamflow.background.wire import (
+    HEADER,
+    LARGE,
+    MAX_BUFFERS,
+    ItemLayout,
+    LayoutTable,
+    pickled,
+    raw_bytes,
+    split,
+    unpickled,
+)
 
 arrays = st.one_of(
     hnp.arrays(
@@ -30,20 +40,20 @@ items = st.recursive(
 
 def carried(item):
     """An item through a block, that begins in the middle of something, and buffers."""
-    key, found, rest = taken_apart(item)
-    layout = Layout(unpickled([bytes(part) for part in pickled(key)]), 0)
-    assert layout.rested == bool(rest)
+    key, found, rest = split(item)
+    layout = ItemLayout(unpickled([bytes(part) for part in pickled(key)]), 0)
+    assert layout.has_rest == bool(rest)
     before = b"before__" * 8
     memory = bytearray(before) + bytearray(layout.size)
     views = iter(layout.views(memory, len(before)))
     apart = []
     for array, (_, _, offset, order, _) in zip(found, layout.arrays, strict=True):
         if offset is None:
-            apart.append(bytearray(raw(array, order).tobytes()))
+            apart.append(bytearray(raw_bytes(array, order).tobytes()))
         else:
             assert offset >= HEADER
             next(views)[...] = array
-    assert len(apart) == layout.n_apart
+    assert len(apart) == layout.n_buffers
     assert memory[: len(before) + HEADER] == before + bytes(HEADER)  # what belongs to others
     parts = [bytearray(part) for part in pickled(rest)] if rest else []
     inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
@@ -84,22 +94,22 @@ def test_any_view_comes_back(array, data):
 def test_arrays_of_a_block_do_not_overlap_and_large_ones_are_apart():
     item = {f"k{i}": np.full(5000, i, np.int16) for i in range(40)}
     item |= {"just small": np.zeros(LARGE - 1, np.int8), "large": np.zeros(LARGE, np.int8)}
-    layout = Layout(taken_apart(item)[0], 0)
+    layout = ItemLayout(split(item)[0], 0)
     assert [array[2] is None for array in layout.arrays] == [False] * 41 + [True]
-    assert layout.n_apart == 1
+    assert layout.n_buffers == 1
     small = sum(array.nbytes for array in item.values()) - LARGE
     assert small <= layout.size <= small + 42 * 16
     came = carried(item)
     assert all((came[f"k{i}"] == i).all() for i in range(40))
 
 
-@pytest.mark.parametrize("n", [MOST_APART // 2, MOST_APART // 2 + 1, 700])
+@pytest.mark.parametrize("n", [MAX_BUFFERS // 2, MAX_BUFFERS // 2 + 1, 700])
 def test_an_item_has_only_so_many_buffers(n):
     """Of arrays and of objects with large buffers together."""
     item = {i: np.full(LARGE, i % 256, np.uint8) for i in range(n)}
     item["rest"] = [np.ma.masked_array(np.full(LARGE, i % 7, np.uint8)) for i in range(n)]
-    key, _, rest = taken_apart(item)
-    assert Layout(key, 0).n_apart + len(pickled(rest)) <= MOST_APART
+    key, _, rest = split(item)
+    assert ItemLayout(key, 0).n_buffers + len(pickled(rest)) <= MAX_BUFFERS
     came = carried(item)
     assert list(came) == list(item)
     assert all((came[i] == i % 256).all() for i in range(n))
@@ -109,13 +119,13 @@ def test_an_item_has_only_so_many_buffers(n):
 def test_a_flat_dict_of_arrays_is_never_pickled(monkeypatch):
     """Not even a description of it, once its layout is known."""
     announced = []
-    forms = Forms(announced.append)
+    forms = LayoutTable(announced.append)
     item = {"x": np.zeros((3, 2)), "y": np.asarray(1), "z": np.zeros(LARGE)}
     first, _, parts = forms.of(item)
-    assert announced == [(0, taken_apart(item)[0])]
+    assert announced == [(0, split(item)[0])]
     assert parts == []
     monkeypatch.setattr(wire, "pickled", None)
-    monkeypatch.setattr(wire, "taken_apart", None)
+    monkeypatch.setattr(wire, "split", None)
     again = {"x": np.ones((3, 2)), "y": np.asarray(2), "z": np.ones(LARGE)}
     layout, arrays, parts = forms.of(again)
     assert layout is first
@@ -126,17 +136,17 @@ def test_a_flat_dict_of_arrays_is_never_pickled(monkeypatch):
 
 def test_a_form_beyond_the_first_is_announced_when_it_comes_again():
     announced = []
-    forms = Forms(announced.append)
+    forms = LayoutTable(announced.append)
     items = [np.zeros(i) for i in range(200)]
     for item in items[:64]:
         assert forms.of(item)[1][0] is item
     for item in items[64:]:  # each a new one: pickled as they are
         layout, arrays, parts = forms.of(item)
-        assert (layout.key, layout.n_apart, arrays) == (("r",), 0, [])
+        assert (layout.key, layout.n_buffers, arrays) == (("r",), 0, [])
         assert np.array_equal(unpickled(parts)[0], item)
     assert [number for number, _ in announced] == [*range(65)]
     assert forms.of(items[199])[1][0] is items[199]  # takes the place of the oldest
-    assert announced[65:] == [(0, taken_apart(items[199])[0])]
+    assert announced[65:] == [(0, split(items[199])[0])]
     assert forms.of(items[1])[0].number == 1
     assert forms.of(items[0])[0].key == ("r",)
     assert forms.of(items[64])[0].key == ("r",)  # it came too long ago

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.background import Listener, ZmqDoor
-from streamflow.background.records import END, HELLO, ITEM, MARK, Quiet, Stopped
+from streamflow.background.records import END, HELLO, ITEM, MARK, ItemTimeout, Stopped
+from streamflow.background.zmq.channel import ZmqChannel
+from streamflow.background.zmq.listener import Listener
 
 from .views import MIB, filled, full, is_lent
 
@@ -25,22 +26,22 @@ def only_here_fixture(channel):
 class Ends:
     """Both ends in one thread; the worker's is opened by a thread, since each waits for the other."""
 
-    def __init__(self, channel, limit, patience=10.0):
+    def __init__(self, channel, limit, item_timeout=10.0):
         from threading import Thread
 
         self.stopped, self.living = [], True
-        door = ZmqDoor(Listener(channel, (49152, 65535), 100))
-        self.receiver = door.open(limit, lambda: self.living, patience)
+        ours = ZmqChannel(Listener(channel, (49152, 65535), 100))
+        self.receiver = ours.open(limit, lambda: self.living, item_timeout)
         made = []
 
         def begin():
-            made.append(door.invitation.connect(limit, lambda: self.stopped.append(1)))
-            made[0].item([ITEM, "first"])  # may wait until it has been taken
+            made.append(ours.worker_end.connect(limit, lambda: self.stopped.append(1)))
+            made[0].send_item([ITEM, "first"])  # may wait until it has been taken
 
         thread = Thread(target=begin)
         thread.start()
         assert not self.receiver.connected
-        assert self.receiver.take() == [HELLO, None]
+        assert self.receiver.receive() == [HELLO, None]
         assert self.receiver.connected
         assert self.take() == "first"
         thread.join()
@@ -48,11 +49,11 @@ class Ends:
 
     def send(self, item):
         record = [ITEM, item]
-        self.sender.item(record)
+        self.sender.send_item(record)
         assert record == [ITEM]
 
     def take(self):
-        kind, item = self.receiver.take()
+        kind, item = self.receiver.receive()
         assert kind == ITEM
         return item
 
@@ -77,41 +78,41 @@ def ends_fixture(channel):
 
 def test_records_come_in_order(ends):
     both = ends()
-    both.sender.put(MARK, {"a": [1, 2]})
+    both.sender.send(MARK, {"a": [1, 2]})
     both.send({"x": full(1, 10), "y": full(2)})
-    both.sender.put(MARK, "x" * 200_000)
+    both.sender.send(MARK, "x" * 200_000)
     both.send({"x": full(3, 10), "y": full(4)})
-    both.sender.put(END, 3)
-    assert both.receiver.take() == [MARK, {"a": [1, 2]}]
+    both.sender.send(END, 3)
+    assert both.receiver.receive() == [MARK, {"a": [1, 2]}]
     assert (both.take()["y"] == 2).all()
-    assert both.receiver.take() == [MARK, "x" * 200_000]
+    assert both.receiver.receive() == [MARK, "x" * 200_000]
     item = both.take()
     assert (item["x"] == 3).all()
     assert (item["y"] == 4).all()
-    assert both.receiver.take() == [END, 3]
+    assert both.receiver.receive() == [END, 3]
 
 
 def test_the_worker_is_asked_for_epochs_and_told_to_stop(ends):
     both = ends()
-    both.receiver.want(1 << 40)
-    assert both.sender.wait() == 1 << 40
-    both.receiver.want(7)
-    both.receiver.stop()
-    assert both.sender.wait() == 7
+    both.receiver.request_epoch(1 << 40)
+    assert both.sender.wait_for_epoch() == 1 << 40
+    both.receiver.request_epoch(7)
+    both.receiver.request_stop()
+    assert both.sender.wait_for_epoch() == 7
     assert both.stopped == []
     with pytest.raises(Stopped):
-        both.sender.wait()
+        both.sender.wait_for_epoch()
     assert both.stopped == [1]
 
 
 def test_who_says_nothing_for_too_long_is_told_from_who_has_died(ends):
-    both = ends(patience=0.2)
-    with pytest.raises(Quiet):
-        both.receiver.take()
+    both = ends(item_timeout=0.2)
+    with pytest.raises(ItemTimeout):
+        both.receiver.receive()
     both.send(1)
     both.living = False
     assert both.take() == 1  # what was sent before a death counts
-    assert both.receiver.take() is None
+    assert both.receiver.receive() is None
 
 
 def test_a_large_array_is_a_view_of_its_message(ends):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from streamflow.core.signals import later, unheard
+from streamflow.core.signals import deferred, ignored
 
 IGNORES = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
 
@@ -19,7 +19,7 @@ def ignores():
 
 def test_it_waits_until_the_block_is_left():
     done = []
-    with pytest.raises(KeyboardInterrupt), later(signal.SIGINT):
+    with pytest.raises(KeyboardInterrupt), deferred(signal.SIGINT):
         signal.raise_signal(signal.SIGINT)
         done.append(1)
     assert done == [1]
@@ -28,14 +28,14 @@ def test_it_waits_until_the_block_is_left():
 
 def test_new_interpreters_ignore_it():
     assert ignores() == "False"
-    with unheard(signal.SIGINT):
+    with ignored(signal.SIGINT):
         assert ignores() == "True"
     assert ignores() == "False"
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("block", [later, unheard])
+@pytest.mark.parametrize("block", [deferred, ignored])
 def test_in_another_thread_nothing_is_changed(block):
     found = []
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamflow import ThreadStreamer, ZMQStreamer
-from streamflow.background import thread
+from streamflow.background import local
 from streamflow.seeding import Root
 
 from .breaking import bent, each, in_node
@@ -170,14 +170,14 @@ def test_errors_without_a_place(rejected):
 
 
 def test_errors_that_end_the_program(rejected, monkeypatch):
-    monkeypatch.setattr(thread, "harmless", lambda error, where: error)
+    monkeypatch.setattr(local, "as_exception", lambda error, where: error)
     rejected("an error arrives after the items", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
     rejected("a source function that is called", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
 
 
 def test_errors_that_lose_their_words(rejected, monkeypatch):
     monkeypatch.setattr(
-        thread, "harmless", lambda error, where: error if isinstance(error, Exception) else RuntimeError("something")
+        local, "as_exception", lambda error, where: error if isinstance(error, Exception) else RuntimeError("something")
     )
     rejected("an error arrives after the items", ThreadStreamer, "SystemExit: what it said is lost")
 
@@ -218,5 +218,5 @@ def test_a_cycle_that_ends(rejected):
 
 
 def test_one_shots_that_are_taken(rejected, monkeypatch):
-    monkeypatch.setattr("streamflow.background.check_sources", lambda tree: None)
+    monkeypatch.setattr("streamflow.background.stream.check_resendable", lambda tree: None)
     rejected("a one-shot iterator is refused", ThreadStreamer, r"it gave \[1, 2, 3\]")

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from streamflow import StateError, Streamer, ThreadStreamer, ZMQStreamer, thread_stream
+from streamflow.background import local
 from streamflow.background import node as live
-from streamflow.background import thread
 from streamflow.testing import check_background
 
 from .breaking import bent, in_node
@@ -29,9 +29,9 @@ def test_everything_is_made_ahead(rejected):
 
 
 def test_closing_that_forgets_the_thread(rejected, monkeypatch):
-    real, belts = thread.Belt.stop, []
-    monkeypatch.setattr(thread.Belt, "stop", lambda belt: belts.append(belt))  # noqa: PLW0108  (it is to be bound)
-    monkeypatch.setattr(thread_stream, "_PATIENCE", 0.05)
+    real, belts = local.ThreadChannel.stop, []
+    monkeypatch.setattr(local.ThreadChannel, "stop", lambda belt: belts.append(belt))  # noqa: PLW0108  (it is to be bound)
+    monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.05)
     rejected("closes all that it opened", ThreadStreamer, "when its Stream is closed: `finally` has not run in 1")
     for belt in belts:
         real(belt)
@@ -44,15 +44,15 @@ def test_closing_that_does_not_wake_the_thread(rejected, monkeypatch):
         belt.stopped = True
         belts.append(belt)
 
-    monkeypatch.setattr(thread.Belt, "stop", stop)
-    monkeypatch.setattr(thread_stream, "_PATIENCE", 0.05)
+    monkeypatch.setattr(local.ThreadChannel, "stop", stop)
+    monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.05)
     rejected("while it waits for room", ThreadStreamer, "it is as far ahead as it may be: `finally` has not run")
     for belt in belts:
         belt.room.put(None)
 
 
 def test_closing_that_does_not_wait(rejected, monkeypatch):
-    monkeypatch.setattr(thread_stream, "_PATIENCE", 0.0)
+    monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.0)
     rejected("while a source takes its time", ThreadStreamer, "the source is asleep: `finally` has not run in 1")
 
 
@@ -119,7 +119,7 @@ def no_mark(state, node):
 
 def made(state, node):
     """How many items are made, not how many were delivered."""
-    state["lanes"][0][3] += node._places[0].handle._belt.records.qsize() if node._places else 0
+    state["lanes"][0][3] += node._slots[0].worker._channel.records.qsize() if node._slots else 0
     return state
 
 
@@ -144,7 +144,7 @@ def test_states_that_know_no_arguments(rejected):
 
 
 def test_states_that_follow_the_source(rejected, monkeypatch):
-    monkeypatch.setattr(thread, "frozen", lambda mark: mark)
+    monkeypatch.setattr(local, "snapshot", lambda mark: mark)
     rejected("the state of a source is that of its moment", ThreadStreamer, "the resumed pass (differs|has)|it raised")
 
 
@@ -165,8 +165,8 @@ def test_states_that_forget_the_end(rejected):
 
 def test_states_that_need_an_answer(rejected):
     def state(node, failed=False):
-        for place in node._places:
-            while place.handle is not None:  # a worker that hangs does not answer
+        for slot in node._slots:
+            while slot.worker is not None:  # a worker that hangs does not answer
                 time.sleep(0.01)
         return live.BackgroundNode.state(node, failed)
 

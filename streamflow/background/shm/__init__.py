@@ -1,1 +1,1 @@
-"""Records as blocks of shared memory (Linux)."""
+"""A channel through shared memory (Linux)."""

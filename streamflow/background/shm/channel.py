@@ -1,14 +1,14 @@
-"""A channel through shared memory (Linux).  Opens `shm_sender` and `shm_receiver` over a `segment`.
+"""A channel through shared memory (Linux).  Opens a `Sender` and a `Receiver` over one segment.
 
-*Two counting semaphores, no flag, no lock*: one is released for each record, one for each event.  They count, wake, and
-order memory between processors; and a process that is killed at any moment leaves nothing locked.  What it had
+*Two counting semaphores, no flag, no lock.*  One is released for each record, the other for each event.  They count,
+wake, and order memory between processors; and a process that is killed at any moment leaves nothing locked: what it had
 published before counts.
 
-*One copy.*  The worker copies arrays into blocks, for a generator may use its arrays again.  The consumer copies what
-is small once more, since lending it out would cost as much; a large array he gets as a view of its block, which is free
-again when a weak reference says that the last view has gone.  Whoever holds on to much gets copies of his own, so a
-hoard never stops the stream.  An array that was made in a block (`core.memory`) and that nobody in the worker holds any
-more is not copied at all.
+*One copy.*  The worker copies arrays into blocks, for a generator may use its arrays again.  The consumer copies small
+arrays once more, since lending them out would cost as much; a large array is handed out as a view of its block, which
+is free again when a weak reference reports that the last view has gone.  A consumer that holds many items gets copies,
+so holding many items never stalls the stream.  An array that was made in a block (`core.allocator`) and that nothing in
+the worker refers to any more is not copied at all.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from .receiver import Receiver
+from .receiver import ShmReceiver
 from .segment import mapped
-from .sender import Sender
+from .sender import ShmSender
 
-__all__ = ["ShmDoor"]
+__all__ = ["ShmChannel"]
 
 
-class ShmDoor:
-    """Where a worker comes in: a segment and its semaphores.
+class ShmChannel:
+    """A `Channel`: a segment and its semaphores.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ShmDoor:
     Raises
     ------
     OSError
-        Where there is no such thing.
+        If the system has no such memory.
     """
 
     def __init__(self, context: BaseContext, copy: bool) -> None:
@@ -47,13 +47,14 @@ class ShmDoor:
         self._fd: int | None = os.memfd_create("streamflow")
         try:
             os.ftruncate(self._fd, os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE)
-            self.invitation = _Invitation(self._fd, [context.Semaphore(0), context.Semaphore(0)])
+            self.worker_end = _ShmWorkerEnd(self._fd, [context.Semaphore(0), context.Semaphore(0)])
         except BaseException:
             self.close()
             raise
 
-    def open(self, limit: int, alive: Callable[[], bool], patience: float | None) -> Receiver:
-        receiver = Receiver(self.invitation.segment, self.invitation.semaphores, limit, alive, patience, self._copy)
+    def open(self, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> ShmReceiver:
+        end = self.worker_end
+        receiver = ShmReceiver(end.segment, end.semaphores, limit, alive, item_timeout, self._copy)
         self.close()
         return receiver
 
@@ -63,27 +64,27 @@ class ShmDoor:
             os.close(fd)
 
 
-class _Invitation:
-    """A segment and its semaphores; a worker that is not forked maps it anew."""
+class _ShmWorkerEnd:
+    """A segment and its semaphores; a worker that is not forked maps the segment anew."""
 
     def __init__(self, fd: int, semaphores: list[Any]) -> None:
         self._fd = fd
         self.segment = mapped(fd)
-        self.semaphores = semaphores  #: `filled` and `back`, while it is not sure that the worker has them
+        self.semaphores = semaphores  #: of records and of events; kept until the worker is known to have them
 
     def __reduce__(self) -> Any:
         from multiprocessing.reduction import DupFd
 
         return _received, (DupFd(self._fd), self.semaphores)
 
-    def connect(self, limit: int, on_stop: Callable[[], None]) -> Sender:
+    def connect(self, limit: int, on_stop: Callable[[], None]) -> ShmSender:
         os.close(self._fd)
-        filled, back = self.semaphores
-        return Sender(self.segment, filled, back, limit, on_stop)
+        records, events = self.semaphores
+        return ShmSender(self.segment, records, events, limit, on_stop)
 
-    def remove(self) -> None:
-        """Nothing outlives those who map it."""
+    def clean_up(self) -> None:
+        """No-op: the segment goes with the processes that map it."""
 
 
-def _received(fd: Any, semaphores: list[Any]) -> _Invitation:
-    return _Invitation(fd.detach(), semaphores)
+def _received(fd: Any, semaphores: list[Any]) -> _ShmWorkerEnd:
+    return _ShmWorkerEnd(fd.detach(), semaphores)

@@ -1,4 +1,4 @@
-"""The consumer's end of a channel through shared memory.  Knows `segment`, `wire` and `failure`."""
+"""The consumer's end of a channel through shared memory.  Knows `segment`, `records` and `wire`."""
 
 from __future__ import annotations
 
@@ -11,55 +11,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..failure import unpacked
-from ..records import ITEM, LAYOUT, Quiet, Record
-from ..wire import HEADER, Layout
+from ..records import ITEM, LAYOUT, ItemTimeout, Record, decoded
+from ..wire import HEADER, ItemLayout
 from .segment import (
     DATA,
     EPOCH,
     EVENT_RING,
     EVENTS,
+    RECEIVED,
     RECORD,
     RECORDS,
     RING,
     SHIFT,
     STOP,
-    TAKEN,
     Loan,
     loan_of,
     table_at,
     table_of,
 )
 
-__all__ = ["Receiver"]
+__all__ = ["ShmReceiver"]
 
-#: A consumer may hold so many items, whatever their size, before he gets copies ...
-_LOANS = 4
+#: A consumer may hold so many items, whatever their size, before it gets copies ...
+_MIN_LOANS = 4
 #: ... and never more than so many buffers.
-_MOST_LOANS = 1024
-#: Bytes that may be taken before the worker is told.
-_HUSH = 64 << 10
-#: Seconds after which a consumer that waits looks whether its worker is alive.
+_MAX_LOANS = 1024
+#: Received bytes of which the worker need not be informed yet, at most.
+_UNREPORTED = 64 << 10
+#: Seconds between two looks whether the worker is alive, while waiting.
 _POLL = 0.05
 _MADV_REMOVE = getattr(mmap, "MADV_REMOVE", 9)
 
 
-class Receiver:
-    """The consumer's end.
+class ShmReceiver:
+    """A `Receiver` over a segment.
 
     Parameters
     ----------
     segment : mmap
     semaphores : list
-        `filled` and `back`; emptied when the worker has spoken.
+        Of records and of events; emptied once the worker has sent something.
     limit : int
-        Bytes that may be held before further items are copied.
+        Bytes that the consumer may hold before further items are copied.
     alive : function
         Whether the worker still runs.
-    patience : float or None
-        Seconds without a record after which `Quiet` is raised.
+    item_timeout : float or None
+        Seconds without a record after which `ItemTimeout` is raised.
     copy : bool
-        Whether all is copied.
+        Whether every array is copied.
     """
 
     def __init__(
@@ -68,22 +67,22 @@ class Receiver:
         semaphores: list[Any],
         limit: int,
         alive: Callable[[], bool],
-        patience: float | None,
+        item_timeout: float | None,
         copy: bool,
     ) -> None:
-        self._limit, self._alive, self._patience, self._copy = limit, alive, patience, copy
+        self._limit, self._alive, self._item_timeout, self._copy = limit, alive, item_timeout, copy
         self._segment: mmap.mmap | None = segment
-        # Those of workers that are not forked have names, which go when nobody holds the objects any more.
+        # For a worker that is not forked they have names, which go when nothing refers to the objects any more.
         self._semaphores = semaphores
-        filled, back = semaphores
-        self._filled, self._back = filled.acquire, back.release
+        records, events = semaphores
+        self._acquire_record, self._release_event = records.acquire, events.release
         self._memory = memoryview(segment)
         self._events = self._memory[EVENT_RING : EVENT_RING + 8 * EVENTS].cast("Q")
-        self._read = self._told = 0
-        self._said = 0  # of the records read, how many the worker knows to be taken ...
-        self._unsaid = 0  # ... and the bytes of those that it does not
-        self._hush = min(limit >> 4, _HUSH)
-        self._layouts: dict[int, Layout] = {}
+        self._n_read = self._n_events = 0
+        self._n_reported = 0  # of the records read, how many were reported to the worker ...
+        self._unreported = 0  # ... and the bytes of those that were not
+        self._report_above = min(limit >> 4, _UNREPORTED)
+        self._layouts: dict[int, ItemLayout] = {}
         self._loans: dict[int, Loan] = {}  # by offset
         self._dead: deque[Loan] = deque()
         self._held = 0  # bytes in loans
@@ -92,49 +91,49 @@ class Receiver:
     def connected(self) -> bool:
         return not self._semaphores
 
-    def take(self) -> Record | None:
+    def receive(self) -> Record | None:
         while True:
             while self._dead:
-                self._returned(self._dead.popleft())
-            if not self._filled(False) and not self._wait():
+                self._return(self._dead.popleft())
+            if not self._acquire_record(False) and not self._wait():
                 return None
-            kind, offset, inside, n_apart = RECORD.unpack_from(self._memory, RING + self._read % RECORDS * 32)
+            kind, offset, n_pickled, n_buffers = RECORD.unpack_from(self._memory, RING + self._n_read % RECORDS * 32)
             if kind >= ITEM:
                 layout = self._layouts[kind - ITEM]
-                apart = self._apart(offset + table_at(layout.size, inside), n_apart) if n_apart else []
-                block = bytearray(self._memory[offset : offset + layout.size + inside])
-                self._read += 1
-                self._unsaid += layout.size + inside + RECORD.size
-                if self._unsaid > self._hush or n_apart:
-                    self._say()
-                return [ITEM, layout.item(block, inside, apart)]
-            value = self._value(kind, offset, inside, n_apart)
+                buffers = self._buffers(offset + table_at(layout.size, n_pickled), n_buffers) if n_buffers else []
+                block = bytearray(self._memory[offset : offset + layout.size + n_pickled])
+                self._n_read += 1
+                self._unreported += layout.size + n_pickled + RECORD.size
+                if self._unreported > self._report_above or n_buffers:
+                    self._report()
+                return [ITEM, layout.item(block, n_pickled, buffers)]
+            value = self._value(kind, offset, n_pickled, n_buffers)
             if kind != LAYOUT:
                 return [kind, value]
             number, key = value
-            self._layouts[number] = Layout(key, number)
+            self._layouts[number] = ItemLayout(key, number)
 
-    def _value(self, kind: int, offset: int, inside: int, n_apart: int) -> Any:
-        """The value of a record that is no item."""
-        self._semaphores.clear()  # the worker has spoken, so it has opened them
-        parts: list[Any] = self._apart(offset + table_at(HEADER, inside), n_apart)
-        if inside:
-            parts.insert(0, bytes(self._memory[offset + HEADER : offset + HEADER + inside]))
-        self._read += 1
-        self._say()
-        return unpacked(kind, parts)
+    def _value(self, kind: int, offset: int, n_pickled: int, n_buffers: int) -> Any:
+        """The value of a record that is not an item."""
+        self._semaphores.clear()  # the worker has sent something, so it has opened them
+        parts: list[Any] = self._buffers(offset + table_at(HEADER, n_pickled), n_buffers)
+        if n_pickled:
+            parts.insert(0, bytes(self._memory[offset + HEADER : offset + HEADER + n_pickled]))
+        self._n_read += 1
+        self._report()
+        return decoded(kind, parts)
 
-    def _say(self) -> None:
-        """Say how many records have been taken: now and then, and before we wait."""
-        self._tell((self._read - self._said) << SHIFT | TAKEN)
-        self._said, self._unsaid = self._read, 0
+    def _report(self) -> None:
+        """Report how many records were received: now and then, and before waiting."""
+        self._post((self._n_read - self._n_reported) << SHIFT | RECEIVED)
+        self._n_reported, self._unreported = self._n_read, 0
 
-    def _apart(self, table: int, count: int) -> list[NDArray[Any]]:
-        """Buffers that lie apart: lent, or copied where the consumer holds much already."""
+    def _buffers(self, table: int, count: int) -> list[NDArray[Any]]:
+        """The buffers of an item: lent, or copied if the consumer holds much already."""
         words = table_of(count).unpack_from(self._memory, table)
         offsets, sizes = words[::2], words[1::2]
         n_loans, held = len(self._loans), self._held + sum(sizes)
-        lends = not self._copy and (n_loans < _LOANS * count or (held <= self._limit and n_loans < _MOST_LOANS))
+        lends = not self._copy and (n_loans < _MIN_LOANS * count or (held <= self._limit and n_loans < _MAX_LOANS))
         found = []
         for offset, size in zip(offsets, sizes, strict=True):
             base: NDArray[Any] = np.ndarray(size, np.uint8, self._segment, offset)
@@ -143,39 +142,39 @@ class Receiver:
                 self._held += size
             else:
                 base = base.copy()
-                self._tell(offset)
+                self._post(offset)
             found.append(base)
         return found
 
-    def _returned(self, loan: Loan) -> None:
+    def _return(self, loan: Loan) -> None:
         del self._loans[loan.offset]
         self._held -= loan.size
-        self._tell(loan.offset)
+        self._post(loan.offset)
 
-    def _tell(self, event: int) -> None:
-        self._events[self._told % EVENTS] = event
-        self._told += 1
-        self._back()
+    def _post(self, event: int) -> None:
+        self._events[self._n_events % EVENTS] = event
+        self._n_events += 1
+        self._release_event()
 
     def _wait(self) -> bool:
         """Wait for a record; False if the worker has died and there is none."""
-        if self._said < self._read:
-            self._say()
-        until = None if self._patience is None else time.monotonic() + self._patience
-        while not self._filled(True, _POLL):
+        if self._n_reported < self._n_read:
+            self._report()
+        until = None if self._item_timeout is None else time.monotonic() + self._item_timeout
+        while not self._acquire_record(True, _POLL):
             if not self._alive():
-                return bool(self._filled(False))  # what it had published before it died counts
+                return bool(self._acquire_record(False))  # records published before its death count
             while self._dead:
-                self._returned(self._dead.popleft())
+                self._return(self._dead.popleft())
             if until is not None and time.monotonic() > until:
-                raise Quiet
+                raise ItemTimeout
         return True
 
-    def want(self, epoch: int) -> None:
-        self._tell(epoch << SHIFT | EPOCH)
+    def request_epoch(self, epoch: int) -> None:
+        self._post(epoch << SHIFT | EPOCH)
 
-    def stop(self) -> None:
-        self._tell(STOP)
+    def request_stop(self) -> None:
+        self._post(STOP)
 
     def close(self) -> None:
         segment, self._segment = self._segment, None
@@ -187,7 +186,7 @@ class Receiver:
         self._memory.release()
 
     def _punch(self, segment: mmap.mmap) -> None:
-        """Give back the pages that nobody sees: a process forked meanwhile would keep them with its copy of the map."""
+        """Free the pages that no view shows: a process forked meanwhile would keep them with its copy of the map."""
         while self._dead:
             del self._loans[self._dead.popleft().offset]
         begin = DATA

@@ -1,1 +1,1 @@
-"""Records as ZeroMQ messages."""
+"""A channel through a ZMQ socket."""

@@ -1,14 +1,15 @@
-"""A ZMQ channel: records as messages.  Knows `records`, `wire`, `failure` and `listener`.
+"""A channel through a ZMQ socket: records as messages.  Knows `records`, `wire` and `listener`.
 
-A message is one record.  Its first frame begins with a header (kind, bytes of the pickle behind the block, bytes that
-count), the block of small arrays and, if it is short, the pickle of the rest; large buffers follow as frames.
+A message is one record.  Its first frame holds the block, which begins with a header (kind, bytes of pickle in this
+frame, size of the record), and the pickle if it is short; the buffers follow, a frame each.
 
-*Read-ahead is bounded by credit.*  ZMQ's own marks count messages; here the worker counts the bytes that it has sent,
-the consumer tells now and then how many it has taken, and at `limit` the worker waits before it makes another item.
+*Read-ahead is bounded by credit.*  ZMQ's high-water marks count messages; here the worker counts the bytes that it has
+sent, the consumer reports now and then how many it has received, and at `limit` the worker waits before it makes
+another item.
 
 *Copies.*  The worker's arrays are copied once as they are sent, since a generator may use its arrays again after the
-`yield`.  In the consumer a small array is copied once more, out of the message; a large one is a view of the message it
-came in, which nobody else has, so it may be written to.
+`yield`.  In the consumer a small array is copied once more, out of the message; a large one is a view of its message,
+which nothing else refers to, so it may be written to.
 """
 
 from __future__ import annotations
@@ -21,24 +22,23 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from ..failure import packed, unpacked
-from ..records import HELLO, ITEM, LAYOUT, Quiet, Record, Stopped
-from ..wire import HEADER, Forms, Layout, raw, short_pickle
+from ..records import HELLO, ITEM, LAYOUT, ItemTimeout, Record, Stopped, decoded, encoded
+from ..wire import HEADER, ItemLayout, LayoutTable, raw_bytes, short_pickle
 from .listener import Address, Listener
 
-__all__ = ["ZmqDoor"]
+__all__ = ["ZmqChannel"]
 
-_HEADER = struct.Struct("<IIQ")  # kind, bytes of the pickle in this frame, bytes of the whole record
-#: News from the consumer: bytes that have been taken, the epoch that is wanted next, stop; each with a number.
-_NEWS = struct.Struct("<cQ")
-_TAKEN, _EPOCH, _STOP = b"t", b"e", b"s"
-#: What a message costs beside its bytes, about.
+_HEADER = struct.Struct("<IIQ")  # kind, bytes of pickle in this frame, bytes of the whole record
+#: Events from the consumer: bytes received, the epoch that is wanted next, stop; each with a number.
+_EVENT = struct.Struct("<cQ")
+_RECEIVED, _EPOCH, _STOP = b"r", b"e", b"s"
+#: About what a message costs beside its bytes.
 _OVERHEAD = 256
-#: Milliseconds after which a consumer that waits looks whether its worker is alive.
+#: Milliseconds between two looks whether the worker is alive, while the consumer waits.
 _POLL = 50
-#: ... and after which a worker that waits goes on waiting (signals, and the end of its consumer, reach it anyway).
+#: Milliseconds of one wait of a worker (signals, and the end of the consumer, reach it anyway).
 _LONG = 1000
-#: Seconds between two looks for a message from the consumer.
+#: Seconds between two looks for an event.
 _LOOK = 0.005
 
 
@@ -50,8 +50,8 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     return made
 
 
-class ZmqDoor:
-    """Where a worker comes in.
+class ZmqChannel:
+    """A `Channel` over a socket on which the consumer listens.
 
     Parameters
     ----------
@@ -60,33 +60,33 @@ class ZmqDoor:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self.invitation = _Invitation(listener.address)
+        self.worker_end = _ZmqWorkerEnd(listener.address)
 
-    def open(self, limit: int, alive: Callable[[], bool], patience: float | None) -> _Receiver:
-        return _Receiver(self._listener, limit, alive, patience)
+    def open(self, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> ZmqReceiver:
+        return ZmqReceiver(self._listener, limit, alive, item_timeout)
 
     def close(self) -> None:
         self._listener.close()
 
 
-class _Invitation(NamedTuple):
+class _ZmqWorkerEnd(NamedTuple):
     address: Address
 
-    def connect(self, limit: int, on_stop: Callable[[], None]) -> _Sender:
-        return _Sender(self.address, limit, on_stop)
+    def connect(self, limit: int, on_stop: Callable[[], None]) -> ZmqSender:
+        return ZmqSender(self.address, limit, on_stop)
 
-    def remove(self) -> None:
+    def clean_up(self) -> None:
         self.address.remove()
 
 
-class _Sender:
-    """The worker's end.
+class ZmqSender:
+    """A `Sender` over a socket.
 
     Parameters
     ----------
     address : Address
     limit : int
-        Bytes that may be sent and not yet taken before the worker waits.
+        Bytes that may be sent and not yet received before the worker waits.
     on_stop : function
         Called before `Stopped` is raised.
     """
@@ -94,50 +94,50 @@ class _Sender:
     def __init__(self, address: Address, limit: int, on_stop: Callable[[], None]) -> None:
         self._limit, self._on_stop = limit, on_stop
         self._ahead = 0
-        # What ZMQ has not yet written when a worker dies is lost.  So that one worker after the other gets further,
-        # each waits until its first item has been taken.
-        self._delivers = False
+        # When a worker dies, what ZMQ has not yet written is lost.  So that each replacement gets further than the
+        # last, a worker waits until its first item has been received.
+        self._delivered = False
         self._epoch: int | None = None  # that is wanted next
         self._look_at = 0.0
-        self._forms = Forms(lambda announced: self.put(LAYOUT, announced))
+        self._layouts = LayoutTable(lambda announced: self.send(LAYOUT, announced))
         self._context = zmq.Context()
         self._socket = _socket(self._context)
         self._socket.rcvtimeo = _LONG
         address.connect(self._socket)
-        self.put(HELLO, None)
+        self.send(HELLO, None)
 
-    def item(self, record: Record) -> None:
-        layout, arrays, parts = self._forms.of(record.pop())
-        staged = layout.staged = layout.staged or _Staged(layout)
+    def send_item(self, record: Record) -> None:
+        layout, arrays, parts = self._layouts.of(record.pop())
+        staging = layout.staging = layout.staging or _Staging(layout)
         large: list[Any] = []
-        small = iter(staged.views)
+        small = iter(staging.views)
         for array, (_, _, offset, order, _) in zip(arrays, layout.arrays, strict=True):
             if offset is None:
-                large.append(raw(array, order))
+                large.append(raw_bytes(array, order))
             else:
                 next(small)[...] = array
-        self._send(ITEM + layout.number, staged.block, parts, large)
-        if self._ahead >= self._limit or not self._delivers:
+        self._send(ITEM + layout.number, staging.block, parts, large)
+        if self._ahead >= self._limit or not self._delivered:
             self._wait_for_room()
         if perf_counter() >= self._look_at:
             self._look_at = perf_counter() + _LOOK
             while self._socket.poll(0):
-                self._news(wait=False)
+                self._read_event(wait=False)
 
     def _wait_for_room(self) -> None:
-        while self._ahead >= (self._limit if self._delivers else 1):
-            self._news(wait=True)
-        self._delivers = True
+        while self._ahead >= (self._limit if self._delivered else 1):
+            self._read_event(wait=True)
+        self._delivered = True
 
-    def put(self, kind: int, value: Any) -> None:
-        self._send(kind, bytearray(HEADER), packed(kind, value), [])
+    def send(self, kind: int, value: Any) -> None:
+        self._send(kind, bytearray(HEADER), encoded(kind, value), [])
 
     def _send(self, kind: int, block: bytearray, parts: list[Any], large: list[Any]) -> None:
-        inside, apart = short_pickle(parts)
-        frames = [*large, *apart]
-        size = len(block) + len(inside) + sum(map(len, frames)) + _OVERHEAD
-        _HEADER.pack_into(block, 0, kind, len(inside), size)
-        first = block + inside if inside else block
+        short, buffers = short_pickle(parts)
+        frames = [*large, *buffers]
+        size = len(block) + len(short) + sum(map(len, frames)) + _OVERHEAD
+        _HEADER.pack_into(block, 0, kind, len(short), size)
+        first = block + short if short else block
         send = self._socket.send
         if frames:
             last = frames.pop()
@@ -149,19 +149,19 @@ class _Sender:
             send(first)
         self._ahead += size
 
-    def wait(self) -> int:
+    def wait_for_epoch(self) -> int:
         while self._epoch is None:
-            self._news(wait=True)
+            self._read_event(wait=True)
         epoch, self._epoch = self._epoch, None
         return epoch
 
-    def _news(self, *, wait: bool) -> None:
-        """Read one message from the consumer, if there is one."""
+    def _read_event(self, *, wait: bool) -> None:
+        """Read one event from the consumer, if there is one."""
         try:
-            kind, number = _NEWS.unpack(self._socket.recv(0 if wait else zmq.NOBLOCK))
+            kind, number = _EVENT.unpack(self._socket.recv(0 if wait else zmq.NOBLOCK))
         except zmq.Again:
             return
-        if kind == _TAKEN:
+        if kind == _RECEIVED:
             self._ahead -= number
         elif kind == _EPOCH:
             self._epoch = number
@@ -173,36 +173,36 @@ class _Sender:
         self._context.destroy(linger=0)
 
 
-class _Staged:
-    """A layout with a block that is filled again for each item (sending copies it)."""
+class _Staging:
+    """The block of a layout, filled again for each item (sending copies it)."""
 
     __slots__ = ("block", "views")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ItemLayout) -> None:
         self.block = bytearray(layout.size)
         self.views = layout.views(self.block)
 
 
-class _Receiver:
-    """The consumer's end.
+class ZmqReceiver:
+    """A `Receiver` over a socket.
 
     Parameters
     ----------
     listener : Listener
-        Where the worker connects; the worker has been started.
+        Where the worker, which has been started, connects.
     limit : int
-        The same as the sender's.
+        That of the sender.
     alive : function
         Whether the worker still runs.
-    patience : float or None
-        Seconds without a message after which `Quiet` is raised.
+    item_timeout : float or None
+        Seconds without a record after which `ItemTimeout` is raised.
     """
 
-    def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool], patience: float | None) -> None:
-        self._limit, self._alive, self._listener, self._patience = limit, alive, listener, patience
-        self._taken = 0  # and not yet told
-        self._delivered = False  # whether an item has come, and the worker knows it
-        self._layouts: dict[int, Layout] = {}
+    def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> None:
+        self._limit, self._alive, self._listener, self._item_timeout = limit, alive, listener, item_timeout
+        self._unreported = 0  # bytes received
+        self._item_reported = False  # whether an item has come, and was reported
+        self._layouts: dict[int, ItemLayout] = {}
         self.connected = False
         self._context = zmq.Context()
         self._socket = _socket(self._context)
@@ -212,40 +212,40 @@ class _Receiver:
             self.close()
             raise
 
-    def take(self) -> Record | None:
+    def receive(self) -> Record | None:
         while True:
             if not self.connected and not self._connect():
                 return None
             try:
                 frame = self._socket.recv(0, False)
             except zmq.Again:
-                later = self._wait()
-                if later is None:
+                late = self._wait()
+                if late is None:
                     return None
-                frame = later
+                frame = late
             record = self._read(frame)
             if record is not None:
                 return record
 
     def _connect(self) -> bool:
-        """Wait for the worker and close the door behind it; False if it died before."""
+        """Wait for the worker, and accept nobody after it; False if it died before."""
         until = self._until()
         while not self._listener.wait(self._socket, _POLL):
             if not self._alive():
                 return False
             if perf_counter() > until:
-                raise Quiet
+                raise ItemTimeout
         self.connected = True
         self._listener.close()
         return True
 
     def _wait(self) -> zmq.Frame | None:
-        """The next frame after some time without any; what was sent before a death counts."""
+        """The next frame, after some time without any; frames sent before a death count."""
         alive, until = True, self._until()
         while alive:
             alive = self._alive()
             if perf_counter() > until:
-                raise Quiet
+                raise ItemTimeout
             try:
                 return self._socket.recv(0, False)
             except zmq.Again:
@@ -253,44 +253,43 @@ class _Receiver:
         return None
 
     def _until(self) -> float:
-        return float("inf") if self._patience is None else perf_counter() + self._patience
+        return float("inf") if self._item_timeout is None else perf_counter() + self._item_timeout
 
     def _read(self, frame: zmq.Frame) -> Record | None:
-        """The record that begins with this frame; None for one that concerns only us."""
+        """The record that begins with this frame; None for a layout."""
         block = bytearray(frame.buffer)
-        kind, inside, size = _HEADER.unpack_from(block)
-        self._taken += size
-        if self._taken >= self._limit >> 2 or (kind >= ITEM and not self._delivered):
-            self._tell(_TAKEN, self._taken)
-            self._taken = 0
-            self._delivered = self._delivered or kind >= ITEM
-        more: list[Any] = []
+        kind, n_pickled, size = _HEADER.unpack_from(block)
+        self._unreported += size
+        if self._unreported >= self._limit >> 2 or (kind >= ITEM and not self._item_reported):
+            self._post(_RECEIVED, self._unreported)
+            self._unreported = 0
+            self._item_reported = self._item_reported or kind >= ITEM
+        buffers: list[Any] = []
         while frame.more:
             frame = self._socket.recv(0, False)
-            more.append(frame)
+            buffers.append(frame)
         if kind >= ITEM:
-            return [ITEM, self._layouts[kind - ITEM].item(block, inside, more)]
-        if inside:
-            more.insert(0, memoryview(block)[HEADER:])
-        value = unpacked(kind, more)
+            return [ITEM, self._layouts[kind - ITEM].item(block, n_pickled, buffers)]
+        if n_pickled:
+            buffers.insert(0, memoryview(block)[HEADER:])
+        value = decoded(kind, buffers)
         if kind == LAYOUT:
             number, key = value
-            self._layouts[number] = Layout(key, number)
+            self._layouts[number] = ItemLayout(key, number)
             return None
         return [kind, value]
 
-    def want(self, epoch: int) -> None:
-        self._tell(_EPOCH, epoch)
+    def request_epoch(self, epoch: int) -> None:
+        self._post(_EPOCH, epoch)
 
-    def stop(self) -> None:
-        self._tell(_STOP, 0)
+    def request_stop(self) -> None:
+        self._post(_STOP, 0)
 
-    def _tell(self, kind: bytes, number: int) -> None:
-        # Without a worker that is connected nobody hears it.
-        with contextlib.suppress(zmq.Again):
-            self._socket.send(_NEWS.pack(kind, number), zmq.NOBLOCK)
+    def _post(self, kind: bytes, number: int) -> None:
+        with contextlib.suppress(zmq.Again):  # no worker is connected
+            self._socket.send(_EVENT.pack(kind, number), zmq.NOBLOCK)
 
     def close(self) -> None:
         self._listener.close()
         self._context.destroy(linger=0)
-        self._listener.given_up()
+        self._listener.forget()

@@ -1,10 +1,10 @@
-"""A socket on which the consumer waits for its worker, and nobody else gets in.  Used by `zmq_channel`.
+"""A socket on which the consumer waits for its worker, and to which nobody else can connect.  `channel` uses it.
 
-``ipc``: a Unix socket in a folder that only this user may enter, gone as soon as the worker is connected.  ``tcp``, for
-systems without: a port of the loopback interface with CURVE.  Both sides have keys made for this one channel, and who
-comes with another key is turned away (by ZMQ's authentication protocol, RFC 27).  Once the worker is connected nobody
-answers that protocol any more, and without an answer nobody gets in.  (ZMQ cannot close a listening socket and keep
-what it has accepted.)
+``ipc``: a Unix socket in a folder that only this user may enter, removed as soon as the worker is connected.  ``tcp``,
+for systems without those: a port of the loopback interface with CURVE.  Both ends have keys made for this one channel,
+and a client with any other key is rejected (by ZMQ's authentication protocol, RFC 27).  Once the worker is connected
+nothing answers that protocol any more, and without an answer nobody is accepted.  (ZMQ cannot close a listening socket
+and keep the connections that it has accepted.)
 
 The listening socket is made by the operating system before the worker starts and handed to ZMQ afterwards: so no thread
 of ZMQ runs while a worker is forked, and a forked worker can close its copy.
@@ -29,15 +29,15 @@ from ...exceptions import BackgroundError
 
 __all__ = ["Address", "Listener", "close_inherited", "default_socket"]
 
-#: What the name of a Unix socket may have, with a margin below the 104 bytes of the strictest system.
+#: Bytes of the path of a Unix socket; the strictest system allows 104.
 _MAX_PATH = 100
-#: Those of this process that listen.
+#: The listeners of this process.
 _listening: WeakSet[Listener] = WeakSet()
 _ZAP = "inproc://zeromq.zap.01"
 
 
 class Address(NamedTuple):
-    """All that a worker needs in order to connect; it reaches the worker over fork or a pipe of its start."""
+    """All that a worker needs to connect; it is inherited by fork or pickled for other start methods."""
 
     url: str
     folder: str | None  #: of the socket, until it is removed
@@ -56,12 +56,12 @@ class Address(NamedTuple):
 
 
 def default_socket() -> str:
-    """The kind of socket that this system has, the safer first."""
+    """The kind of socket to use: 'ipc' where the system has it, else 'tcp'."""
     return "ipc" if zmq.has("ipc") and sys.platform != "win32" else "tcp"
 
 
 class Listener:
-    """One channel's waiting place.
+    """A listening socket for one worker.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Listener:
     Raises
     ------
     BackgroundError
-        If there is no port to be had, no place for a socket, or no CURVE in this build of ZMQ.
+        If there is no free port, no folder for a socket, or no CURVE in this build of ZMQ.
     """
 
     def __init__(self, transport: str, ports: tuple[int, int], tries: int) -> None:
@@ -90,8 +90,8 @@ class Listener:
         else:
             if not zmq.has("curve"):
                 raise BackgroundError(
-                    "transport='tcp' needs a build of ZMQ with CURVE (libsodium): others could read and write what "
-                    "workers send; install pyzmq from a wheel, or use transport='ipc'"
+                    "transport='tcp' needs a build of ZMQ with CURVE (libsodium), without which others on this machine "
+                    "could read and forge what workers send; install pyzmq from a wheel, or use transport='ipc'"
                 )
             self.socket = socket.socket(socket.AF_INET)
             public, self._secret = zmq.curve_keypair()
@@ -106,10 +106,10 @@ class Listener:
             _listening.add(self)
         except OSError as error:
             self.close()
-            raise BackgroundError(f"no worker can connect: listening at {name} failed: {error}") from error
+            raise BackgroundError(f"no worker can connect, because listening at {name} failed: {error}") from error
 
     def adopt(self, consumer: zmq.Socket[bytes]) -> None:
-        """Listen with a ZMQ socket from now on (the workers are forked)."""
+        """Hand the listening socket to a ZMQ socket, once the worker has been started."""
         if self.address.keys is not None:
             zap = self._zap = consumer.context.socket(zmq.REP)
             zap.linger = 0
@@ -117,17 +117,17 @@ class Listener:
             consumer.curve_server = True
             consumer.curve_secretkey = self._secret
             consumer.zap_domain = b"streamflow"
-            consumer.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # nobody gets in while nobody answers
+            consumer.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # nobody is accepted while nothing answers
         consumer.setsockopt(zmq.USE_FD, self.socket.fileno())
         consumer.bind(self.address.url)
         self.socket.detach()  # it is ZMQ's now
 
-    def given_up(self) -> None:
-        """Nobody listens any more, ZMQ neither."""
+    def forget(self) -> None:
+        """The socket is closed, by ZMQ too; its descriptor may be something else's by now."""
         self._fd = None
 
     def wait(self, consumer: zmq.Socket[bytes], milliseconds: int) -> bool:
-        """Wait for a first message; meanwhile let in who has the worker's key, and turn away who has not."""
+        """Wait for a first message, meanwhile accepting the client with the worker's key and rejecting all others."""
         poller = zmq.Poller()
         poller.register(consumer, zmq.POLLIN)
         if self._zap is not None:
@@ -145,9 +145,9 @@ class Listener:
         zap.send_multipart([version, request, code, text, b"", b""])
 
     def close(self) -> None:
-        """Let nobody in any more, and remove what is left; may be called again."""
+        """Accept nobody any more, and remove the folder; may be called again."""
         if self.socket.fileno() >= 0:
-            self.given_up()
+            self.forget()
         self.socket.close()
         self.address.remove()
         if self._zap is not None:
@@ -156,28 +156,28 @@ class Listener:
 
 
 def close_inherited() -> None:
-    """In a forked worker: close the copies of all sockets on which the consumer listens, for this worker or others."""
+    """In a forked worker: close its copies of all sockets on which the consumer listens, for this worker or others."""
     for listener in list(_listening):
         fd, listener._fd = listener._fd, None
         if fd is not None:
-            # Another thread may just have closed it; its number may be something else's by now.
+            # Another thread may just have closed it, and its number may be another file's by now.
             with contextlib.suppress(OSError):
                 if os.fstat(fd).st_ino == listener._inode:
                     os.close(fd)
 
 
 def _private_folder() -> str:
-    """A new folder for this user alone (mode 0700), with a name that leaves room for a socket's."""
+    """A new folder for this user alone (mode 0700), with a path short enough for a socket in it."""
     tried = []
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  (mkdtemp makes it safe)
         if len(os.fsencode(parent)) + 24 >= _MAX_PATH:
-            tried.append(f"{parent}: the name is too long for a socket")
+            tried.append(f"{parent}: the path is too long for a socket")
             continue
         try:
             return tempfile.mkdtemp(prefix="streamflow-", dir=parent)
         except OSError as error:
             tried.append(f"{parent}: {error}")
-    raise BackgroundError(f"there is no place for a socket ({'; '.join(tried)}); set TMPDIR")
+    raise BackgroundError(f"no folder can be made for a socket ({'; '.join(tried)}); set TMPDIR to another folder")
 
 
 def _bound_port(listening: socket.socket, ports: tuple[int, int], tries: int) -> int:
@@ -194,6 +194,6 @@ def _bound_port(listening: socket.socket, ports: tuple[int, int], tries: int) ->
             return port
     listening.close()
     raise BackgroundError(
-        f"no free port on 127.0.0.1 between {first} and {last} in {tries} tries ({why}); give another range by "
+        f"no free port on 127.0.0.1 between {first} and {last} in {tries} tries ({why}); give another range with "
         "`min_port` and `max_port`, or more `max_tries`"
     ) from why

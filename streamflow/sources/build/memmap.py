@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...core.label import name_of
-from ...core.signals import unheard
+from ...core.signals import ignored
 from ...core.validate import flag, is_integer, require
 from ...exceptions import DataError, WorkerDied
 from ..memmap.format import INDEX, Entry, checked_path, read_index
@@ -312,7 +312,7 @@ def _in_workers(tasks: list[Any], n_workers: int, store: str) -> Results:
     parallel = joblib.Parallel(
         n_workers, return_as="generator_unordered", batch_size=1, initializer=_end_with, initargs=(os.getpid(),)
     )
-    with unheard(signal.SIGINT):  # Ctrl-C is for this process, which ends the others
+    with ignored(signal.SIGINT):  # Ctrl-C is for this process, which ends the others
         results = parallel(joblib.delayed(_convert_all)(*task) for task in tasks)
     try:
         for some in results:

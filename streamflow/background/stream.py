@@ -1,0 +1,104 @@
+"""`BackgroundStreamer`: the base of `ZMQStreamer`, `ThreadStreamer`, and streamers that run a tree somewhere else.
+
+Knows `core`.  `node`, and with it all that runs workers, is loaded when a pass is opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..core import Streamer
+from ..core.call import Shards
+from ..core.fingerprint import Fingerprint
+from ..core.node import Node
+from ..core.walk import check_resendable
+from ..seeding import Key
+
+if TYPE_CHECKING:
+    from .pool import WorkerPool
+
+__all__ = ["BackgroundStreamer"]
+
+
+class BackgroundStreamer(Streamer):
+    """Run a tree by workers, while this thread does something else with its items.
+
+    The base of `ZMQStreamer`, whose workers are processes, and of `ThreadStreamer`, whose worker is a thread.  A
+    subclass says how a worker is started; lanes, states, restarts and errors are the same for all.
+
+    Parameters
+    ----------
+    streamer : Streamer
+        The tree to run; anything else that can be iterated again and again is wrapped in one.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        A root of randomness of its own, as by `with_seed`; None takes the parent's.
+
+    Attributes
+    ----------
+    streamer : Streamer
+        The tree.
+    seeds_workers : bool
+        Set to True by a subclass whose workers seed `random` and `numpy.random` from the root of the tree.  Such a
+        stream has randomness even if its tree has none.
+
+    Raises
+    ------
+    ParameterError
+        If `random_state` is of another type; at the first item, if the tree holds a one-shot iterator.
+
+    Notes
+    -----
+    A subclass defines `worker_pool`.  What its `start` returns is a `Worker`, which runs `produce` (from
+    `streamflow.background.produce`) on the job that it is given, with a `Sender` of its own, and hands the records to
+    the consumer in order.  Before a worker starts outside this thread, `draw_entropy(job)` must draw the entropy of the
+    tree here.
+
+    Sharding: the stream inside is sharded, and each part divided into lanes.
+
+    Examples
+    --------
+    >>> from streamflow.background import InlineWorker, WorkerPool
+    >>> class InPlace(BackgroundStreamer):
+    ...     '''Two lanes, run in this thread.'''
+    ...     def worker_pool(self):
+    ...         return WorkerPool(lambda job, n_workers: InlineWorker(job), n_workers=2)
+    >>> list(InPlace(range(5)))
+    [0, 1, 2, 3, 4]
+    """
+
+    seeds_workers: ClassVar[bool] = False
+
+    def __init__(self, streamer: Any, random_state: Any = None) -> None:
+        self._describe(random_state)
+        self.streamer = self._adopt(streamer)
+        self._checked = False
+
+    def __repr__(self) -> str:
+        return f"{self._label()}({self.streamer!r})"
+
+    # ------------------------------------------------------------------ to be defined by a subclass
+    def worker_pool(self) -> WorkerPool:
+        """How workers are started, and how many; called once for each pass, when it is opened.
+
+        Returns
+        -------
+        WorkerPool
+            Its `start` is called with a job and the number of workers, once for each worker and each replacement.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define worker_pool()")
+
+    # ------------------------------------------------------------------ hooks
+    def _node(self, key: Key, shards: Shards) -> Node:
+        from .node import BackgroundNode
+
+        if not self._checked:
+            check_resendable(self.streamer)
+            self._checked = True
+        return BackgroundNode(self._label(), self.streamer, key, shards, self.worker_pool())
+
+    def fingerprint(self) -> Fingerprint:
+        inner = self.streamer.fingerprint()
+        return self._marked(inner.then(f"{self._label()}({inner.text})", random=self.seeds_workers))
+
+    def _label(self) -> str:
+        return type(self).__name__
