@@ -407,11 +407,11 @@ def test_an_item_of_a_batch_never_aliases_the_samples():
     ids=lambda values: str(values)[:40],
 )
 def test_text_and_numbers_are_not_joined(values):
-    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+    with pytest.raises(sf.DataError, match="cannot be stacked: text is mixed with other values"):
         list(sf.buffer_stream(iter([{"x": value} for value in values]), 2))
 
 
 def test_text_and_numbers_are_not_joined_along_an_axis():
     items = [{"x": np.array(["a"])}, {"x": np.array([1])}]
-    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+    with pytest.raises(sf.DataError, match="cannot be stacked: text is mixed with other values"):
         list(sf.buffer_stream(iter(items), 2, axis=0))

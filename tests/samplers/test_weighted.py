@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare
 
 from streamflow import ParameterError
-from streamflow.samplers import WeightedSampler, WeightedSubsetSampler, weighted
+from streamflow.samplers import WeightedSampler, weighted
 from streamflow.seeding import Key, Root
 from streamflow.sources import ArraySource
 
@@ -60,7 +60,7 @@ def test_no_weights_are_alike():
 
 def test_a_subset():
     chosen = [6, 1, -1]
-    found = drawn(WeightedSubsetSampler([1, 2, 5], chosen), 9, 8000, random_state=0)
+    found = drawn(WeightedSampler([1, 2, 5], indices=chosen), 9, 8000, random_state=0)
     weights = np.zeros(9)
     weights[chosen] = [1, 2, 5]
     expect_shares(found, weights)
@@ -83,12 +83,12 @@ def test_class_weights():
 @pytest.mark.parametrize(
     ("y", "n_classes", "told"),
     [
-        ([0, 1, 2], 2, "`y` must be integers from 0 to 1, as `n_classes` says"),
+        ([0, 1, 2], 2, "`y` must be integers from 0 to 1, given `n_classes`"),
         ([-1, 0], 2, "`y` must be integers"),
         ([0.0, 1.0], 2, "`y` must be integers"),
-        ([0, 1], 0, "`n_classes` must be None or an integer from 1 on, got 0"),
-        ([], None, "`y` must be the classes of samples along one axis, at least one"),
-        ([[0, 1]], None, "`y` must be the classes"),
+        ([0, 1], 0, "`n_classes` must be None or a positive integer, got 0"),
+        ([], None, "`y` must be an array of classes along one axis, not empty"),
+        ([[0, 1]], None, "`y` must be an array of classes"),
     ],
 )
 def test_wrong_classes(y, n_classes, told):
@@ -103,7 +103,7 @@ def test_weights_are_a_normalised_copy():
     sampler.weights[:] = 0
     assert sampler.weights.sum() == 1
     assert own == [2, 0, 6]
-    subset = WeightedSubsetSampler([1, 3], [4, 5])
+    subset = WeightedSampler([1, 3], indices=[4, 5])
     assert subset.weights.tolist() == [0.25, 0.75]
     assert subset.indices.tolist() == [4, 5]
 
@@ -119,8 +119,8 @@ def test_extreme_weights(weights):
         ([1, -1], "finite and not negative"),
         ([1, np.nan], "finite and not negative"),
         ([1, np.inf], "finite and not negative"),
-        ([0, 0], "more than zeros"),
-        ([], "more than zeros"),
+        ([0, 0], "numbers that are not all zero"),
+        ([], "numbers that are not all zero"),
         ([[1, 2]], "numbers along one axis"),
         (["a"], "numbers along one axis"),
         (5, "numbers along one axis"),
@@ -130,17 +130,17 @@ def test_wrong_weights(weights, told):
     with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
         WeightedSampler(weights)
     with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
-        WeightedSubsetSampler(weights, [0, 1])
+        WeightedSampler(weights, indices=[0, 1])
 
 
 def test_lengths_are_checked():
     source = ArraySource(np.arange(5))
-    with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one for each sample, got 4"):
+    with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one per sample, got 4"):
         source.samples(sampler=WeightedSampler([1] * 4))
-    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got 3"):
-        WeightedSubsetSampler([1] * 3, [0, 1])
+    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one per index, got 3"):
+        WeightedSampler([1] * 3, indices=[0, 1])
     with pytest.raises(ParameterError, match="`indices` must be from -5 to 4"):
-        source.samples(sampler=WeightedSubsetSampler([1], [5]))
+        source.samples(sampler=WeightedSampler([1], indices=[5]))
 
 
 def test_batches_know_no_epochs():
@@ -149,8 +149,8 @@ def test_batches_know_no_epochs():
     endless = source.batches(3, sampler=sampler, epochs=None)
     assert {len(batch) for batch in endless(50)} == {3}
     assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2)] == [3, 3, 3, 1]
-    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2, partial=False)] == [3, 3, 3]
-    subset = WeightedSubsetSampler([1, 1], [0, 1])
+    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2, drop_last=True)] == [3, 3, 3]
+    subset = WeightedSampler([1, 1], indices=[0, 1])
     assert sum(len(batch) for batch in source.batches(3, sampler=subset, epochs=2)) == 10
 
 
