@@ -14,7 +14,7 @@ def test_names_and_submodules():
     where = {
         "core": ["Streamer", "streamable"],
         "mux": ["StochasticMux", "ShuffledMux", "RoundRobinMux", "ChainMux", "BaseMux"],
-        "maps": ["buffer_stream", "tuples", "keras_tuples", "cache"],
+        "maps": ["buffer_stream", "tuples", "keras_tuples", "cache", "PescadorError", "DataError"],
         "zmq_stream": ["ZMQStreamer"],
         "util": ["get_rng", "batch_length"],
         "exceptions": ["PescadorError", "DataError"],

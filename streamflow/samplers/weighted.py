@@ -108,7 +108,7 @@ class WeightedSampler(Sampler):
         if self._indices is not None:
             self._indices.within(n)
         elif self._weights is not None:
-            require(len(self._weights) == n, "weights", f"{n} numbers, one per sample", len(self._weights))
+            require(len(self._weights) == n, "weights", f"{n} numbers, one for each sample", len(self._weights))
 
     def order(self, n: int, key: Key) -> Order:
         if self._indices is None:
@@ -158,7 +158,7 @@ def _checked_weights(weights: Any) -> NDArray[np.float64]:
         raise ParameterError(f"`weights` must be numbers along one axis, got {short(weights)}") from None
     require(array.ndim == 1, "weights", "numbers along one axis", weights)
     require(np.isfinite(array).all() and (array >= 0).all(), "weights", "finite and not negative", weights)
-    require(array.any(), "weights", "numbers that are not all zero", weights)
+    require(array.any(), "weights", "above zero for at least one", weights)
     array /= array.max()  # so that the sum is finite
     array /= array.sum()
     return array

@@ -1,4 +1,4 @@
-"""`Metadata`: the metadata of a whole store, which its writer can change."""
+"""`Metadata`: text by text about a whole store, as its writer changes it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ __all__ = ["Metadata"]
 
 
 class Metadata(MutableMapping[str, str]):
-    """A mapping of str to str that can log its changes.
+    """Text by text, and what has been changed.
 
     Parameters
     ----------
-    known : mapping of str to str
-        What the store holds.
+    known : mapping of str
+        What the store has.
     log : bool
-        Whether to log changes.
+        Whether changes are kept one by one.
 
     Attributes
     ----------
     changes : list of (str, str or None)
-        With `log`, the keys and values that have been set, in order; None: deleted.  The store removes those that it
-        has written.
+        With `log`, what has been set since, in order; None: deleted.  Whoever has written it removes it from here.
 
     Examples
     --------
@@ -44,8 +43,8 @@ class Metadata(MutableMapping[str, str]):
 
     def __setitem__(self, key: str, text: str) -> None:
         self._check()
-        require(isinstance(key, str), "metadata", "a mapping of str to str", key)
-        require(isinstance(text, str), f"metadata[{key!r}]", "a str", text)
+        require(isinstance(key, str), "metadata", "text by text", key)
+        require(isinstance(text, str), f"metadata[{key!r}]", "text", text)
         self._known[key] = text
         self._note(key, text)
 
@@ -59,12 +58,12 @@ class Metadata(MutableMapping[str, str]):
             self.changes.append((key, text))
 
     def end(self) -> None:
-        """Refuse changes from now on, because they would not be written."""
+        """Refuse changes from now on: nobody would write them."""
         self._ended = True
 
     def _check(self) -> None:
         if self._ended:
-            raise StreamflowError("the writer is closed and its metadata are read-only; open another writer")
+            raise StreamflowError("the writer is closed; metadata can only be read now, make another writer")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)

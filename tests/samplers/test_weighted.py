@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from streamflow import ParameterError
+from streamflow import ParameterError, StateError
 from streamflow.samplers import WeightedSampler, weighted
 from streamflow.seeding import Key, Root
-from streamflow.sources import ArraySource
+from streamflow.sources import ArraySource, CompositeSource
 
 RARE = 1e-5
 WEIGHTS = np.array([1, 0, 3, 0.5, 2, 0, 8, 1])
@@ -66,6 +66,38 @@ def test_a_subset():
     expect_shares(found, weights)
 
 
+def test_a_subset_without_weights_is_drawn_uniformly():
+    chosen = [6, 1, -1]
+    sampler = WeightedSampler(None, indices=chosen)
+    found = drawn(sampler, 9, 8000, random_state=0)
+    weights = np.zeros(9)
+    weights[chosen] = 1
+    expect_shares(found, weights)
+    assert sampler.weights is None
+    both = CompositeSource([np.arange(9), np.arange(10, 19)])  # its samples are drawn, not those of each member
+    assert {(x, y) for x, y in both.samples(sampler=sampler, epochs=20)} == {(6, 16), (1, 11), (8, 18)}
+
+
+def test_a_subset_must_have_indices():
+    with pytest.raises(ParameterError, match="`indices` must be at least one index, got "):
+        WeightedSampler(None, indices=[])
+
+
+def test_subsets_of_other_weights_or_indices_are_other_samplers():
+    def streams(*how, **also):
+        return ArraySource(np.arange(9)).samples(sampler=WeightedSampler(*how, **also), epochs=None, random_state=0)
+
+    alike, others = {"indices": [0, 4]}, [([1, 2], {"indices": [0, 5]}), ([2, 1], {"indices": [0, 4]}), ([1] * 9, {})]
+    with streams([1, 2], **alike).open() as stream:
+        next(stream)
+        state = stream.state_dict()
+    for weights, also in others:
+        with streams(weights, **also).open() as stream, pytest.raises(StateError, match="of another tree|other weights"):
+            stream.load_state_dict(state)
+    with streams([1, 2], **alike).open() as stream:
+        stream.load_state_dict(state)
+
+
 def test_classes_are_balanced():
     y = np.repeat([0, 1, 2], [500, 30, 2])
     found = y[drawn(WeightedSampler.class_balanced(y), len(y), 9000, random_state=0)]
@@ -119,8 +151,8 @@ def test_extreme_weights(weights):
         ([1, -1], "finite and not negative"),
         ([1, np.nan], "finite and not negative"),
         ([1, np.inf], "finite and not negative"),
-        ([0, 0], "numbers that are not all zero"),
-        ([], "numbers that are not all zero"),
+        ([0, 0], "above zero for at least one"),
+        ([], "above zero for at least one"),
         ([[1, 2]], "numbers along one axis"),
         (["a"], "numbers along one axis"),
         (5, "numbers along one axis"),
@@ -135,7 +167,7 @@ def test_wrong_weights(weights, told):
 
 def test_lengths_are_checked():
     source = ArraySource(np.arange(5))
-    with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one per sample, got 4"):
+    with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one for each sample, got 4"):
         source.samples(sampler=WeightedSampler([1] * 4))
     with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one per index, got 3"):
         WeightedSampler([1] * 3, indices=[0, 1])

@@ -209,7 +209,7 @@ def test_keys_leave_the_other_columns_alone():
         ({"shuffle": 12345}, "`shuffle` must be True or False, got 12345; `random_state` takes the seed"),
         ({"shuffle": True, "sampler": ShuffledSampler()}, "`shuffle` must be False if a sampler is given"),
         ({"sampler": [1, 2]}, "`sampler` must be a Sampler"),
-        ({"sampler": WeightedSampler([1, 2])}, "`weights` must be 10 numbers, one per sample, got 2"),
+        ({"sampler": WeightedSampler([1, 2])}, "`weights` must be 10 numbers, one for each sample, got 2"),
         ({"random_state": "a"}, "`random_state`"),
         ({"epochs": 0}, "`epochs` must be None or a positive integer, got 0"),
         ({"epochs": -1}, "`epochs`"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import streamflow as sf
 from streamflow import DataError, ParameterError
 from streamflow.sources import NpySource
+from streamflow.sources.mmap import npy_files
 from streamflow.testing import check_streamer, rows
 
 X, Y = np.arange(60.0).reshape(20, 3), np.arange(20)
@@ -148,6 +149,45 @@ def test_a_mux_maps_only_what_is_active(tmp_path):
         assert 1 <= len(open_maps(tmp_path)) <= 4
     assert seen == set(range(12))
     assert open_maps(tmp_path) == set()
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The paths of files, each time they are mapped."""
+    paths = []
+    kept = npy_files.map_file
+    monkeypatch.setattr(npy_files, "map_file", lambda path: (paths.append(path), kept(path))[1])
+    return paths
+
+
+def test_the_length_and_the_keys_are_asked_for_once(files, opened):
+    source = NpySource(files / "both.npz")
+    for _ in range(3):
+        assert (len(source), source.keys()) == (20, ("X", "y"))
+    assert len(opened) == 1
+    assert len(pickle.loads(pickle.dumps(source))) == 20
+    assert len(opened) == 1, "a copy that is sent knows its length"
+    assert len(source[:5]) == 5
+    assert len(opened) == 1
+    source.read([0, 19])
+    source.read([1])
+    assert (len(source), len(opened)) == (20, 2), "mapped for a read, and kept"
+    source.close()
+    assert (len(source), len(opened)) == (20, 3)
+
+
+def test_a_file_that_has_got_another_length_is_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(20))
+    source = NpySource(path)
+    assert len(source) == 20
+    np.save(tmp_path / "new.npy", np.arange(5))
+    (tmp_path / "new.npy").replace(path)
+    for read in (lambda: source[0], lambda: source.read([19]), lambda: source.read([0])):
+        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; close\(\)"):
+            read()
+    source.close()
+    assert (len(source), source.read([4]).tolist()) == (5, [4])
 
 
 def test_a_state_opens_no_member_that_is_not_active(files):
