@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Reading",
+    "ReadContext",
     "SampleNumbers",
     "any_random",
     "is_keyed",
@@ -70,7 +70,7 @@ class SampleNumbers:
         return self._known[k][row]
 
 
-class Reading:
+class ReadContext:
     """A `with` block that reads samples with these random numbers.
 
     Parameters
@@ -99,7 +99,7 @@ class Reading:
         _now.reset(self._token)
 
 
-_now: ContextVar[Reading | None] = ContextVar("reading", default=None)
+_now: ContextVar[ReadContext | None] = ContextVar("reading", default=None)
 
 
 class _Zeros:
@@ -109,15 +109,15 @@ class _Zeros:
         return np.zeros(end - first)
 
 
-def probing() -> Reading:
+def probing() -> ReadContext:
     """A block in which a sample is read for its keys, dtypes and shapes alone: no random number is used up."""
-    return Reading(SampleNumbers(_Zeros(), 0, 1), 0)
+    return ReadContext(SampleNumbers(_Zeros(), 0, 1), 0)
 
 
 def subset(places: NDArray[np.intp], n: int) -> AbstractContextManager[Any]:
     """A block in which only some of the n samples of the current read are read."""
     now = _now.get()
-    return Reading(now.numbers, _Subset(now.rows, places)) if now is not None and now.has_each(n) else _UNCHANGED
+    return ReadContext(now.numbers, _Subset(now.rows, places)) if now is not None and now.has_each(n) else _UNCHANGED
 
 
 _UNCHANGED = nullcontext()
@@ -141,7 +141,7 @@ class _Subset:
 
 def one_by_one(read: Callable[[T], R], numbers: SampleNumbers) -> Callable[[int, T], R]:
     """The function of (row, index) that reads one sample with its own random numbers."""
-    reading = Reading(numbers)
+    reading = ReadContext(numbers)
 
     def one(row: int, index: T) -> R:
         reading.rows = row
@@ -160,7 +160,7 @@ def per_sample(read: Callable[[T], R], indices: list[T]) -> list[R]:
     if now is None or not now.has_each(len(indices)):
         return [read(index) for index in indices]
     found = []
-    with Reading(now.numbers) as reading:
+    with ReadContext(now.numbers) as reading:
         for row, index in zip(now.rows, indices, strict=True):
             reading.rows = row
             found.append(read(index))

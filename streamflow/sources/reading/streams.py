@@ -26,7 +26,7 @@ from ...seeding import Key
 from .batching import Collator
 from .form import with_index
 from .protocol import Readable
-from .randomness import Reading, SampleNumbers, one_by_one
+from .randomness import ReadContext, SampleNumbers, one_by_one
 
 __all__ = ["Batches", "Samples"]
 
@@ -137,7 +137,7 @@ class _DrawNode(Node):
 
     def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
         """The block in which draws `first` to `end` - 1 read or prefetch."""
-        return Reading(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
+        return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
 
     @abstractmethod
     def _drawn(self) -> int:
