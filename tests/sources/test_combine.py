@@ -298,7 +298,7 @@ def test_files_are_opened_again_after_close(tmp_path):
     assert source[0].tolist() == X[0].tolist()
 
 
-def test_a_view_of_smap_calls_with_all_arguments():
+def test_a_view_of_map_sources_calls_with_all_arguments():
     powers = map_sources(pow, [2, 3, 4], [5, 2, 1])
     assert powers[1:].read(slice(None)).tolist() == [9, 4]
     assert list(powers[::-1]) == [4, 9, 32]
