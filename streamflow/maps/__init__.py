@@ -1,7 +1,7 @@
 """Maps: functions from a stream to a stream.
 
-Called directly each gives a generator; inside `Streamer.pipe` or ``Streamer(map, stream, ...)`` it keeps the state and
-the sharding of what is below it.  `stream_map` declares a map of your own.
+Called directly, a map returns a generator; in `Streamer.pipe` or ``Streamer(map, stream, ...)`` it becomes part of a
+tree that can be resumed and sharded.  `stream_map` declares a map of your own.
 """
 
 from ..core import stream_map

@@ -1,4 +1,4 @@
-"""`cache`: give items several times before they are replaced."""
+"""`cache`: yields items several times before they are replaced."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..core import stream_map
-from ..core.validate import is_integer, is_number, require
+from ..core.validate import is_number, positive_integer, require
 from ..seeding import MAP, Key, Root, check_random_state, generator
 
 __all__ = ["cache"]
 
 
 def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
-    require(is_integer(n_cache) and n_cache >= 1, "n_cache", "an integer from 1 on", n_cache)
+    positive_integer("n_cache", n_cache)
     require(is_number(prob) and 0 < prob <= 1, "prob", "above 0 and at most 1", prob)
     check_random_state(random_state)
 
@@ -24,24 +24,24 @@ def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
 def cache(
     stream: Iterator[Any], n_cache: int, prob: float = 0.5, random_state: Any = None
 ) -> Generator[Any, None, None]:
-    """Keep `n_cache` items and give them several times.
+    """Keep `n_cache` items and yield them several times.
 
-    The first `n_cache` items pass in order.  Then, for each output, one of the items kept is chosen uniformly; with
-    probability `prob` it is replaced by a new one first.  So an item is given 1 / `prob` times on average.  The map
-    ends when a new item is wanted and there is none.
+    The first `n_cache` items pass through in order.  Then, for each output, one of the kept items is chosen uniformly,
+    and with probability `prob` it is first replaced by a new item.  So an item is yielded 1 / `prob` times on average.
+    The map ends when it needs a new item and there is none.
 
     Parameters
     ----------
     stream : iterable
     n_cache : int
-        Number of items kept, at least 1.
+        Number of items to keep, at least 1.
     prob : float
-        Above 0 and at most 1, which means that nothing is given twice.
+        Above 0 and at most 1; with 1 nothing is yielded twice.
     random_state : None, int, SeedSequence, Generator or RandomState
 
     Yields
     ------
-    items, by reference: do not change them in place
+    the items themselves, not copies: do not change them in place
 
     Notes
     -----

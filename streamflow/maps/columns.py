@@ -1,4 +1,4 @@
-"""Columns of dicts: `tuples` and `keras_tuples`."""
+"""`tuples` and `keras_tuples`: some values of dicts, as tuples."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _check_keys(*keys: Any) -> None:
 
 @stream_map(_check_keys)
 def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None, None]:
-    """Dicts to tuples of some of their values.
+    """Turn dicts into tuples of some of their values.
 
     Parameters
     ----------
     stream : iterable of dicts
     *keys
-        Which values, in this order; at least one.
+        The keys of the values, in this order; at least one.
 
     Yields
     ------
@@ -51,7 +51,7 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
     DataError
         If an item is not a dict.
     KeyError
-        If it lacks a key.
+        If an item lacks a key.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
     def picked(item: Any) -> tuple[Any, ...]:
         return tuple([_column(item, key) for key in keys])
 
-    yield from map(picked, stream)  # a loop would hold the item while this waits
+    yield from map(picked, stream)  # a loop would keep the item alive while it waits
 
 
 def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
@@ -70,7 +70,12 @@ def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
         if not isinstance(side, str) and isinstance(side, Iterable):
             require(not isinstance(side, Iterator), name, "a key or a list of keys", side)
             _check_keys(*side) if side else None
-    require(not (_is_nothing(inputs) and _is_nothing(outputs)), "inputs", "given, unless `outputs` is", inputs)
+    require(
+        not (_is_nothing(inputs) and _is_nothing(outputs)),
+        "inputs",
+        "a key or a list of keys unless `outputs` is given",
+        inputs,
+    )
 
 
 def _is_nothing(keys: Any) -> bool:
@@ -78,7 +83,7 @@ def _is_nothing(keys: Any) -> bool:
 
 
 def _side(keys: Any) -> Callable[[Any], Any]:
-    """One side of a training pair: an array, a list of arrays, or nothing."""
+    """The function that gives one side of a training pair: an array, a list of arrays, or None."""
     if _is_nothing(keys):
         return lambda item: None
     if isinstance(keys, str) or not isinstance(keys, Iterable):
@@ -89,13 +94,13 @@ def _side(keys: Any) -> Callable[[Any], Any]:
 
 @stream_map(_check_sides)
 def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Generator[Any, None, None]:
-    """Dicts to the pairs (inputs, outputs) that Keras trains on.
+    """Turn dicts into the pairs (inputs, outputs) that Keras trains on.
 
     Parameters
     ----------
     stream : iterable of dicts
     inputs, outputs : str, sequence of str, or None
-        A key gives the array itself, a sequence a list of arrays, None gives None.  At least one of the two.
+        A key gives its array, a sequence of keys a list of arrays, None gives None.  At least one must be given.
 
     Yields
     ------
@@ -107,7 +112,7 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     DataError
         If an item is not a dict.
     KeyError
-        If it lacks a key.
+        If an item lacks a key.
 
     Examples
     --------
@@ -119,4 +124,4 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     def pair(item: Any) -> tuple[Any, Any]:
         return left(item), right(item)
 
-    yield from map(pair, stream)  # a loop would hold the item while this waits
+    yield from map(pair, stream)  # a loop would keep the item alive while it waits

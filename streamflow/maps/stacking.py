@@ -1,8 +1,8 @@
-"""How values become one array of a batch.
+"""`stacked`: values of several samples as one array of a batch.
 
-Stacking is one copy of each row, and that copy is nearly all the time it takes.  A batch above 32 MiB costs half as
-much again in fresh pages, because the C library gives memory of that size back to the system; so the memory of large
-batches is used again, as soon as nobody holds the batch or any view of it (`Recycled`).
+Stacking copies each row once, and these copies take nearly all of its time.  Above 32 MiB, fresh pages would add half
+of that again, because the C library returns blocks of this size to the system when they are freed.  So the memory of a
+large batch is reused once nothing refers to the batch or a view of it (`BufferPool`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from ..core.allocator import empty, is_offered
 from ..exceptions import DataError
 
-__all__ = ["RAGGED", "Recycled", "stacked"]
+__all__ = ["RAGGED", "BufferPool", "stacked"]
 
 RAGGED = ("error", "pad", "crop", "list")
-_LARGE = 16 << 20  #: bytes from which on memory is used again
-_MIXED = "they are text and other values"
-_KEPT = 2  #: blocks of free memory that a stream keeps
+_LARGE = 16 << 20  #: from this number of bytes, memory is reused
+_MIXED = "text is mixed with other values"
+_KEPT = 2  #: how many blocks of memory a pool keeps
+_SCALARS = {bool, int, float, complex, str, bytes}
 _shape, _dtype = attrgetter("shape"), attrgetter("dtype")
 
 
@@ -33,35 +34,35 @@ def stacked(
     axis: int | None = None,
     ragged: str = "error",
     fill: Any = 0,
-    memory: Recycled | None = None,
+    pool: BufferPool | None = None,
 ) -> Any:
-    """Values as one array.
+    """Stack or concatenate values to one array.
 
     Parameters
     ----------
-    values : list of arrays, numbers, text or lists of such
+    values : list of arrays, numbers, text or lists of these
         At least one.
     name : str
         What errors call them.
     axis : int or None
-        None stacks along a new first axis; otherwise values are concatenated along this one.
+        None stacks along a new first axis; otherwise values are concatenated along this axis.
     ragged : {'error', 'pad', 'crop', 'list'}
-        What becomes of values of different shapes: an error, `fill` at the end of each axis up to the longest, the
-        heads as long as the shortest, or the list of values as it is.
+        What to do with values of different shapes: raise, pad each axis at the end with `fill` to the longest, crop
+        each axis to the shortest, or return the list of values.
     fill : number
-        It must fit the dtype of what it fills up.
-    memory : Recycled, optional
-        Where large arrays may come from.
+        What 'pad' pads with; it must fit the dtype.
+    pool : BufferPool, optional
+        Where memory for large arrays may come from.
 
     Returns
     -------
     array, or list
-        Of text or bytes an array of objects if one ends in NUL, for arrays of text drop it.
+        Text or bytes of which one ends in NUL give an array of objects, because NumPy strips trailing NULs.
 
     Raises
     ------
     DataError
-        If they cannot be joined.
+        If they cannot be stacked.
 
     >>> stacked([np.array([1]), np.array([2, 3])], "x", ragged="pad", fill=9).tolist()
     [[1, 9], [2, 3]]
@@ -70,16 +71,16 @@ def stacked(
         return values
     try:
         if axis is None:
-            return _stacked(values, ragged, fill, memory or Recycled())
+            return _stacked(values, ragged, fill, pool or BufferPool())
         return _concatenated(values, axis, ragged, fill)
     except (ValueError, TypeError, OverflowError) as error:
         shapes = sorted({np.shape(value) for value in values if isinstance(value, np.ndarray)})
-        told = f" (shapes {', '.join(map(str, shapes[:5]))})" if len(shapes) > 1 else ""
-        hint = "; ragged='pad', 'crop' or 'list' allows different shapes" if told and ragged == "error" else ""
-        raise DataError(f"the values of {name} cannot be joined: {error}{told}{hint}") from error
+        several = f" (shapes {', '.join(map(str, shapes[:5]))})" if len(shapes) > 1 else ""
+        hint = "; ragged='pad', 'crop' or 'list' allows different shapes" if several and ragged == "error" else ""
+        raise DataError(f"the values of {name} cannot be stacked: {error}{several}{hint}") from error
 
 
-def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any:
+def _stacked(values: list[Any], ragged: str, fill: Any, pool: BufferPool) -> Any:
     first = values[0]
     if list(map(type, values)).count(np.ndarray) == len(values):
         if first.nbytes * len(values) < _LARGE and not is_offered(first.nbytes * len(values)):
@@ -89,24 +90,31 @@ def _stacked(values: list[Any], ragged: str, fill: Any, memory: Recycled) -> Any
                     _check_kinds(values)
                 return made
         elif first.ndim and len(set(map(_shape, values))) == 1:
-            return _placed(values, memory)
+            return _placed(values, pool)
+    if _are_scalars(values):
+        return _as_array(values)
     if not isinstance(first, np.ndarray) or not first.ndim:
         if any(value is np.ma.masked for value in values) and not any(map(np.ndim, values)):
-            seen = [value for value in values if value is not np.ma.masked]  # what is masked is a float whatever it was
+            seen = [value for value in values if value is not np.ma.masked]  # `masked` itself always has dtype float
             return np.ma.stack(values).astype(np.result_type(*seen) if seen else float)
         if any(getattr(value, "ndim", 0) or isinstance(value, (np.ndarray, list, tuple)) for value in values):
             values = list(map(_as_array, values))
             if values[0].ndim:
-                return _stacked(values, ragged, fill, memory)
+                return _stacked(values, ragged, fill, pool)
         return _as_array(values)
     values = _fitted(values, None, ragged, fill)
     if any(isinstance(value, np.ma.MaskedArray) for value in values):
         return np.ma.stack(values)
-    return _placed(values, memory)
+    return _placed(values, pool)
+
+
+def _are_scalars(values: list[Any]) -> bool:
+    """Whether all values are plain scalars; looks at each type once, because labels come by the batch."""
+    return all(kind in _SCALARS or issubclass(kind, np.generic) for kind in set(map(type, values)))
 
 
 def _as_array(value: Any) -> NDArray[Any]:
-    """A value as an array; a list is copied, and one of text that ends in NUL becomes an array of objects."""
+    """A value as an array; a list is copied, and text of which some ends in NUL becomes an array of objects."""
     array = np.asarray(value)
     if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
         objects = np.array(value, object)
@@ -117,20 +125,20 @@ def _as_array(value: Any) -> NDArray[Any]:
     return array
 
 
-def _placed(values: list[Any], memory: Recycled) -> NDArray[Any]:
-    """Arrays of one shape, stacked into memory that is offered (where a worker sends it from) or used again."""
+def _placed(values: list[Any], pool: BufferPool) -> NDArray[Any]:
+    """Arrays of one shape, stacked into memory that the background offers or that is reused."""
     _check_kinds(values)
     shape = (len(values), *values[0].shape)
     dtypes = set(map(_dtype, values))
-    out = memory.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
-    # concatenate is quicker than stack, and the rows are contiguous
+    out = pool.take(shape, dtypes.pop() if len(dtypes) == 1 else np.result_type(*values))
+    # concatenate is faster than stack, and the rows are contiguous
     rows = None if out is None else out.reshape(-1, *shape[2:])
     joined = np.concatenate(values, out=rows)
     return joined.reshape(shape) if out is None else out
 
 
 def _check_kinds(values: list[Any]) -> None:
-    """NumPy would make text of numbers."""
+    """Refuse text among numbers: NumPy would turn the numbers into text."""
     kinds = {dtype.kind for dtype in set(map(_dtype, values))}
     if kinds & {"S", "U"} and not kinds <= {"S", "U", "O"}:
         raise TypeError(_MIXED)
@@ -147,7 +155,7 @@ def _concatenated(values: list[Any], axis: int, ragged: str, fill: Any) -> Any:
 
 
 def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list[Any]:
-    """The values brought to one shape (along `axis` each keeps its own length)."""
+    """The values padded or cropped to one shape; along `axis` each keeps its own length."""
     values = [value if isinstance(value, np.ndarray) else _as_array(value) for value in values]
     ndims = {value.ndim for value in values}
     if ragged == "error" or len(ndims) > 1:
@@ -157,7 +165,7 @@ def _fitted(values: list[Any], axis: int | None, ragged: str, fill: Any) -> list
     longest = max if ragged == "pad" else min
     shape = [longest(lengths) for lengths in zip(*(value.shape for value in values), strict=True)]
     _check_kinds(values)
-    # what is empty, such as a list, does not say of what it would be
+    # an empty value, such as an empty list, says nothing about the dtype
     dtype = np.result_type(*({value.dtype for value in values if value.size} or {value.dtype for value in values}))
     return [_resized(value, shape, axis, fill, dtype) for value in values]
 
@@ -180,7 +188,7 @@ def _resized(value: Any, shape: list[int], axis: int | None, fill: Any, dtype: n
 
 
 def _fits(fill: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether an array can hold a number: integers exactly, others as near as their precision allows."""
+    """Whether a dtype can hold a number: exactly if it is an integer, else to the precision of the dtype."""
     if dtype.kind in "SUV" or not np.can_cast(np.min_scalar_type(fill), dtype, "same_kind"):
         return False
     with np.errstate(all="ignore"):
@@ -190,18 +198,18 @@ def _fits(fill: Any, dtype: np.dtype[Any]) -> bool:
     return dtype.kind not in "fc" or bool(np.isfinite(held) == np.isfinite(fill))
 
 
-class Recycled:
-    """Memory for large arrays, used again when nobody can see it any more.
+class BufferPool:
+    """Memory for large arrays, reused once nothing refers to it.
 
-    An array over memory that is no array's is the base of all its views, so as long as anything shows the memory, the
-    array that was handed out is alive; a weak reference tells when it is not.
+    The array that is handed out is the base of all its views, so it lives as long as any of them; a weak reference to
+    it shows when its memory is free again.
     """
 
     def __init__(self) -> None:
         self._blocks: list[tuple[weakref.ref[NDArray[Any]], _Block]] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-        """An array that nobody else sees, its content undefined; None where NumPy's own is as good."""
+        """An array of undefined content in memory of its own; None if ordinary memory will do."""
         offered = empty(shape, dtype)
         if offered is not None:
             return offered
@@ -223,7 +231,7 @@ class Recycled:
 
 
 class _Block:
-    """Memory from NumPy (which asks for large pages) that is no array to those who look for the base of a view."""
+    """Memory allocated by NumPy (which requests huge pages), but not an array: the base of views is made over it."""
 
     def __init__(self, size: int) -> None:
         self.size, self._memory = size, np.empty(size, np.uint8)

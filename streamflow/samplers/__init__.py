@@ -1,17 +1,15 @@
 """Samplers: the order in which a source is read."""
 
-from .base import Order, Sampler
+from .base import Sampler
 from .blocks import BlockShuffledSampler
 from .plain import SequentialSampler, ShuffledSampler, SubsetSampler
-from .weighted import WeightedSampler, WeightedSubsetSampler
+from .weighted import WeightedSampler
 
 __all__ = [
     "BlockShuffledSampler",
-    "Order",
     "Sampler",
     "SequentialSampler",
     "ShuffledSampler",
     "SubsetSampler",
     "WeightedSampler",
-    "WeightedSubsetSampler",
 ]

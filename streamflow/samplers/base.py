@@ -1,8 +1,8 @@
-"""Sampler: what decides in which order a source is read, and how to write one of your own.
+"""`Sampler`: the order in which a source is read, and how to write one of your own.
 
-A sampler answers with an *order* for each epoch: anything that can be indexed by an array of positions and gives an
-array of indices, such as an array.  So a place in a stream is a number, whatever the order: it is divided among parts
-by taking every n-th position, and resumed by asking for the positions that are left.
+A sampler returns an *order* for each epoch: an array of indices, or anything that gives an array of indices when it is
+indexed by an array of positions.  So the state of a stream is one number, whatever the order: a part of a stream takes
+every n-th position, and a resumed stream asks for the remaining positions.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.validate import is_integer, require
+from ..core.validate import require
 from ..exceptions import ParameterError
 from ..seeding import Key, Root
 
-__all__ = ["Chosen", "Order", "Sampler"]
+__all__ = ["Indices", "Order", "Sampler"]
 
 
 class Order(Protocol):
     """The order of one epoch, such as an array of indices."""
 
     def __len__(self) -> int:
-        """How many indices it has."""
+        """The number of indices."""
 
     def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
-        """The indices at these positions (ascending)."""
+        """The indices at these positions, which are ascending."""
 
 
 class Sampler(ABC):
@@ -36,14 +36,14 @@ class Sampler(ABC):
     Parameters
     ----------
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this sampler's own; None takes that of the stream.
+        A seed of this sampler's own; None: that of the stream.
 
     Notes
     -----
-    A subclass answers `order`; one whose epochs have another length than the source answers `size` too.  What it draws
-    must be a function of `key` (`streamflow.seeding.generator(key, ORDER)` gives a Generator): an order is asked for
-    again when a stream is resumed, and by each part of a stream.  A state knows a sampler by its ``__repr__``, which
-    must tell whatever else the order depends on: unless it does, the state of another order is taken.
+    A subclass must define `order`, and `size` if its epochs have another length than the source.  What it draws must
+    depend only on `key` (`streamflow.seeding.generator(key, ORDER)` gives a Generator), because the order is asked for
+    again when a stream is resumed and by each part of a stream.  States identify a sampler by its ``__repr__``, which
+    must therefore contain everything else that the order depends on; otherwise a state of another order is accepted.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Sampler(ABC):
     [[0, 2], [4, 1], [3]]
     """
 
-    #: Whether it draws with replacement: such an order has no epochs, and batches run on from one into the next.
+    #: Whether it draws with replacement: such an order has no epochs, so batches continue from one into the next.
     replacement = False
     #: Whether its order depends on the key.
     random = True
@@ -82,60 +82,53 @@ class Sampler(ABC):
         Returns
         -------
         array of int, or anything that gives indices for an array of positions
-            `size(n)` indices from 0 to n - 1.
+            `size(n)` indices, each from 0 to n - 1.
         """
 
     def size(self, n: int) -> int:
-        """How many indices an epoch over a source of n samples has."""
+        """The number of indices per epoch over a source of n samples."""
         return n
 
     def check(self, n: int) -> None:  # noqa: B027  (most fit any source)
         """Raise a `ParameterError` if it does not fit a source of n samples."""
 
     def _address(self, key: Key) -> Key:
-        """Where an epoch's randomness comes from: its own root comes first."""
+        """The address of an epoch's randomness, under the sampler's own root if it has one."""
         return key if self._root is None else Key(self._root, key.path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
     def _label(self) -> str:
-        """What makes two samplers the same for a state."""
+        """What identifies it in states."""
         return repr(self)
 
 
-class Chosen:
-    """Indices that a user has given: a private copy; a mask gives the places where it is true.
+class Indices:
+    """Indices given by a user, as a private copy; a mask becomes the positions where it is true.
 
     Attributes
     ----------
-    indices : array of int
+    values : array of int
     """
 
     def __init__(self, indices: Any) -> None:
         array = np.array(indices)
-        rule = "a list or array of integers (or a mask) along one axis"
+        rule = "a list or array of integers along one axis, or a mask"
         require(array.ndim == 1 and (array.dtype.kind in "iub" or not array.size), "indices", rule, indices)
-        self._mask_of = len(array) if array.dtype.kind == "b" else None
-        if array.dtype.kind == "u":  # the largest are outside of any source, and stay so
+        self._mask_length = len(array) if array.dtype.kind == "b" else None
+        if array.dtype.kind == "u":  # the largest would become negative; they are out of range for any source
             array = np.minimum(array.astype(np.uint64), np.iinfo(np.intp).max)
-        self.indices = np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.intp)
+        self.values = np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.intp)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.values)
 
-    def inside(self, n: int) -> NDArray[np.intp]:
-        """Indices from 0 to n - 1, negative ones counted from the end; raise if they are not of such a source."""
-        indices, source = self.indices, f"for a source of {n} samples"
-        require(self._mask_of in (None, n), "indices", f"a mask of {n} values {source}", self._mask_of)
-        if indices.size and (indices.min() < -n or indices.max() >= n):
-            outside = indices[(indices < -n) | (indices >= n)][0]
+    def within(self, n: int) -> NDArray[np.intp]:
+        """The indices from 0 to n - 1, with negative ones counted from the end; raise if any is out of range."""
+        values, source = self.values, f"for a source of {n} samples"
+        require(self._mask_length in (None, n), "indices", f"a mask of {n} values {source}", self._mask_length)
+        if values.size and (values.min() < -n or values.max() >= n):
+            outside = values[(values < -n) | (values >= n)][0]
             raise ParameterError(f"`indices` must be from {-n} to {n - 1} {source}, got {outside}")
-        return np.where(indices < 0, indices + n, indices)
-
-
-def checked_whole(name: str, value: Any) -> int:
-    """An integer from 1 on."""
-    whole = is_integer(value)
-    require(whole and value >= 1, name, "an integer from 1 on", value)
-    return int(value)
+        return np.where(values < 0, values + n, values)

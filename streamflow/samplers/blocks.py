@@ -1,4 +1,4 @@
-"""Shuffled for disks: neighbours stay near each other."""
+"""`BlockShuffledSampler`: shuffles so that a disk still reads neighbours together."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.validate import positive_integer
 from ..seeding import ORDER, Key, bit_generator, permutation
-from .base import Order, Sampler, checked_whole
+from .base import Order, Sampler
 
 __all__ = ["BlockShuffledSampler"]
 
 
 class BlockShuffledSampler(Sampler):
-    """Every sample once: blocks of neighbours are shuffled, then the samples within a window of blocks.
+    """Every sample once: blocks of neighbours are shuffled, then the samples within each window of blocks.
 
-    A disk reads neighbours quickly; with this order each stretch of ``window * block_size`` samples touches only
-    `window` places of the disk.
+    A disk reads neighbours quickly; in this order each run of ``window * block_size`` samples comes from only `window`
+    places on the disk.
 
     Parameters
     ----------
     block_size : int
-        Samples in a block; the last block may be short.
+        Samples per block; the last block may be short.
     window : int
-        Blocks whose samples are shuffled among each other.
+        Number of blocks whose samples are shuffled together.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this sampler's own; None takes that of the stream.
+        A seed of this sampler's own; None: that of the stream.
 
     Notes
     -----
-    It needs memory for one window, whatever the length of the source.
+    It needs memory for one window, regardless of the length of the source.
 
     Examples
     --------
@@ -46,7 +47,7 @@ class BlockShuffledSampler(Sampler):
 
     def __init__(self, block_size: int, window: int = 16, random_state: Any = None) -> None:
         super().__init__(random_state)
-        self.block_size, self.window = checked_whole("block_size", block_size), checked_whole("window", window)
+        self.block_size, self.window = positive_integer("block_size", block_size), positive_integer("window", window)
 
     def order(self, n: int, key: Key) -> Order:
         return _BlockOrder(n, self.block_size, self.window, key)
@@ -56,17 +57,17 @@ class BlockShuffledSampler(Sampler):
 
 
 class _BlockOrder:
-    """The blocks in a random order, of which each window is shuffled.
+    """Blocks in random order, with the samples of each window shuffled.
 
-    The full blocks are permuted and the short one, if there is one, is put at a random place among them.  So where a
-    place in the sequence of blocks begins is a sum, and no table is needed.
+    The full blocks are permuted, and the short one, if any, is put at a random place among them.  So the start of every
+    block can be computed, without a table.
     """
 
     def __init__(self, n: int, size: int, window: int, key: Key) -> None:
         self._n, self._size, self._window, self._key = n, size, window, key
         self._full, self._short = divmod(n, size)
         self._blocks = permutation(self._full, key, ORDER) if self._full else np.empty(0, np.intp)
-        # the place of the short block; past all others if there is none
+        # the place of the short block; after all others if there is none
         self._odd = int(bit_generator(key, ORDER, 0).random_raw()) % (self._full + 1) if self._short else self._full
         self._kept: tuple[int, NDArray[np.intp]] = (-1, np.empty(0, np.intp))
 
@@ -84,7 +85,7 @@ class _BlockOrder:
         return found
 
     def _windows(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """In which window each position lies; those after the short block's begin the earlier by what it lacks."""
+        """The window of each position; windows after the short block start earlier by the samples it lacks."""
         odd = self._odd // self._window
         full = self._size * self._window
         if not self._short:
@@ -93,13 +94,13 @@ class _BlockOrder:
         return np.where(later, positions + self._size - self._short, positions) // full
 
     def _begin(self, number: int) -> int:
-        """The position at which a window begins."""
+        """The first position of a window."""
         block = number * self._window
         missing = self._size - self._short if self._short and block > self._odd else 0
         return min(block * self._size - missing, self._n)
 
     def _samples(self, number: int) -> NDArray[np.intp]:
-        """The samples of a window in their order; the last window is kept."""
+        """The samples of a window in shuffled order; the latest window is kept."""
         if self._kept[0] != number:
             n_blocks = self._full + bool(self._short)
             places = np.arange(number * self._window, min((number + 1) * self._window, n_blocks))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..core.fingerprint import digest_of
 from ..core.validate import flag
 from ..seeding import ORDER, Key, permutation
-from .base import Chosen, Order, Sampler
+from .base import Indices, Order, Sampler
 
 __all__ = ["SequentialSampler", "ShuffledSampler", "SubsetSampler"]
 
@@ -48,14 +48,14 @@ class SequentialSampler(Sampler):
 
 
 class ShuffledSampler(Sampler):
-    """Every sample once, in an order of its own in each epoch.
+    """Every sample once, in a new random order in each epoch.
 
-    Up to 65536 samples the order is an array; above that a keyed permutation, which needs no memory.
+    For up to 65536 samples the order is an array; above that it is a keyed permutation, which needs no memory.
 
     Parameters
     ----------
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this sampler's own; None takes that of the stream.
+        A seed of this sampler's own; None: that of the stream.
 
     Examples
     --------
@@ -71,21 +71,21 @@ class ShuffledSampler(Sampler):
 
 
 class SubsetSampler(Sampler):
-    """Some samples, each as often as its index is given.
+    """Some of the samples, each as often as its index is given.
 
     Parameters
     ----------
     indices : (n,) array of int, or mask
-        Which samples; negative ones are counted from the end.
+        The samples; negative indices count from the end.
     shuffle : bool
-        Whether they come in an order of its own in each epoch, instead of as given.
+        Whether to shuffle them in each epoch, instead of reading them as given.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this sampler's own; None takes that of the stream.
+        A seed of this sampler's own; None: that of the stream.
 
     Raises
     ------
     ParameterError
-        If the indices are no integers, or (when it meets a source) one is outside of it or a mask has another length.
+        If the indices are not integers, or (when a stream is made) are out of range or a mask of another length.
 
     Examples
     --------
@@ -96,26 +96,25 @@ class SubsetSampler(Sampler):
 
     def __init__(self, indices: Any, shuffle: bool = False, random_state: Any = None) -> None:
         super().__init__(random_state)
-        flag("shuffle", shuffle)
-        self._chosen, self.random = Chosen(indices), bool(shuffle)
+        self._indices, self.random = Indices(indices), flag("shuffle", shuffle)
 
     @property
     def indices(self) -> NDArray[np.intp]:
         """A copy of the indices."""
-        return self._chosen.indices.copy()
+        return self._indices.values.copy()
 
     def size(self, n: int) -> int:
-        return len(self._chosen)
+        return len(self._indices)
 
     def check(self, n: int) -> None:
-        self._chosen.inside(n)
+        self._indices.within(n)
 
     def order(self, n: int, key: Key) -> Order:
-        indices = self._chosen.inside(n)
+        indices = self._indices.within(n)
         return indices[permutation(len(indices), key, ORDER)[np.arange(len(indices))]] if self.random else indices
 
     def __repr__(self) -> str:
-        return f"SubsetSampler({len(self._chosen)} indices{', shuffle=True' if self.random else ''})"
+        return f"SubsetSampler({len(self._indices)} indices{', shuffle=True' if self.random else ''})"
 
     def _label(self) -> str:
-        return f"{self!r} {digest_of([self._chosen.indices.tobytes()])}"
+        return f"{self!r} {digest_of([self._indices.values.tobytes()])}"

@@ -1,15 +1,14 @@
 """Sources: random-access data, opened in the process that reads it.
 
-One rule for all: ``source[i]`` is a sample; ``source[slice, index array or mask]`` is a source, a lazy view;
-``source.read(indices)`` is a batch.  ``source.batches(...)`` and ``source.samples(...)`` are Streamers.
+For every source, ``source[i]`` is a sample, ``source[slice, indices or mask]`` a lazy view (again a source), and
+``source.read(indices)`` a batch.  ``source.batches(...)`` and ``source.samples(...)`` are Streamers.
 """
 
 from .arrays import ArraySource
-from .base import Source
 from .build.memmap import build_memmap_store
 from .combine.choice import ChoiceSource
 from .combine.composite import CompositeSource
-from .combine.concat import collate, concatenate, smap, split, take
+from .combine.concat import concatenate, map_sources, split, take, zip_sources
 from .files import FileSource, read_audio, read_image
 from .lmdb.store import LMDBStore
 from .lmdb.writer import LMDBWriter
@@ -17,6 +16,7 @@ from .memmap.store import MemmapStore
 from .memmap.writer import MemmapWriter
 from .npy import NpySource
 from .reading.crop import RandomCrop, random_crop
+from .source import Source
 
 __all__ = [
     "ArraySource",
@@ -31,12 +31,12 @@ __all__ = [
     "RandomCrop",
     "Source",
     "build_memmap_store",
-    "collate",
     "concatenate",
+    "map_sources",
     "random_crop",
     "read_audio",
     "read_image",
-    "smap",
     "split",
     "take",
+    "zip_sources",
 ]

@@ -1,4 +1,4 @@
-"""`ArraySource`: array-likes side by side."""
+"""`ArraySource`: array-likes of equal length, read row by row."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from numpy.typing import NDArray
 
 from ..core.validate import require
 from ..exceptions import ParameterError
-from .base import Source
 from .columns import Column, SourceColumn, column, is_column
 from .reading.form import each, keys_of, picked
-from .reading.randomness import any_draws
+from .reading.randomness import any_random
+from .source import Source
 
 __all__ = ["ArraySource"]
 
 
 class ArraySource(Source):
-    """Array-likes of one length: sample i is row i of each.
+    """Array-likes of equal length: sample i is row i of each.
 
     Parameters
     ----------
     data : array-like, or dict, list or tuple of array-likes
         NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
-        makes samples that are dicts; a list or tuple of array-likes, samples that are tuples.  A list or tuple of which
-        no element is an array-like (text counts where others are) is one itself.
+        gives samples that are dicts; a list or tuple of array-likes gives samples that are tuples.  A list or tuple
+        without array-likes (text counts as one only beside others) is itself the data.
 
     Raises
     ------
     ParameterError
-        If there are no array-likes, or other things among them, or if their lengths differ.
+        If there are no array-likes, something else is among them, or their lengths differ.
 
     Notes
     -----
     Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
-    sequence that are dicts or tuples keep their form: in a batch, too, each place has an array of its own (a list is an
-    array).  Pickled, an `np.memmap`, HDF5 data sets, `NpySource` and stores go along by their paths; arrays read from
-    these, and memory maps in a list, with their data.  A list of arrays is one of columns; arrays that are samples
-    themselves go into one column, ``{"x": [...]}``.
+    sequence that are dicts or tuples keep their form, in batches too (a list becomes an array).  When pickled, an
+    `np.memmap`, an HDF5 data set, an `NpySource` or a store is sent by path; arrays read from these, and memory maps in
+    a list, are sent with their data.  A list of arrays is a list of columns; arrays that are samples themselves belong
+    in one column, ``{"x": [...]}``.
 
     Examples
     --------
@@ -63,13 +63,13 @@ class ArraySource(Source):
             self._columns = column(data, "data")
         lengths = {name: len(each_column) for name, each_column in self._named().items()}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
-            hint = "" if isinstance(data, Mapping) else "; a list of samples is one column: {'x': [...]}"
-            raise ParameterError(f"`data` must be arrays of one length, got {told}{hint}")
+            got = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
+            hint = "" if isinstance(data, Mapping) else "; pass a list of samples as one column, {'x': [...]}"
+            raise ParameterError(f"`data` must be arrays of equal length, got {got}{hint}")
         self._length = next(iter(lengths.values()))
 
     def _named(self) -> dict[Any, Column]:
-        """The columns by key, place or the empty name."""
+        """The columns by key or position; a single one under the empty name."""
         columns = self._columns
         if isinstance(columns, dict):
             return columns
@@ -87,9 +87,9 @@ class ArraySource(Source):
     def fetch(self, indices: NDArray[np.intp]) -> Any:
         return each(lambda one, name: one.rows(indices), self._columns)
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         for one in self._named().values():
-            one.will_need(indices)
+            one.prefetch(indices)
 
     def keys(self) -> tuple[Any, ...] | None:
         columns = self._columns
@@ -100,11 +100,11 @@ class ArraySource(Source):
             one.close()
 
     def _draws_random(self) -> bool | None:
-        return any_draws(one.draws_random() for one in self._named().values())
+        return any_random(one.draws_random() for one in self._named().values())
 
-    def _whence(self, index: Any) -> str:
+    def _origin(self, index: Any) -> str:
         sources = [one.source for one in self._named().values() if isinstance(one, SourceColumn)]
-        return ", ".join(filter(None, [source._whence(index) for source in sources]))
+        return ", ".join(filter(None, [source._origin(index) for source in sources]))
 
     def _select(self, keys: Any) -> Source:
         if not isinstance(self._columns, (dict, tuple)):
@@ -114,7 +114,7 @@ class ArraySource(Source):
         return chosen
 
     def _label(self) -> str:
-        told = each(lambda one, name: one.told(), self._columns)
-        if isinstance(told, dict):
-            told = ", ".join(f"{key}: {text}" for key, text in told.items())
-        return f"ArraySource({', '.join(told) if isinstance(told, tuple) else told})"
+        labels = each(lambda one, name: one.label(), self._columns)
+        if isinstance(labels, dict):
+            labels = ", ".join(f"{key}: {label}" for key, label in labels.items())
+        return f"ArraySource({', '.join(labels) if isinstance(labels, tuple) else labels})"

@@ -1,7 +1,7 @@
-"""Columns: array-likes of any kind, read by row or by many rows at once.
+"""Columns: array-likes of any kind, read one row or many rows at a time.
 
-A column is what a source of arrays reads in one place of its form.  `column` finds the kind: a NumPy array or memory
-map, a source, an HDF5 or zarr array, anything with the shape and dtype of an array, and else any sequence.
+A column holds one value of each sample of a source of arrays.  `column` finds the right class: for a NumPy array or
+memory map, a source, an HDF5 or zarr array, anything else with a shape and a dtype, or any other sequence.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..core.allocator import empty
 from ..core.label import short
 from ..core.validate import missing, require
 from ..exceptions import DataError
-from .base import Source
 from .handle import Handle
 from .mmap.kept import Ahead, MappedArray, memory_of, stretches_of
 from .reading.form import each, keys_of, transposed
-from .reading.randomness import each_alone, for_its_form
+from .reading.randomness import per_sample, probing
+from .source import Source
 
 __all__ = ["Column", "SourceColumn", "column", "is_column"]
 
@@ -32,44 +32,44 @@ class Column(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
 
     @abstractmethod
     def row(self, index: int) -> Any:
-        """One row; of a NumPy array a read-only view."""
+        """One row; for a NumPy array a read-only view."""
 
     @abstractmethod
     def rows(self, indices: NDArray[np.intp]) -> Any:
         """Many rows: a fresh array, or a list of values that is still to be stacked."""
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (most have nothing to prepare)
-        """These rows will be read soon."""
+    def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
+        """Ask the operating system for rows that will be read soon."""
 
-    def close(self) -> None:  # noqa: B027  (most hold nothing open)
-        """Release what this process holds open."""
+    def close(self) -> None:  # noqa: B027  (a no-op unless overridden)
+        """Close what this process holds open."""
 
     def keys(self) -> tuple[Any, ...] | None:
-        """The keys of rows that are dicts, the places of those that are tuples, None for others."""
+        """The keys of rows that are dicts, the positions of rows that are tuples, None for others."""
         return None
 
     def draws_random(self) -> bool | None:
-        """Whether reading a row draws random numbers; None where that is not known."""
+        """Whether reading a row draws random numbers; None if unknown."""
         return False
 
     @abstractmethod
-    def told(self) -> str:
+    def label(self) -> str:
         """Its kind, dtype and shape."""
 
 
 def is_column(data: Any) -> bool:
-    """Whether something has a length and can be indexed, and is no text."""
+    """Whether something has a length and can be indexed, and is not text."""
     shape = getattr(data, "shape", None)
     sized = len(shape) > 0 if isinstance(shape, tuple) else hasattr(type(data), "__len__")
     return sized and hasattr(type(data), "__getitem__") and not isinstance(data, (str, bytes, Mapping))
 
 
 def column(data: Any, name: str) -> Column:
-    """The column of an array-like; `name` is what errors call it."""
+    """An array-like as a column; errors call it `name`."""
     if isinstance(data, Column):
         return data
     if isinstance(data, Source):
@@ -77,35 +77,33 @@ def column(data: Any, name: str) -> Column:
     if isinstance(data, np.ndarray):
         require(data.ndim, name, "an array with at least one axis", data)
         if data.dtype == object and data.ndim == 1 and data.size and all(isinstance(one, np.ndarray) for one in data):
-            return SequenceColumn(data.tolist())  # arrays of different shapes, as NumPy holds them
+            return SequenceColumn(data.tolist())  # arrays of different shapes
         return ArrayColumn(data)
     library = type(data).__module__.partition(".")[0]
     if library == "pandas":
-        return ArrayColumn(data.to_numpy())  # its own [] goes by labels
+        return ArrayColumn(data.to_numpy())  # its own [] looks up labels
     if library in {"h5py", "zarr"}:  # a group has no shape
         require(getattr(data, "shape", ()), name, "an array with at least one axis", data)
     if library == "h5py":
         return H5Column(data)
     if library == "zarr":
         return ZarrColumn(data)
-    require(
-        is_column(data) or isinstance(data, (str, bytes)), name, "an array, or anything else with a length and []", data
-    )
+    require(is_column(data) or isinstance(data, (str, bytes)), name, "an array or anything with a length and []", data)
     return ArrayLikeColumn(data) if hasattr(data, "shape") and hasattr(data, "dtype") else SequenceColumn(data)
 
 
 class ArrayColumn(Column):
-    """A NumPy array, in memory or mapped from a file; the latter is pickled by its path."""
+    """A NumPy array, in memory or mapped from a file; a mapped array is pickled by its path."""
 
     def __init__(self, array: NDArray[Any]) -> None:
-        plain = type(array) in {np.ndarray, np.memmap}  # others know of masks and the like
+        plain = type(array) in {np.ndarray, np.memmap}  # subclasses may have masks and the like
         self._array = array.view(np.ndarray if plain else type(array))
         self._array.flags.writeable = False
         self._ahead = None if memory_of(self._array) is None else Ahead()
         self._bytes: NDArray[Any] | None = None
         size = array.nbytes // len(array) if len(array) else 0
         if plain and 0 < size < 1 << 31 and not array.dtype.hasobject and array.flags.c_contiguous:
-            # Rows as strings of bytes: `take` copies them whole, also where the array is not aligned.
+            # Rows as opaque bytes, which `take` copies whole even if the array is not aligned.
             self._bytes = np.ndarray((len(array),), f"V{size}", self._array)
 
     def __len__(self) -> int:
@@ -122,15 +120,15 @@ class ArrayColumn(Column):
         out = empty(shape, array.dtype)
         if out is None:
             out = np.empty(shape, array.dtype)
-        # All indices are inside; with "clip" there is no copy on the way to `out`.
+        # All indices are in range; "clip" avoids a temporary copy of `out`.
         rows.take(indices, 0, np.ndarray(indices.shape, rows.dtype, out), "clip")
         return out
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         if self._ahead is not None:
             self._ahead.ask(lambda: stretches_of(self._array, indices))
 
-    def told(self) -> str:
+    def label(self) -> str:
         return f"{type(self._array).__name__}({self._array.dtype}, {self._array.shape})"
 
     def __reduce__(self) -> Any:
@@ -142,7 +140,7 @@ def _array_column(array: Any) -> ArrayColumn:
 
 
 class SequenceColumn(Column):
-    """Anything with a length and [] for one integer."""
+    """Anything with a length and ``[int]``."""
 
     def __init__(self, data: Any) -> None:
         self._data = data
@@ -155,21 +153,21 @@ class SequenceColumn(Column):
         return each(_read_only, value) if isinstance(self._data, (list, tuple)) else value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        return transposed(each_alone(self._data.__getitem__, indices.tolist()))
+        return transposed(per_sample(self._data.__getitem__, indices.tolist()))
 
     def draws_random(self) -> bool | None:
         return False if isinstance(self._data, (list, tuple, range, str, bytes)) else None
 
     def keys(self) -> tuple[Any, ...] | None:
-        with for_its_form():
+        with probing():
             return keys_of(self._data[0]) if len(self) else None
 
-    def told(self) -> str:
+    def label(self) -> str:
         return short(self._data)
 
 
 def _read_only(value: Any, name: str) -> Any:
-    """What is held is read by others too (what was made for this call is not)."""
+    """A read-only view of an array that the caller shares with others."""
     if isinstance(value, np.ndarray):
         value = value.view()
         value.flags.writeable = False
@@ -177,7 +175,7 @@ def _read_only(value: Any, name: str) -> Any:
 
 
 class ArrayLikeColumn(SequenceColumn):
-    """An array of another library, which takes arrays of indices."""
+    """An array of another library that can be indexed by an array of integers."""
 
     def keys(self) -> None:
         return None
@@ -188,15 +186,15 @@ class ArrayLikeColumn(SequenceColumn):
     def draws_random(self) -> bool:
         return False
 
-    def told(self) -> str:
+    def label(self) -> str:
         return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
 
 
 class ZarrColumn(ArrayLikeColumn):
-    """A zarr array: it reads each chunk once."""
+    """A zarr array, read so that each chunk is decoded once."""
 
     def __len__(self) -> int:
-        return int(self._data.shape[0])  # the array itself tells none
+        return int(self._data.shape[0])  # a zarr array has no len()
 
     def row(self, index: int) -> Any:
         return self._data[index]
@@ -206,7 +204,7 @@ class ZarrColumn(ArrayLikeColumn):
 
 
 class H5Column(Column):
-    """An HDF5 data set: pickled by its path, and opened again in each process."""
+    """An HDF5 data set, pickled by its path and opened again in each process."""
 
     def __init__(self, dataset: Any) -> None:
         self._place = (str(Path(dataset.file.filename).resolve()), dataset.name)
@@ -227,7 +225,7 @@ class H5Column(Column):
         return self._dataset()[index]
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        # it takes ascending indices without repeats
+        # h5py takes ascending indices without repeats
         places, back = np.unique(indices, return_inverse=True)
         dataset = self._dataset()
         if places.size and places[-1] - places[0] + 1 == places.size:
@@ -239,7 +237,7 @@ class H5Column(Column):
     def close(self) -> None:
         self._handle.close()
 
-    def told(self) -> str:
+    def label(self) -> str:
         return f"Dataset({self._dtype}, {self._shape})"
 
 
@@ -253,7 +251,7 @@ def open_dataset(path: str, name: str) -> Any:
         return h5py.File(path, "r")[name]
     except (OSError, KeyError) as error:
         why = " ".join(str(error).split())
-        raise DataError(f"{path!r} cannot be read, expected the HDF5 data set {name!r}: {why}") from None
+        raise DataError(f"the HDF5 data set {name!r} of {path!r} cannot be read: {why}") from None
 
 
 class SourceColumn(Column):
@@ -271,13 +269,13 @@ class SourceColumn(Column):
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return self.source.fetch(indices)
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
-        self.source.will_need(indices)
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
+        self.source.prefetch(indices)
 
     def close(self) -> None:
         self.source.close()
 
-    def told(self) -> str:
+    def label(self) -> str:
         return self.source._label()
 
     def keys(self) -> tuple[Any, ...] | None:

@@ -1,4 +1,4 @@
-"""`FileSource`: one file for each sample, and functions that read images and audio."""
+"""`FileSource`: one file per sample; `read_image` and `read_audio` read such files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..core.fingerprint import digest_of
 from ..core.label import name_of, short
 from ..core.validate import missing, require
 from ..exceptions import DataError, ParameterError
-from .base import Source
+from .source import Source
 
 __all__ = ["FileSource", "read_audio", "read_image"]
 
 
 class FileSource(Source):
-    """Files, one for each sample, and the function that reads one.
+    """Files, one per sample, and the function that reads one.
 
     Parameters
     ----------
     paths : iterable of paths
         The files, in order.
     decode : function of a path
-        Gets an absolute path, gives a sample: `read_image`, `read_audio`, `numpy.load`, or any other.
+        Takes an absolute path and returns a sample: `read_image`, `read_audio`, `numpy.load` or a function of yours.
 
     Notes
     -----
-    Nothing is opened before a sample is read.  An error of `decode` carries the path in a note.
+    No file is opened before it is read.  Errors raised by `decode` get a note with the path.
 
     Examples
     --------
@@ -49,11 +49,11 @@ class FileSource(Source):
         require(not isinstance(paths, (str, bytes, os.PathLike)), "paths", "a collection of paths", paths)
         self._paths = tuple(map(_path, paths))
         require(callable(decode), "decode", "a function of a path", decode)
-        self._decode, self._folder = decode, Path.cwd()  # from where paths are relative, wherever it is read
+        self._decode, self._folder = decode, Path.cwd()  # relative paths start here, in whichever process they are read
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The files."""
+        """The paths, as given."""
         return self._paths
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class FileSource(Source):
             error.add_note(f"while reading {path!r}")
             raise
 
-    def _whence(self, index: Any) -> str:
+    def _origin(self, index: Any) -> str:
         return repr(self._paths[index])
 
     def _label(self) -> str:
@@ -75,25 +75,25 @@ class FileSource(Source):
 
     @cached_property
     def _digest(self) -> str:
-        """Of the paths; each state has it, and there may be a million."""
+        """Digest of the paths, cached because every state contains it and there may be a million paths."""
         return digest_of(self._paths)[:8]
 
 
 def _path(path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)):
-        raise ParameterError(f"`paths` must be a collection of paths, got {short(path)} in it")
+        raise ParameterError(f"`paths` must be a collection of paths, got one that contains {short(path)}")
     return str(os.fspath(path))
 
 
 def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
-    """The pixels of an image file; needs pillow.
+    """Read an image file; needs pillow.
 
     Parameters
     ----------
     path : str
     mode : str or None
-        What pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None: as it is stored,
-        which images of more than 8 bits need.
+        The mode that pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None keeps the stored mode, which
+        images with more than 8 bits per channel need.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If it is no image or is damaged; or if its pixels have more than 8 bits and `mode` does not.
+        If it is not an image or is damaged, or if its pixels have more than 8 bits and those of `mode` do not.
     """
     try:
         from PIL import Image
@@ -114,16 +114,16 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
             if mode in (None, stored, "I", "F") or not stored.startswith(("I", "F")):
                 return np.array(image if mode is None else image.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, "an image that pillow reads", error) from error
-    # pillow would cut what is above 255
+        raise _unreadable(path, "an image file", error) from error
+    # pillow would clip values above 255
     raise DataError(
-        f"{path!r} has pixels of more than 8 bits (mode {stored}), expected such as {mode!r} can hold; "
-        "mode=None gives them as they are"
+        f"{path!r} has more than 8 bits per pixel (mode {stored!r}), and mode {mode!r} holds 8; "
+        "pass mode=None to keep them"
     )
 
 
 def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
-    """The signal of an audio file; needs soundfile.
+    """Read an audio file; needs soundfile.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
     Raises
     ------
     DataError
-        If it is no audio file or is damaged; or if it ends before its header says so, as far as the format tells
-        (MP3 and Ogg hardly do).
+        If it is not an audio file or is damaged, or if it is shorter than its header says (for MP3 and Ogg this often
+        cannot be known).
     """
     try:
         import soundfile
@@ -151,24 +151,22 @@ def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
     except (RuntimeError, OSError, TypeError) as error:
         raise _unreadable(path, _AUDIO, error) from error
     if _ends_early(log):
-        raise _unreadable(path, _AUDIO, f"it ends after {len(signal)} frames, before its header says so")
+        raise _unreadable(path, _AUDIO, f"it ends after {len(signal)} frames, fewer than its header says")
     return signal
 
 
-_AUDIO = "an audio file that soundfile reads"
+_AUDIO = "an audio file"
 
-
-#: How soundfile's library tells of a header that announces more than there is, and how that number is told.
+#: How libsndfile logs a header with a larger size than the file has.
 _SHORT = re.compile(r"(data|SSND|BODY|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.ASCII)
-_UNKNOWN_LENGTH = 0x7FFFF000  #: from here on it means that the writer did not know it: a pipe
+_UNKNOWN_LENGTH = 0x7FFFF000  #: sizes from here up are written to pipes, where the length is unknown
 
 
 def _ends_early(log: str) -> bool:
-    """Whether the library has noted that a file was cut."""
-    sizes = [(int(told), int(found)) for _, told, found in _SHORT.findall(log)]
-    return "ended unexpectedly" in log or any(found < told < _UNKNOWN_LENGTH for told, found in sizes)
+    """Whether libsndfile has logged that a file is truncated."""
+    sizes = [(int(announced), int(found)) for _, announced, found in _SHORT.findall(log)]
+    return "ended unexpectedly" in log or any(found < announced < _UNKNOWN_LENGTH for announced, found in sizes)
 
 
-def _unreadable(path: str, expected: str, error: object) -> DataError:
-    told = " ".join(str(error).split())
-    return DataError(f"{path!r} cannot be read, expected {expected}: {told}")
+def _unreadable(path: str, kind: str, error: object) -> DataError:
+    return DataError(f"{path!r} cannot be read as {kind}: {' '.join(str(error).split())}")

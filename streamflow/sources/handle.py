@@ -1,7 +1,7 @@
-"""`Handle`: what a description holds open, once in each process.
+"""`Handle`: something that a description holds open, once per process.
 
-Files of libraries such as HDF5 and LMDB must not cross a fork, and cannot be pickled.  A Handle says how they are
-opened, and opens them when they are first asked for in a process.
+Files of libraries such as HDF5 and LMDB must not be used across a fork and cannot be pickled.  A Handle knows how to
+open them, and opens them when a process first needs them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ T = TypeVar("T")
 
 
 class Handle(Generic[T]):
-    """Something that is opened at most once in a process, and again in another.
+    """Something that is opened at most once per process.
 
     Parameters
     ----------
     opener : function
-        Opens it; pickled with the handle, so a function of a module.
+        Opens it; must be picklable, so a function of a module.
     *args
-        Of the function.
+        Arguments of the function.
     opened : optional
-        It, where the user has opened it in this process; `close` leaves it to him.
+        The open object, if the user has opened it in this process; `close` leaves it open.
 
     Attributes
     ----------
     thing : object, or None
-        It, while it is open in this process.
+        The object while it is open in this process.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Handle(Generic[T]):
         _all.add(self)
 
     def get(self) -> T:
-        """It, opened now if it is not open in this process."""
+        """The open object; opens it if needed."""
         thing = self.thing
         if thing is None:
             with self._lock:
@@ -61,7 +61,7 @@ class Handle(Generic[T]):
         return thing
 
     def close(self) -> None:
-        """Close it in this process; may be called again, and `get` opens it anew."""
+        """Close it in this process, if it is open; `get` opens it again."""
         if self._given:
             return
         with self._lock:
@@ -74,9 +74,9 @@ class Handle(Generic[T]):
         return Handle, (self._opener, *self._args)
 
 
-#: Every handle: at a fork another thread may be opening one.
+#: All handles, because another thread may be opening one at a fork.
 _all: WeakSet[Handle[Any]] = WeakSet()
-#: What was open at a fork: never used or closed in the child, for it is the parent's.
+#: What was open at a fork; it belongs to the parent, so the child neither uses nor closes it.
 _inherited: list[Any] = []
 
 

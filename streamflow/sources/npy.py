@@ -1,6 +1,6 @@
-"""`NpySource`: arrays in ``.npy`` files and in uncompressed ``.npz`` archives, mapped in place.
+"""`NpySource`: arrays in ``.npy`` files and uncompressed ``.npz`` archives, memory-mapped.
 
-A member of an archive that is stored without compression is a ``.npy`` file inside the archive, so it is mapped at its
+A member of an archive that is stored without compression is a ``.npy`` file inside the archive and is mapped at its
 offset there; an archive is never read as a whole.
 """
 
@@ -19,41 +19,42 @@ from ..core.label import short
 from ..core.validate import flag, require
 from ..exceptions import DataError, ParameterError
 from .arrays import ArraySource
-from .base import Source
 from .handle import Handle
 from .memmap.format import checked_path
 from .mmap.kept import keep
 from .mmap.npy_files import NpyFile, NpzFile
 from .reading.form import each, keys_of, picked
+from .source import Source
 
 __all__ = ["NpySource"]
 
 
 class NpySource(Source):
-    """Arrays in files that NumPy has written, mapped in place: sample i is row i of each.
+    """Arrays in files written by NumPy, memory-mapped: sample i is row i of each.
 
     Parameters
     ----------
     files : path, or dict, list or tuple of paths
-        A ``.npy`` file, or a ``.npz`` archive that `numpy.savez` has written.  Standing by itself an archive makes
-        samples that are dicts of all its members.  In a dict, a path of an archive means the member of that key; in a
-        list or tuple, its only member; a pair (path, name) means the member of that name.
+        A ``.npy`` file, or a ``.npz`` archive written by `numpy.savez`.  A single archive gives samples that are dicts
+        of all its members.  In a dict the path of an archive means its member of that key, in a list or tuple its only
+        member; a pair (path, name) means the member of that name.
     allow_pickle : bool
-        Whether arrays of objects are read, which runs code that is in the file.  They are read as a whole.
+        Whether to read arrays of objects, which runs code in the file.  Such arrays are read as a whole.
 
     Raises
     ------
     DataError
-        When it is first read: if a file is missing, is damaged or of another kind, holds objects or is compressed, or
-        if the arrays are of different lengths.
+        On first use, if a file is missing, damaged, compressed, of another kind or holds objects, or if the arrays have
+        different lengths; later, if a file has got another length since.
 
     Notes
     -----
-    The files are mapped when they are first needed, in each process that reads.  A stream over one such source, or
-    over a view of it, maps them for itself, and lets go of them when it is closed.  What is read by hand, or as
-    part of another source (`concatenate`, `collate`, `CompositeSource`), stays mapped until the source is closed or
-    gone; a process keeps a quarter as many files mapped as it may have open, of all sources and memmap stores
-    together.  The checksums of an archive are not checked: a bit that has flipped in a mapped array goes unseen.
+    The files are mapped when they are first needed, in each process that reads.  A stream over this source, or over a
+    view of it, maps them for itself until it is closed.  Otherwise (indexing, or as part of another source such as
+    `concatenate`, `zip_sources` or `CompositeSource`) they stay mapped until the source is closed or collected.  All
+    sources and memmap stores of a process together keep at most a quarter as many files mapped as the process may have
+    open.  The length and the keys are remembered until `close`.  The checksums of archives are not verified, so
+    corrupted data in a mapped array goes unnoticed.
 
     Examples
     --------
@@ -70,37 +71,48 @@ class NpySource(Source):
         if isinstance(files, (Mapping, list, tuple)):
             require(files, "files", "at least one path", files)
         if isinstance(files, Mapping):
-            places: Any = {key: _place(file, key) for key, file in files.items()}
+            locations: Any = {key: _location(file, key) for key, file in files.items()}
         elif isinstance(files, (list, tuple)):
-            places = tuple([_place(file, None) for file in files])
+            locations = tuple([_location(file, None) for file in files])
         else:
-            places = _place(files, None)
-        flag("allow_pickle", allow_pickle)
-        self._set(places, bool(allow_pickle))
+            locations = _location(files, None)
+        self._set(locations, flag("allow_pickle", allow_pickle))
 
-    def _set(self, places: Any, allow_pickle: bool) -> None:
-        self._places, self._allow_pickle = places, allow_pickle
-        self._handle = Handle(open_arrays, places, allow_pickle)
+    def _set(self, locations: Any, allow_pickle: bool) -> None:
+        self._locations, self._allow_pickle = locations, allow_pickle
+        self._handle = Handle(open_arrays, locations, allow_pickle)
+        #: The length and the keys; once known, they are asked for without the files.
+        self._known: tuple[int, tuple[Any, ...] | None] | None = None
 
-    def _arrays(self) -> Opened:
-        """The arrays, mapped now if they are not."""
+    def _arrays(self) -> MappedArrays:
+        """The arrays; maps the files if they are not mapped."""
         arrays = self._handle.thing
         if arrays is None:
             arrays = self._handle.get()
+            length, _ = self._headers()
+            if len(arrays) != length:
+                self._handle.close()
+                raise DataError(
+                    f"{self._label()} had {length} samples, now has {len(arrays)}; close() the source to read it anew"
+                )
             for file in arrays.files:
                 keep(file.memory, self, file.path)
         return arrays
 
+    def _headers(self) -> tuple[int, tuple[Any, ...] | None]:
+        """The length and the keys; maps the files for a moment if these are not known."""
+        if self._known is None:
+            arrays = self._handle.thing
+            if arrays is None:
+                arrays = open_arrays(self._locations, self._allow_pickle)
+            self._known = len(arrays), arrays.keys()
+        return self._known
+
     def _let_go(self, file: str) -> None:
         self._handle.close()
 
-    def _glimpsed(self) -> Opened:
-        """The arrays, for a question after which they need not stay mapped."""
-        arrays = self._handle.thing
-        return open_arrays(self._places, self._allow_pickle) if arrays is None else arrays
-
     def __len__(self) -> int:
-        return len(self._glimpsed())
+        return self._headers()[0]
 
     def sample(self, index: int) -> Any:
         return self._arrays().sample(index)
@@ -108,51 +120,46 @@ class NpySource(Source):
     def fetch(self, indices: NDArray[np.intp]) -> Any:
         return self._arrays().fetch(indices)
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
-        self._arrays().will_need(indices)
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
+        self._arrays().prefetch(indices)
 
     def keys(self) -> tuple[Any, ...] | None:
-        return self._glimpsed().keys() if self._is_archive() else keys_of(self._places)
+        return self._headers()[1] if self._is_archive() else keys_of(self._locations)
 
     def _is_archive(self) -> bool:
-        """Whether it is all members of one archive, whose names are only known once it is open."""
-        return isinstance(self._places, Place) and self._places.name is None and self._places.in_archive
+        """Whether it is a whole archive, whose keys are unknown until it is opened."""
+        locations = self._locations
+        return isinstance(locations, Location) and locations.name is None and locations.in_archive
 
     def _draws_random(self) -> bool:
         return False
 
     def close(self) -> None:
         self._handle.close()
+        self._known = None
 
     def _opened(self) -> Source:
-        # of a mux over many files only those are to be mapped that are active
-        return open_arrays(self._places, self._allow_pickle)
+        # mapped for one stream alone, so that a mux over many files maps only those of its open members
+        return open_arrays(self._locations, self._allow_pickle)
 
     def _select(self, keys: Any) -> Source:
-        places = self._places
+        locations = self._locations
         if self._is_archive():
-            places = {key: replace(places, name=key) for key in (keys if isinstance(keys, tuple) else (keys,))}
+            locations = {key: replace(locations, name=key) for key in (keys if isinstance(keys, tuple) else (keys,))}
         chosen = copy.copy(self)
-        chosen._set(picked(places, keys), self._allow_pickle)
+        chosen._set(picked(locations, keys), self._allow_pickle)
         return chosen
 
     def _label(self) -> str:
-        told = each(lambda place, name: place.told(), self._places)
-        if isinstance(told, str):
-            return f"NpySource({told})"
-        inside = told if isinstance(told, tuple) else [f"{key}: {text}" for key, text in told.items()]
-        return f"NpySource({', '.join(inside)})"
+        return f"NpySource({_labels(self._locations)})"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an array is: a file, and in an archive the member.
+class Location:
+    """Where an array is: a file, and the member if the file is an archive."""
 
-    Its words have the path as it was given, so that states go along when a folder is moved.
-    """
-
-    given: str
-    path: str  #: from anywhere: the process may go to another folder, and others begin there
+    given: str  #: the path as given, which is in labels, so that states stay valid when a folder moves
+    path: str  #: the absolute path: other processes may have another working directory
     name: str | None = None
 
     @property
@@ -160,46 +167,53 @@ class Place:
         """Whether the file is an archive."""
         return self.path.endswith(".npz")
 
-    def told(self) -> str:
-        """It for messages."""
+    def label(self) -> str:
+        """What messages and states call it."""
         return f"{self.given!r}" if self.name is None else f"{self.name!r} of {self.given!r}"
 
 
-def _place(file: Any, key: Any) -> Place:
+def _labels(locations: Any) -> str:
+    """The label of one location, or those of several, with keys if they have any."""
+    labels = each(lambda location, name: location.label(), locations)
+    if isinstance(labels, str):
+        return labels
+    return ", ".join(labels if isinstance(labels, tuple) else [f"{key}: {label}" for key, label in labels.items()])
+
+
+def _location(file: Any, key: Any) -> Location:
     given, named = file, isinstance(file, tuple) and len(file) == 2
     if named:
         file, key = given
         require(isinstance(key, str), "files", "pairs of a path and a name", given)
     if not isinstance(file, (str, os.PathLike)):
         raise ParameterError(f"`files` must be a path, or a dict, list or tuple of paths, got {short(file)}")
-    place = Place(os.fsdecode(file), checked_path(file, "files"))
-    require(place.in_archive or not named, "files", "pairs of an archive (.npz) and a name", (place.given, key))
-    return replace(place, name=key) if place.in_archive else place
+    location = Location(os.fsdecode(file), checked_path(file, "files"))
+    require(location.in_archive or not named, "files", "pairs of an archive (.npz) and a name", (location.given, key))
+    return replace(location, name=key) if location.in_archive else location
 
 
-class Opened(ArraySource):
-    """Arrays, and the files that they lie in."""
+class MappedArrays(ArraySource):
+    """Arrays, and the mapped files that contain them."""
 
     def __init__(self, data: Any, files: list[NpyFile | NpzFile]) -> None:
         super().__init__(data)
         self.files = files
 
 
-def open_arrays(places: Any, allow_pickle: bool) -> Opened:
-    """Map the arrays at these places."""
+def open_arrays(locations: Any, allow_pickle: bool) -> MappedArrays:
+    """Map the arrays at these locations."""
     files: dict[str, NpyFile | NpzFile] = {}
 
-    def array(place: Place, name: str = "") -> Any:
-        if place.path not in files:
-            files[place.path] = (NpzFile if place.in_archive else NpyFile)(place.path, allow_pickle)
-        file = files[place.path]
-        if isinstance(file, NpzFile) and place is places and place.name is None:
+    def array(location: Location, name: str = "") -> Any:
+        if location.path not in files:
+            files[location.path] = (NpzFile if location.in_archive else NpyFile)(location.path, allow_pickle)
+        file = files[location.path]
+        if isinstance(file, NpzFile) and location is locations and location.name is None:
             return {name: file.array(name) for name in file.names()}
-        return file.array(place.name)
+        return file.array(location.name)
 
-    data = each(array, places)
+    data = each(array, locations)
     try:
-        return Opened(data, list(files.values()))
+        return MappedArrays(data, list(files.values()))
     except ParameterError as error:
-        told = each(lambda place, name: place.told(), places)
-        raise DataError(f"the files {told} do not fit together: {error}") from None
+        raise DataError(f"the files {_labels(locations)} do not fit together: {error}") from None

@@ -196,9 +196,9 @@ def check_read(reading: Reading) -> None:
 def check_keys(reading: Reading) -> None:
     """That asking ahead changes nothing; keys, one of them alone, several."""
     source = reading.source
-    with promise("will_need(indices) changes nothing"):
-        source.will_need(reading.positions)
-        source.will_need(reading.positions[:0])
+    with promise("prefetch(indices) changes nothing"):
+        source.prefetch(reading.positions)
+        source.prefetch(reading.positions[:0])
         reading.check(source)
     known = keys_of(reading.wanted(0))
     with promise("keys() tells the keys of the samples"):
@@ -254,10 +254,10 @@ def check_streams(reading: Reading, pickles: bool | None, *, fresh_process: bool
 def check_indices(reading: Reading, order: NDArray[np.intp]) -> None:
     """The positions that come with a batch are those of its samples."""
     source, form = reading.source, reading.wanted(0)
-    each_alone = [source._origins(np.array([place])).tolist()[0] for place in order.tolist()]
+    each_alone = [source._base_indices(np.array([place])).tolist()[0] for place in order.tolist()]
     found = [_parted(sample, form)[0] for sample in source[order].samples(with_indices=True)]
     expect(found == each_alone, f"a view of {order.tolist()} has {found} instead of {each_alone}")
-    places = {repr(source._origins(np.array([place])).tolist()[0]): place for place in reading.positions.tolist()}
+    places = {repr(source._base_indices(np.array([place])).tolist()[0]): place for place in reading.positions.tolist()}
     for batch in taken(iter(source.batches(3, with_indices=True, **reading.how)), 10):
         index, rest = _parted(batch, form)
         for place, origin in enumerate(index.tolist()):

@@ -256,12 +256,12 @@ def damage(root):
     np.savez(root / "b/8.npz", a=np.array([{}], object))
     (root / "b/9.npy").symlink_to(root / "nowhere")
     return {
-        "a/1.npy": "is empty, expected an array that NumPy has written",
-        "a/3.npy": r"is truncated: expected 168 bytes for float32 of shape \(5, 2\), got 165",
-        "b/6.npy": r"holds Python objects, which only allow_pickle=True reads \(it runs code in the file\)",
+        "a/1.npy": "is empty, not a file written by NumPy",
+        "a/3.npy": r"is truncated: float32 of shape \(5, 2\) takes 168 bytes, got 165",
+        "b/6.npy": r"holds Python objects; allow_pickle=True reads them, which runs code in the file",
         "b/7.npz": "cannot be read, expected an archive of arrays as NumPy writes it: File is not a zip file",
         "b/8.npz": "cannot be read, expected an archive of arrays as NumPy writes it: Object arrays cannot be .*",
-        "b/9.npy": r"cannot be read \(no such file or directory\), expected a file that NumPy has written",
+        "b/9.npy": r"cannot be read: no such file or directory",
     }
 
 

@@ -87,7 +87,7 @@ def test_killed_at_any_moment(streamflow, convert, corpus, tmp_path, options):
     assert (done.returncode, done.stderr) == (1, "")
     # The conversion sleeps for 60 times 4 ms, and no process converts for more than 100.
     assert int(re.search(r"(\d+) killed", done.stdout)[1]) >= 2
-    assert "'a/20.npy': is no .npy file or is damaged" in done.stdout
+    assert "'a/20.npy': is not a .npy file or is damaged" in done.stdout
     assert everything(tmp_path / "store") == everything(tmp_path / "whole")
     names = [name for name, _ in everything(tmp_path / "store")[0]]
     assert names == sorted(names)

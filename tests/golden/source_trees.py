@@ -8,7 +8,6 @@ from streamflow.samplers import (
     SequentialSampler,
     SubsetSampler,
     WeightedSampler,
-    WeightedSubsetSampler,
 )
 from streamflow.sources import (
     ArraySource,
@@ -53,7 +52,7 @@ def source_shuffled():
     data = arrays(700)
     streams = [
         data.samples(shuffle=True, epochs=2, with_indices=True),
-        data.batches(16, shuffle=True, epochs=None, partial=False, keys=("x", "y")),
+        data.batches(16, shuffle=True, epochs=None, drop_last=True, keys=("x", "y")),
         data.batches(16, shuffle=True, epochs=None, across_epochs=True, random_state=1),
         data.samples(sampler=Rotated(), epochs=None, keys="y"),
     ]
@@ -99,7 +98,7 @@ def source_weighted():
         arrays(34).samples(sampler=WeightedSampler(weights), epochs=None, keys="x"),
         arrays(34).samples(sampler=WeightedSampler(None), epochs=9, keys="x"),
         arrays(34).batches(6, sampler=WeightedSampler.class_balanced(classes, 3, random_state=4), epochs=None),
-        arrays(34).batches(6, sampler=WeightedSubsetSampler([1, 2, 1, 4], [0, -1, 5, 9]), epochs=None),
+        arrays(34).batches(6, sampler=WeightedSampler([1, 2, 1, 4], indices=[0, -1, 5, 9]), epochs=None),
     ]
     return side_by_side(streams, 105)
 
@@ -199,7 +198,7 @@ def source_parts():
 
 @tree(400, 250, epoch=2, cycle=True)
 def source_epochs():
-    streams = [arrays(60).batches(7, shuffle=True, epochs=2), arrays(25, 100).batches(7, shuffle=True, partial=False)]
+    streams = [arrays(60).batches(7, shuffle=True, epochs=2), arrays(25, 100).batches(7, shuffle=True, drop_last=True)]
     return StochasticMux(streams, 1, None, mode="exhaustive", random_state=113)
 
 

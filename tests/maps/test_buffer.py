@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import streamflow as sf
+from streamflow.maps import buffer
 
 
 def samples(n, shape=(2,)):
@@ -244,6 +245,35 @@ def test_parameters_are_checked_at_the_call(name, kwargs):
             call()
 
 
+@pytest.fixture
+def dropped(caplog):
+    """What has been logged about dropped samples, for sizes that have not been spoken of before."""
+    buffer._log_dropped.cache_clear()
+    yield caplog
+    buffer._log_dropped.cache_clear()
+
+
+def test_fewer_samples_than_a_batch_are_spoken_of_once(dropped):
+    tree = sf.Streamer(samples, 5).pipe(sf.buffer_stream, 64)
+    assert [list(tree), list(tree), list(tree.cycle(2))] == [[], [], []]
+    text = (
+        "a stream ended with fewer samples than a batch of 64, and buffer_stream dropped them; partial=True keeps them"
+    )
+    assert dropped.messages == [text]
+
+
+@pytest.mark.parametrize(("n", "partial"), [(0, False), (64, False), (100, False), (5, True), (0, True)])
+def test_nothing_is_said_of_other_streams(dropped, n, partial):
+    list(sf.buffer_stream(samples(n), 64, partial=partial))
+    assert dropped.messages == []
+
+
+def test_nothing_is_said_of_a_stream_that_is_given_up(dropped):
+    with sf.Streamer(samples, 100).pipe(sf.buffer_stream, 64).open() as stream:
+        next(stream)
+    assert dropped.messages == []
+
+
 def test_it_takes_anything_that_can_be_iterated():
     streamer = sf.Streamer(samples, 6)
     with streamer.open() as live:
@@ -407,11 +437,11 @@ def test_an_item_of_a_batch_never_aliases_the_samples():
     ids=lambda values: str(values)[:40],
 )
 def test_text_and_numbers_are_not_joined(values):
-    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+    with pytest.raises(sf.DataError, match="cannot be stacked: text is mixed with other values"):
         list(sf.buffer_stream(iter([{"x": value} for value in values]), 2))
 
 
 def test_text_and_numbers_are_not_joined_along_an_axis():
     items = [{"x": np.array(["a"])}, {"x": np.array([1])}]
-    with pytest.raises(sf.DataError, match="cannot be joined: they are text and other values"):
+    with pytest.raises(sf.DataError, match="cannot be stacked: text is mixed with other values"):
         list(sf.buffer_stream(iter(items), 2, axis=0))

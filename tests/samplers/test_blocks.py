@@ -71,5 +71,5 @@ def test_memory_is_that_of_a_window():
     ("how", "told"), [({"block_size": 0}, "`block_size`"), ({"block_size": 2, "window": 1.5}, "`window`")]
 )
 def test_wrong_parameters(how, told):
-    with pytest.raises(ParameterError, match=f"{told} must be an integer from 1 on"):
+    with pytest.raises(ParameterError, match=f"{told} must be a positive integer"):
         BlockShuffledSampler(**how)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow import ParameterError
-from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler, WeightedSubsetSampler
+from streamflow.samplers import Sampler, SequentialSampler, ShuffledSampler, SubsetSampler, WeightedSampler
 from streamflow.seeding import ORDER, Key, Root, generator
 from streamflow.sources import ArraySource, ChoiceSource, CompositeSource
 from streamflow.testing import check_streamer
@@ -90,7 +90,7 @@ def test_wrong_indices(chosen):
         SubsetSampler(chosen)
 
 
-@pytest.mark.parametrize("make", [SubsetSampler, lambda mask: WeightedSubsetSampler(np.ones(sum(mask)), mask)])
+@pytest.mark.parametrize("make", [SubsetSampler, lambda mask: WeightedSampler(np.ones(sum(mask)), indices=mask)])
 @pytest.mark.parametrize("mask", [[True, False], [True] + [False] * 5])
 def test_a_mask_fits_sources_of_its_length_alone(make, mask):
     sampler, source = make(mask), ArraySource(np.arange(5))
@@ -167,16 +167,16 @@ def returns(found, kind=Sampler):
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        ([0, 1], r"must give 3 indices in an epoch, as its size\(\) says; Own\(\) gave 2"),
-        ([0, 1, 3], r"must give indices from 0 to 2, Own\(\) gave others"),
-        ([0, -1, 1], "must give indices from 0 to 2"),
-        (np.array([True, False, True]), r"must give integers along one axis, Own\(\) gave bool of shape \(2,\)"),
-        ([0.0, 1.0, 2.0], r"must give integers along one axis, Own\(\) gave float64"),
+        ([0, 1], r"must return 3 indices per epoch, as its size\(\) says, Own\(\) returned 2"),
+        ([0, 1, 3], r"must return indices from 0 to 2, Own\(\) returned 3"),
+        ([0, -1, 1], "must return indices from 0 to 2"),
+        (np.array([True, False, True]), r"must return integers along one axis, Own\(\) returned bool of shape \(2,\)"),
+        ([0.0, 1.0, 2.0], r"must return integers along one axis, Own\(\) returned float64"),
         (np.zeros((3, 1), int), "integers along one axis"),
-        ([[0], [1, 2], [3]], r"must give an array of indices, Own\(\) gave list of 3"),
-        (None, r"must give an array of indices, Own\(\) gave None"),
-        ({0, 1, 2}, "must give an array of indices"),
-        (np.array(3), "must give an array of indices"),
+        ([[0], [1, 2], [3]], r"must return an array of indices, Own\(\) returned list of 3"),
+        (None, r"must return an array of indices, Own\(\) returned None"),
+        ({0, 1, 2}, "must return an array of indices"),
+        (np.array(3), "must return an array of indices"),
     ],
 )
 @pytest.mark.parametrize("kind", [ArraySource, ChoiceSource, CompositeSource])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from streamflow import ParameterError
-from streamflow.samplers import WeightedSampler, WeightedSubsetSampler, weighted
+from streamflow import ParameterError, StateError
+from streamflow.samplers import WeightedSampler, weighted
 from streamflow.seeding import Key, Root
-from streamflow.sources import ArraySource
+from streamflow.sources import ArraySource, CompositeSource
 
 RARE = 1e-5
 WEIGHTS = np.array([1, 0, 3, 0.5, 2, 0, 8, 1])
@@ -60,10 +60,46 @@ def test_no_weights_are_alike():
 
 def test_a_subset():
     chosen = [6, 1, -1]
-    found = drawn(WeightedSubsetSampler([1, 2, 5], chosen), 9, 8000, random_state=0)
+    found = drawn(WeightedSampler([1, 2, 5], indices=chosen), 9, 8000, random_state=0)
     weights = np.zeros(9)
     weights[chosen] = [1, 2, 5]
     expect_shares(found, weights)
+
+
+def test_a_subset_without_weights_is_drawn_uniformly():
+    chosen = [6, 1, -1]
+    sampler = WeightedSampler(None, indices=chosen)
+    found = drawn(sampler, 9, 8000, random_state=0)
+    weights = np.zeros(9)
+    weights[chosen] = 1
+    expect_shares(found, weights)
+    assert sampler.weights is None
+    both = CompositeSource([np.arange(9), np.arange(10, 19)])  # its samples are drawn, not those of each member
+    assert {(x, y) for x, y in both.samples(sampler=sampler, epochs=20)} == {(6, 16), (1, 11), (8, 18)}
+
+
+def test_a_subset_must_have_indices():
+    with pytest.raises(ParameterError, match="`indices` must be at least one index, got "):
+        WeightedSampler(None, indices=[])
+
+
+def test_subsets_of_other_weights_or_indices_are_other_samplers():
+    def streams(*how, **also):
+        return ArraySource(np.arange(9)).samples(sampler=WeightedSampler(*how, **also), epochs=None, random_state=0)
+
+    alike = {"indices": [0, 4]}
+    others = [([1, 2], {"indices": [0, 5]}), ([2, 1], {"indices": [0, 4]}), ([1] * 9, {})]
+    with streams([1, 2], **alike).open() as stream:
+        next(stream)
+        state = stream.state_dict()
+    for weights, also in others:
+        with (
+            streams(weights, **also).open() as stream,
+            pytest.raises(StateError, match="other (tree|weights)"),
+        ):
+            stream.load_state_dict(state)
+    with streams([1, 2], **alike).open() as stream:
+        stream.load_state_dict(state)
 
 
 def test_classes_are_balanced():
@@ -83,12 +119,12 @@ def test_class_weights():
 @pytest.mark.parametrize(
     ("y", "n_classes", "told"),
     [
-        ([0, 1, 2], 2, "`y` must be integers from 0 to 1, as `n_classes` says"),
+        ([0, 1, 2], 2, "`y` must be integers from 0 to 1, given `n_classes`"),
         ([-1, 0], 2, "`y` must be integers"),
         ([0.0, 1.0], 2, "`y` must be integers"),
-        ([0, 1], 0, "`n_classes` must be None or an integer from 1 on, got 0"),
-        ([], None, "`y` must be the classes of samples along one axis, at least one"),
-        ([[0, 1]], None, "`y` must be the classes"),
+        ([0, 1], 0, "`n_classes` must be None or a positive integer, got 0"),
+        ([], None, "`y` must be an array of classes along one axis, not empty"),
+        ([[0, 1]], None, "`y` must be an array of classes"),
     ],
 )
 def test_wrong_classes(y, n_classes, told):
@@ -103,7 +139,7 @@ def test_weights_are_a_normalised_copy():
     sampler.weights[:] = 0
     assert sampler.weights.sum() == 1
     assert own == [2, 0, 6]
-    subset = WeightedSubsetSampler([1, 3], [4, 5])
+    subset = WeightedSampler([1, 3], indices=[4, 5])
     assert subset.weights.tolist() == [0.25, 0.75]
     assert subset.indices.tolist() == [4, 5]
 
@@ -130,17 +166,17 @@ def test_wrong_weights(weights, told):
     with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
         WeightedSampler(weights)
     with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
-        WeightedSubsetSampler(weights, [0, 1])
+        WeightedSampler(weights, indices=[0, 1])
 
 
 def test_lengths_are_checked():
     source = ArraySource(np.arange(5))
     with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one for each sample, got 4"):
         source.samples(sampler=WeightedSampler([1] * 4))
-    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got 3"):
-        WeightedSubsetSampler([1] * 3, [0, 1])
+    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one per index, got 3"):
+        WeightedSampler([1] * 3, indices=[0, 1])
     with pytest.raises(ParameterError, match="`indices` must be from -5 to 4"):
-        source.samples(sampler=WeightedSubsetSampler([1], [5]))
+        source.samples(sampler=WeightedSampler([1], indices=[5]))
 
 
 def test_batches_know_no_epochs():
@@ -149,8 +185,8 @@ def test_batches_know_no_epochs():
     endless = source.batches(3, sampler=sampler, epochs=None)
     assert {len(batch) for batch in endless(50)} == {3}
     assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2)] == [3, 3, 3, 1]
-    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2, partial=False)] == [3, 3, 3]
-    subset = WeightedSubsetSampler([1, 1], [0, 1])
+    assert [len(batch) for batch in source.batches(3, sampler=sampler, epochs=2, drop_last=True)] == [3, 3, 3]
+    subset = WeightedSampler([1, 1], indices=[0, 1])
     assert sum(len(batch) for batch in source.batches(3, sampler=subset, epochs=2)) == 10
 
 

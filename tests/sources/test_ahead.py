@@ -30,7 +30,7 @@ class Told(Source):
         self.log.append(("read", indices.tolist()))
         return indices
 
-    def will_need(self, indices):
+    def prefetch(self, indices):
         self.log.append(("need", indices.tolist()))
 
 

@@ -63,15 +63,15 @@ def test_nothing_is_copied():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ({"X": X, "y": Y[:5]}, "`data` must be arrays of one length, got 'X': 6, 'y': 5"),
+        ({"X": X, "y": Y[:5]}, "`data` must be arrays of equal length, got 'X': 6, 'y': 5"),
         ((X, Y[:5]), "got 0: 6, 1: 5"),
         ({}, "at least one array"),
-        (5, "`data` must be an array, or anything else with a length"),
+        (5, "`data` must be an array or anything with a length"),
         (np.array(5), "at least one axis"),
         ({"X": iter([1])}, "data\\['X'\\]"),
         ({"X": {1: 2}}, "data\\['X'\\]"),
         (None, "got None"),
-        ((X, 5), r"`data\[1\]` must be an array, or anything else with a length and \[\], got 5"),
+        ((X, 5), r"`data\[1\]` must be an array or anything with a length and \[\], got 5"),
         ([None, X, 5], r"data\[0\]"),
         ((X, {"a": X}), r"data\[1\]"),
         ((X, np.array(5)), r"data\[1\]"),

@@ -29,20 +29,20 @@ def test_in_order():
 
 
 def test_a_short_last_batch_can_be_dropped():
-    assert lists(ONE.batches(4, partial=False)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert lists(ONE.batches(5, partial=False)) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
-    assert lists(ONE.batches(11, partial=False)) == []
+    assert lists(ONE.batches(4, drop_last=True)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert lists(ONE.batches(5, drop_last=True)) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert lists(ONE.batches(11, drop_last=True)) == []
 
 
 def test_epochs_end_in_short_batches():
     assert lists(ONE[:5].batches(3, epochs=2)) == [[0, 1, 2], [3, 4], [0, 1, 2], [3, 4]]
-    assert lists(ONE[:5].batches(3, epochs=2, partial=False)) == [[0, 1, 2], [0, 1, 2]]
+    assert lists(ONE[:5].batches(3, epochs=2, drop_last=True)) == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_batches_may_cross_epochs():
     assert lists(ONE[:5].batches(3, epochs=2, across_epochs=True)) == [[0, 1, 2], [3, 4, 0], [1, 2, 3], [4]]
     assert lists(ONE[:5].batches(12, epochs=2, across_epochs=True)) == [[*range(5), *range(5)]]
-    crossing = ONE[:5].batches(4, epochs=2, across_epochs=True, partial=False)
+    crossing = ONE[:5].batches(4, epochs=2, across_epochs=True, drop_last=True)
     assert lists(crossing) == [[0, 1, 2, 3], [4, 0, 1, 2]]
 
 
@@ -50,11 +50,11 @@ def test_batches_may_cross_epochs():
     n=st.integers(0, 9),
     size=st.integers(1, 12),
     epochs=st.integers(1, 3),
-    partial=st.booleans(),
+    drop_last=st.booleans(),
     across=st.booleans(),
     part=st.integers(1, 4).flatmap(lambda count: st.tuples(st.integers(0, count - 1), st.just(count))),
 )
-def test_batches_against_a_loop(n, size, epochs, partial, across, part):
+def test_batches_against_a_loop(n, size, epochs, drop_last, across, part):
     index, count = part
     numbered = [(epoch, i) for epoch in range(epochs) for i in range(n)][index::count]
     runs = [numbered] if across else [list(run) for _, run in itertools.groupby(numbered, key=lambda pair: pair[0])]
@@ -62,16 +62,16 @@ def test_batches_against_a_loop(n, size, epochs, partial, across, part):
         [i for _, i in run[first : first + size]]
         for run in runs
         for first in range(0, len(run), size)
-        if partial or len(run) >= first + size
+        if not drop_last or len(run) >= first + size
     ]
-    stream = ArraySource(np.arange(n)).batches(size, epochs=epochs, partial=partial, across_epochs=across)
+    stream = ArraySource(np.arange(n)).batches(size, epochs=epochs, drop_last=drop_last, across_epochs=across)
     assert lists(stream.shard(index, count)) == wanted
 
 
 def test_what_gives_no_batch_ends():
-    assert lists(ONE.batches(11, partial=False, epochs=None)) == []
-    assert lists(ONE.batches(6, partial=False, epochs=None).shard(0, 2)) == []
-    assert lists(ONE.batches(5, partial=False, epochs=None).shard(1, 2), 2) == [[1, 3, 5, 7, 9]] * 2
+    assert lists(ONE.batches(11, drop_last=True, epochs=None)) == []
+    assert lists(ONE.batches(6, drop_last=True, epochs=None).shard(0, 2)) == []
+    assert lists(ONE.batches(5, drop_last=True, epochs=None).shard(1, 2), 2) == [[1, 3, 5, 7, 9]] * 2
     assert lists(ONE[:0].batches(1, epochs=None, across_epochs=True)) == []
     assert list(ONE[:0].samples(epochs=None, sampler=WeightedSampler(None))) == []
 
@@ -157,7 +157,7 @@ def test_indices_join_the_batch():
 
 def test_indices_may_not_hide_a_key():
     clash = ArraySource({"index": [1, 2]})
-    with pytest.raises(ParameterError, match="`with_indices` must be False for samples with a key 'index'"):
+    with pytest.raises(ParameterError, match="`with_indices` must be False for samples that have a key 'index'"):
         clash.batches(2, with_indices=True)
     with pytest.raises(ParameterError, match="`with_indices` must be False"):
         clash.map(dict).samples(with_indices=True)
@@ -181,11 +181,11 @@ def test_keys():
 @pytest.mark.parametrize("source", [DICT, DICT[1:], DICT.map(dict)])
 def test_unknown_keys_raise_at_once(source):
     for keys in ("z", ("X", "z")):
-        with pytest.raises(ParameterError, match="`keys` must be among 'X', 'y', got 'z'"):
+        with pytest.raises(ParameterError, match="`keys` must be one of 'X', 'y', got 'z'"):
             source.batches(4, keys=keys)
-    with pytest.raises(ParameterError, match="`keys` must be a key, or a tuple of at least one"):
+    with pytest.raises(ParameterError, match="`keys` must be a key or a tuple of at least one key"):
         source.samples(keys=())
-    with pytest.raises(ParameterError, match="`keys` must be None where samples have no keys"):
+    with pytest.raises(ParameterError, match="`keys` must be None, because the samples of"):
         ONE.batches(4, keys="y")
 
 
@@ -202,22 +202,22 @@ def test_keys_leave_the_other_columns_alone():
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"batch_size": 0}, "`batch_size` must be an integer from 1 on, got 0"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
         ({"batch_size": -1}, "`batch_size`"),
         ({"batch_size": 2.0}, "`batch_size`"),
         ({"batch_size": True}, "`batch_size`"),
         ({"shuffle": 12345}, "`shuffle` must be True or False, got 12345; `random_state` takes the seed"),
-        ({"shuffle": True, "sampler": ShuffledSampler()}, "`shuffle` must be False where a sampler is given"),
+        ({"shuffle": True, "sampler": ShuffledSampler()}, "`shuffle` must be False if a sampler is given"),
         ({"sampler": [1, 2]}, "`sampler` must be a Sampler"),
         ({"sampler": WeightedSampler([1, 2])}, "`weights` must be 10 numbers, one for each sample, got 2"),
         ({"random_state": "a"}, "`random_state`"),
-        ({"epochs": 0}, "`epochs` must be None or an integer from 1 on, got 0"),
+        ({"epochs": 0}, "`epochs` must be None or a positive integer, got 0"),
         ({"epochs": -1}, "`epochs`"),
         ({"epochs": 1.5}, "`epochs`"),
         ({"ragged": "cut"}, "`ragged` must be one of 'error', 'pad', 'crop', 'list', got 'cut'"),
         ({"shuffle": "False"}, "`shuffle` must be True or False, got 'False'"),
         ({"shuffle": None}, "`shuffle` must be True or False, got None"),
-        ({"partial": "no"}, "`partial` must be True or False, got 'no'"),
+        ({"drop_last": "no"}, "`drop_last` must be True or False, got 'no'"),
         ({"across_epochs": 0}, "`across_epochs` must be True or False, got 0"),
         ({"with_indices": "index"}, "`with_indices` must be True or False, got 'index'"),
         ({"fill": "x"}, "`fill` must be a number"),

@@ -171,10 +171,10 @@ def test_an_hdf5_file_that_is_none_any_more_is_told(tmp_path):
     (path,) = tmp_path.iterdir()
     with h5py.File(path, "w"):
         pass
-    with pytest.raises(DataError, match=f"{path.name}' cannot be read, expected the HDF5 data set"):
+    with pytest.raises(DataError, match=f"{path.name}' cannot be read"):
         source[0]
     path.write_bytes(b"junk")
-    with pytest.raises(DataError, match=f"{path.name}' cannot be read, expected the HDF5 data set"):
+    with pytest.raises(DataError, match=f"{path.name}' cannot be read"):
         source[0]
 
 
@@ -183,7 +183,7 @@ def test_a_memory_map_whose_file_was_cut_is_told(tmp_path):
     pickled = pickle.dumps(ArraySource(np.load(tmp_path / "x.npy", mmap_mode="r")))
     for size in (200, 0):
         os.truncate(tmp_path / "x.npy", size)
-        with pytest.raises(DataError, match=r"x.npy' is truncated, expected int64 of shape \(1000,\) from byte 128 on"):
+        with pytest.raises(DataError, match=r"x.npy' is truncated: there is no int64 of shape \(1000,\) at byte 128"):
             pickle.loads(pickled)
 
 

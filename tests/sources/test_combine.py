@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamflow import DataError, ParameterError
 from streamflow.core.equal import same
-from streamflow.sources import ArraySource, Source, collate, concatenate, smap, split, take
+from streamflow.sources import ArraySource, Source, concatenate, map_sources, split, take, zip_sources
 from streamflow.testing import check_streamer, rows
 
 lengths = st.lists(st.integers(0, 6), min_size=1, max_size=6).filter(any)
@@ -78,7 +78,7 @@ def test_concatenate_dicts_and_tuples():
     assert batch["y"].tolist() == ["ccc", "a"]
     assert dicts.keys() == ("x", "y")
     assert [b.tolist() for b in dicts.batches(2, keys="x")] == [[1, 2], [3.5]]
-    tuples = concatenate([collate(["ab", [1, 2]]), collate(["c", [3]])])
+    tuples = concatenate([zip_sources(["ab", [1, 2]]), zip_sources(["c", [3]])])
     assert [list(column) for column in tuples.read(slice(None))] == [["a", "b", "c"], [1, 2, 3]]
 
 
@@ -100,7 +100,7 @@ class Counted(Source):
 
 
 def test_one_key_is_read_alone():
-    chosen = concatenate([Counted(), Counted()])._checked_selection("x", False)
+    chosen = concatenate([Counted(), Counted()])._selection("x", False)
     assert chosen.read([5, 0]).tolist() == [2, 0]
     assert [member.read_keys for member in chosen._members] == [["x"], ["x"]]
 
@@ -115,9 +115,11 @@ def test_ragged_members():
     assert columns.read([3, 0], ragged="crop").tolist() == [[1], [0]]
 
 
-@pytest.mark.parametrize("parts", [[{"x": [1]}, {"y": [1]}], [{"x": [1]}, [1]], [collate(["a"]), collate(["a", "b"])]])
+@pytest.mark.parametrize(
+    "parts", [[{"x": [1]}, {"y": [1]}], [{"x": [1]}, [1]], [zip_sources(["a"]), zip_sources(["a", "b"])]]
+)
 def test_members_of_different_forms(parts):
-    with pytest.raises(DataError, match="must have one form"):
+    with pytest.raises(DataError, match="must have the same form"):
         concatenate(parts).read(slice(None))
 
 
@@ -130,35 +132,35 @@ def test_masked_values_stay_masked():
 
 def test_members_of_dtypes_with_nothing_in_common():
     source = concatenate([np.zeros(1, "M8[s]"), np.zeros(1)])
-    with pytest.raises(DataError, match="can be joined, got datetime64.s., float64"):
+    with pytest.raises(DataError, match="a common dtype, got datetime64.s., float64"):
         source.read([0, 1])
 
 
-# ---------------------------------------------------------------------- collate, take, split, smap
+# ---------------------------------------------------------------------- zip_sources, take, split, map_sources
 def test_text_and_numbers_have_nothing_in_common():
     data = concatenate([np.arange(2), np.array(["a"])])
     assert data.read([0, 1]).tolist() == [0, 1]
-    with pytest.raises(DataError, match="dtypes that can be joined, got <U1, int64"):
+    with pytest.raises(DataError, match="dtypes with a common dtype, got <U1, int64"):
         data.read([0, 2])
     assert concatenate([np.array(["a"]), np.array(["bcd"])]).read([1, 0]).tolist() == ["bcd", "a"]
 
 
-def test_collate():
+def test_zip_sources():
     x = np.arange(12).reshape(6, 2)
-    data = collate([concatenate([x[:2], x[2:]]), [f"name {i}" for i in range(6)], {"z": x[:, 0]}])
+    data = zip_sources([concatenate([x[:2], x[2:]]), [f"name {i}" for i in range(6)], {"z": x[:, 0]}])
     assert [len(part) for part in (data, data[:-2], data[-2:])] == [6, 4, 2]
     arrays, names, dicts = data[-2:].read([1, 0])
     assert np.array_equal(arrays, x[[5, 4]])
     assert names.tolist() == ["name 5", "name 4"]
     assert dicts["z"].tolist() == [10, 8]
-    with pytest.raises(ParameterError, match=r"`sequences` must be of one length, got \[6, 5\]"):
-        collate([x, x[1:]])
+    with pytest.raises(ParameterError, match=r"`sequences` must be of equal length, got \[6, 5\]"):
+        zip_sources([x, x[1:]])
 
 
 def test_a_list_is_a_sequence_of_its_elements():
     pair = [np.array([1, 2]), np.array([3])]
     assert [value.tolist() for value in take(pair, [1, 0, -1])] == [[3], [1, 2], [3]]
-    assert list(smap(len, pair)) == [2, 1]
+    assert list(map_sources(len, pair)) == [2, 1]
     assert len(concatenate([pair, pair])) == 4
 
 
@@ -183,12 +185,12 @@ def test_split_by_a_number(n, edges):
 @pytest.mark.parametrize(
     ("edges", "told"),
     [
-        (3, "`edges` must be a number that gives equal pieces of 6 samples, got 3"),
-        (-1, "`edges` must be not negative"),
-        (True, "`edges` must be a number of edges"),
-        ("ab", "`edges` must be a number of edges"),
-        ([(1, 2, 3)], "`edges` must be a number of edges"),
-        ([1.5], "`edges` must be a number of edges"),
+        (3, "`edges` must be a number that cuts 6 samples into pieces of equal length, got 3"),
+        (-1, "`edges` must be zero or a positive integer"),
+        (True, "`edges` must be a number, a list of positions"),
+        ("ab", "`edges` must be a number, a list of positions"),
+        ([(1, 2, 3)], "`edges` must be a number, a list of positions"),
+        ([1.5], "`edges` must be a number, a list of positions"),
     ],
 )
 def test_edges(edges, told):
@@ -203,35 +205,35 @@ def test_take_refuses_what_numpy_refuses():
         take("abc", 1)
 
 
-def test_smap():
+def test_map_sources():
     calls = []
 
     def noted(*samples):
         calls.append(samples)
         return sum(samples)
 
-    lazy = smap(noted, [1, 2, 3], np.array([10, 20, 30]))
+    lazy = map_sources(noted, [1, 2, 3], np.array([10, 20, 30]))
     view = lazy[::-1]
     assert (len(lazy), calls) == (3, [])
     assert view[0] == 33
     assert calls == [(3, 30)]
     assert view.read([2, 1]).tolist() == [11, 22]
-    with pytest.raises(ParameterError, match="of one length"):
-        smap(noted, [1], [])
+    with pytest.raises(ParameterError, match="of equal length"):
+        map_sources(noted, [1], [])
     with pytest.raises(ParameterError, match="at least one"):
-        smap(noted)
+        map_sources(noted)
     with pytest.raises(ParameterError, match="`fn` must be a function"):
-        smap("len", [1])
+        map_sources("len", [1])
 
 
 # ---------------------------------------------------------------------- all of them
 X = np.arange(20).reshape(10, 2)
 VIEWS = {
     "concatenate": concatenate([X[:3], X[3:3], {"a": X}["a"][3:]]),
-    "collate": collate([X, list("abcdefghij")]),
+    "zip_sources": zip_sources([X, list("abcdefghij")]),
     "take": take(X, [3, 3, -1, 0]),
     "split": split(X, [4])[1],
-    "smap": smap(operator.add, X, X),
+    "map_sources": map_sources(operator.add, X, X),
 }
 
 
@@ -257,14 +259,14 @@ def test_samples_are_read_only():
             view[0][0] = 1
 
 
-@pytest.mark.parametrize("make", [concatenate, collate])
+@pytest.mark.parametrize("make", [concatenate, zip_sources])
 def test_parameters(make):
     for wrong in (3, "ab", {"x": [1]}, ArraySource([1])):
         with pytest.raises(ParameterError, match="`sequences` must be a list of sequences"):
             make(wrong)
     with pytest.raises(ParameterError, match="at least one sequence"):
         make([])
-    with pytest.raises(ParameterError, match=r"`sequences\[1\]` must be an array, or anything else"):
+    with pytest.raises(ParameterError, match=r"`sequences\[1\]` must be an array or anything"):
         make([[1], 3])
 
 
@@ -280,8 +282,8 @@ def test_the_system_is_asked_for_what_comes(monkeypatch):
     asked = []
     parts = [ArraySource(X), ArraySource(X)]
     for place, part in enumerate(parts):
-        monkeypatch.setattr(part, "will_need", lambda indices, place=place: asked.append((place, indices.tolist())))
-    concatenate(parts).will_need(np.array([12, 1, 11, 0]))
+        monkeypatch.setattr(part, "prefetch", lambda indices, place=place: asked.append((place, indices.tolist())))
+    concatenate(parts).prefetch(np.array([12, 1, 11, 0]))
     assert asked == [(0, [1, 0]), (1, [2, 1])]
 
 
@@ -296,7 +298,7 @@ def test_files_are_opened_again_after_close(tmp_path):
     assert source[0].tolist() == X[0].tolist()
 
 
-def test_a_view_of_smap_calls_with_all_arguments():
-    powers = smap(pow, [2, 3, 4], [5, 2, 1])
+def test_a_view_of_map_sources_calls_with_all_arguments():
+    powers = map_sources(pow, [2, 3, 4], [5, 2, 1])
     assert powers[1:].read(slice(None)).tolist() == [9, 4]
     assert list(powers[::-1]) == [4, 9, 32]

@@ -69,8 +69,8 @@ def test_forms():
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ([{"x": [1]}, {"x": [2]}], "`flatten` must be False where two members have the same key, as here 'x'"),
-        ([{0: [1]}, {0: [2]}], "`flatten` must be False where two members have the same key, as here 0"),
+        ([{"x": [1]}, {"x": [2]}], r"`flatten` must be False if two members have the same key \(here 'x'\)"),
+        ([{0: [1]}, {0: [2]}], r"`flatten` must be False if two members have the same key \(here 0\)"),
         ([{0: [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, [2]], "`flatten` must be False for members of different forms"),

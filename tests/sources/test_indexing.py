@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow.sources import ArraySource, Source
-from streamflow.sources.base import positions
+from streamflow.sources.reading.indexing import positions
 
 LENGTHS = st.integers(0, 12)
 BORDERS = st.none() | st.integers(-15, 15)
@@ -93,14 +93,14 @@ def test_out_of_range(index):
 @pytest.mark.parametrize(
     ("index", "told"),
     [
-        (True, "must be an integer, a slice, or an array of integers or a mask, got True"),
+        (True, "must be an integer, a slice, an array of integers or a mask, got True"),
         (1.0, "got 1.0"),
         ("a", "got 'a'"),
         (None, "got None"),
-        ([0.5], "must be of integers or a mask, got float64"),
+        ([0.5], "must hold integers or be a mask, got float64"),
         ([[0, 1]], "must have one axis, got 2"),
-        ([True, False], "one value for each of 5 samples, got 2"),
-        ((1, 2), "has one axis, got an index of 2"),
+        ([True, False], r"one value per sample \(5\), got 2"),
+        ((1, 2), "has one axis, got an index with 2"),
     ],
 )
 def test_wrong_indices(index, told):

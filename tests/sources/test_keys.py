@@ -28,7 +28,7 @@ class Noted(Source):
         self.read_at.append(index)
         return self.data.sample(index)
 
-    def will_need(self, indices):
+    def prefetch(self, indices):
         self.asked += indices.tolist()
 
 
@@ -165,7 +165,7 @@ def test_of_a_choice_columns_that_are_not_asked_for_are_not_read():
 
 def test_a_key_that_a_member_lacks():
     source = ChoiceSource([{"x": [1, 2]}, {"y": [3, 4]}], stratified=True)
-    with pytest.raises(ParameterError, match="`keys` must be among 'y', got 'x'"):
+    with pytest.raises(ParameterError, match="`keys` must be one of 'y', got 'x'"):
         source.batches(2, keys="x")
 
 
@@ -200,5 +200,5 @@ def test_a_view_asks_a_sample_of_its_own(tmp_path):
 def test_no_samples_at_all_have_the_keys_of_others(make):
     source = make([ArraySource({"x": []}), ArraySource({"y": []})])
     assert list(source.batches(2, keys="x")) == list(source.batches(2)) == []
-    with pytest.raises(ParameterError, match="`keys` must be among"):
+    with pytest.raises(ParameterError, match="`keys` must be one of"):
         source.batches(2, keys="z")

@@ -78,7 +78,7 @@ def test_keys_and_shapes_that_differ(tmp_path):
     store = LMDBStore(tmp_path)
     assert store.read([0, 1], ragged="pad")["x"].shape == (2, 2, 2)
     assert list(store[2]) == ["z"]
-    with pytest.raises(DataError, match="one form"):
+    with pytest.raises(DataError, match="the same form"):
         store.read([0, 2])
     with pytest.raises(DataError, match="has no 'x'"):
         list(store.batches(3, keys="x"))

@@ -545,7 +545,7 @@ def test_numbers_of_python_take_the_dtype_that_is_there(tmp_path):
 
 
 def test_unequal_arrays(tmp_path):
-    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="one length"):
+    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="equal length"):
         db.extend({"X": X, "y": Y[:3]})
 
 
@@ -570,7 +570,7 @@ def test_indices_outside(path):
     for index in (20, -21):
         with pytest.raises(IndexError):
             store[index]
-    with pytest.raises(ParameterError, match="among 'X', 'y'"):
+    with pytest.raises(ParameterError, match="one of 'X', 'y'"):
         store.batches(2, keys="z")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, ParameterError, StateError
-from streamflow.sources import MemmapStore, MemmapWriter, collate, concatenate, random_crop
+from streamflow.sources import MemmapStore, MemmapWriter, concatenate, random_crop, zip_sources
 from streamflow.sources.memmap.format import npy_header
 from streamflow.sources.mmap import kept as mapping
 from streamflow.sources.mmap.kept import Ahead
@@ -289,7 +289,7 @@ def test_closing_releases_the_files(tmp_path):
     with written(tmp_path, [np.arange(4), np.arange(5)]) as store:
         held = store[1]
         store.read(0)
-        store.will_need(np.array([0, 1]))
+        store.prefetch(np.array([0, 1]))
     assert maps_below(tmp_path) == 1
     assert held.tolist() == [0, 1, 2, 3, 4]
     assert store[0].tolist() == [0, 1, 2, 3]
@@ -326,13 +326,13 @@ def test_the_system_is_asked_for_what_is_needed(tmp_path, monkeypatch):
         (store[2:, ...], 1),
         (store[2:, None, ...], 1),
     ]:
-        source.will_need(np.array([0]))
+        source.prefetch(np.array([0]))
         assert asked == ([] if wanted is None else [wanted])
         asked.clear()
     list(store[[0, 0]].batches(1, ragged="crop", crop=random_crop(2)))
     assert asked == []
     crops = store[[0, 0, 0], random_crop(2)]
-    for source in (crops, collate([crops, range(3)]), concatenate([crops[:1], crops[1:]]).map(np.copy)):
+    for source in (crops, zip_sources([crops, range(3)]), concatenate([crops[:1], crops[1:]]).map(np.copy)):
         list(source.batches(1))
         assert asked == [2 << 20] * 3
         asked.clear()
@@ -436,15 +436,15 @@ def _replaced(path, array):
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda path: _cut(path, 150), r"is truncated: expected 152 bytes for int64 of shape \(3,\), got 150"),
-        (lambda path: _cut(path, 50), "is no .npy file or is damaged"),
-        (lambda path: _cut(path, 0), "is empty, expected an array"),
-        (lambda path: path.unlink(), r"cannot be read \(no such file or directory\), expected"),
-        (lambda path: (path.unlink(), path.mkdir()), r"cannot be read \(is a directory\), expected"),
-        (lambda path: path.write_bytes(b"x" * 200), "is no .npy file or is damaged"),
+        (lambda path: _cut(path, 150), r"is truncated: int64 of shape \(3,\) takes 152 bytes, got 150"),
+        (lambda path: _cut(path, 50), "is not a .npy file or is damaged"),
+        (lambda path: _cut(path, 0), "is empty, not a file written by NumPy"),
+        (lambda path: path.unlink(), r"cannot be read: no such file or directory"),
+        (lambda path: (path.unlink(), path.mkdir()), r"cannot be read: is a directory"),
+        (lambda path: path.write_bytes(b"x" * 200), "is not a .npy file or is damaged"),
         (lambda path: _replaced(path, np.arange(4)), r"is int64 of shape \(4,\), expected int64 of shape \(3,\)"),
         (lambda path: _replaced(path, np.arange(3.0)), r"is float64 of shape \(3,\), expected int64 of shape \(3,\)"),
-        (lambda path: _replaced(path, np.array([{}, 1, 2])), "holds Python objects, which only"),
+        (lambda path: _replaced(path, np.array([{}, 1, 2])), "holds Python objects; allow_pickle=True"),
     ],
 )
 def test_a_file_that_is_damaged(tmp_path, damage, told):
@@ -465,7 +465,7 @@ def test_a_shape_that_no_array_can_have(tmp_path):
     files(tmp_path)[0].write_bytes(header)
     name = files(tmp_path)[0].relative_to(tmp_path).as_posix()
     change(tmp_path / "index.json", entries=entry(file=name, header=len(header), dtype="<f8", shape=[0, 2**62]))
-    with pytest.raises(DataError, match="^entry 'a' in .*npy' is no .npy file or is damaged"):
+    with pytest.raises(DataError, match="^entry 'a' in .*npy' is not a .npy file or is damaged"):
         MemmapStore(tmp_path)[0]
 
 
@@ -475,10 +475,10 @@ def test_a_shard_that_is_cut_off_keeps_what_is_whole(tmp_path):
     [file] = files(tmp_path)
     os.truncate(file, store._about(1).end - 1)
     assert store[0].tolist() == list(range(30))
-    for place, told in [(1, "entry '00000001' in .* is truncated"), (2, "entry '00000002' in .* is no .npy file")]:
+    for place, told in [(1, "entry '00000001' in .* is truncated"), (2, "entry '00000002' in .* is not a .npy file")]:
         with pytest.raises(DataError, match=told):
             store[place]
-        store.will_need(np.array([place]))
+        store.prefetch(np.array([place]))
 
 
 def test_a_header_of_another_length_is_seen(tmp_path):

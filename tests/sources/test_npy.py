@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import streamflow as sf
 from streamflow import DataError, ParameterError
 from streamflow.sources import NpySource
+from streamflow.sources.mmap import npy_files
 from streamflow.testing import check_streamer, rows
 
 X, Y = np.arange(60.0).reshape(20, 3), np.arange(20)
@@ -46,7 +47,7 @@ def test_keys(files):
     assert next(iter(both.batches(3, keys="y"))).tolist() == [0, 1, 2]
     assert [part.shape for part in next(iter(both[2:].batches(3, keys=("y", "X"))))] == [(3,), (3, 3)]
     assert next(iter(NpySource({"X": files / "x.npy", "y": files / "y.npy"}).samples(keys="y"))) == 0
-    with pytest.raises(ParameterError, match="`keys` must be among 'X', 'y', got 'z'"):
+    with pytest.raises(ParameterError, match="`keys` must be one of 'X', 'y', got 'z'"):
         both.batches(3, keys="z")
 
 
@@ -150,6 +151,45 @@ def test_a_mux_maps_only_what_is_active(tmp_path):
     assert open_maps(tmp_path) == set()
 
 
+@pytest.fixture
+def opened(monkeypatch):
+    """The paths of files, each time they are mapped."""
+    paths = []
+    kept = npy_files.map_file
+    monkeypatch.setattr(npy_files, "map_file", lambda path: (paths.append(path), kept(path))[1])
+    return paths
+
+
+def test_the_length_and_the_keys_are_asked_for_once(files, opened):
+    source = NpySource(files / "both.npz")
+    for _ in range(3):
+        assert (len(source), source.keys()) == (20, ("X", "y"))
+    assert len(opened) == 1
+    assert len(pickle.loads(pickle.dumps(source))) == 20
+    assert len(opened) == 1, "a copy that is sent knows its length"
+    assert len(source[:5]) == 5
+    assert len(opened) == 1
+    source.read([0, 19])
+    source.read([1])
+    assert (len(source), len(opened)) == (20, 2), "mapped for a read, and kept"
+    source.close()
+    assert (len(source), len(opened)) == (20, 3)
+
+
+def test_a_file_that_has_got_another_length_is_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(20))
+    source = NpySource(path)
+    assert len(source) == 20
+    np.save(tmp_path / "new.npy", np.arange(5))
+    (tmp_path / "new.npy").replace(path)
+    for read in (lambda: source[0], lambda: source.read([19]), lambda: source.read([0])):
+        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; close\(\)"):
+            read()
+    source.close()
+    assert (len(source), source.read([4]).tolist()) == (5, [4])
+
+
 def test_a_state_opens_no_member_that_is_not_active(files):
     pool = [NpySource(files / "x.npy").samples(), NpySource(files / "missing.npy").samples()]
     with sf.ChainMux(pool).open() as stream:
@@ -187,16 +227,16 @@ def refused(path, told, **how):
 
 
 def test_not_there(tmp_path):
-    refused(tmp_path / "a.npy", "cannot be read .no such file or directory., expected a file that NumPy has written")
+    refused(tmp_path / "a.npy", "cannot be read: no such file or directory")
     refused(tmp_path / "a.npz", "no such file")
     refused(tmp_path, "is a directory")
 
 
 def test_of_another_kind(tmp_path):
     (tmp_path / "a.npy").write_text("hello, this is no array at all")
-    refused(tmp_path / "a.npy", "is no .npy file or is damaged")
+    refused(tmp_path / "a.npy", "is not a .npy file or is damaged")
     (tmp_path / "a.npz").write_text("hello, this is no archive at all")
-    refused(tmp_path / "a.npz", "is no archive of arrays or is damaged")
+    refused(tmp_path / "a.npz", "is not an archive of arrays or is damaged")
     (tmp_path / "empty.npy").touch()
     refused(tmp_path / "empty.npy", "is empty")
 
@@ -216,7 +256,7 @@ def test_truncated_anywhere(tmp_path_factory, cut, kind):
 def test_truncated_says_how_much_is_missing(files):
     path = files / "x.npy"
     os.truncate(path, path.stat().st_size - 8)
-    refused(path, r"is truncated: expected 608 bytes for float64 of shape \(20, 3\), got 600")
+    refused(path, r"is truncated: float64 of shape \(20, 3\) takes 608 bytes, got 600")
 
 
 @given(place=st.integers(0, 127), byte=st.integers(0, 255))
@@ -352,27 +392,30 @@ def test_a_missing_file_is_told_when_it_is_opened(files):
         sf.StochasticMux([NpySource(files / "missing.npy").samples()], 1, None, random_state=0),
     ]
     for tree in trees:
-        with pytest.raises(DataError, match=rf"^'{files}/missing.np.' cannot be read \(no such file or directory\)"):
+        with pytest.raises(DataError, match=rf"^'{files}/missing.np.' cannot be read: no such file or directory"):
             next(iter(tree))
 
 
 def test_compressed(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", X=X)
-    refused(tmp_path / "a.npz", "is compressed, expected an array stored as it is .numpy.savez, not savez_compressed")
+    refused(
+        tmp_path / "a.npz",
+        "is compressed, so it cannot be mapped; write it with numpy.savez instead of",
+    )
 
 
 def test_members(files):
     refused_place = NpySource({"Z": files / "both.npz"})
-    with pytest.raises(DataError, match="must have a member 'Z', it has 'X', 'y'"):
+    with pytest.raises(DataError, match="must have a member 'Z', got 'X', 'y'"):
         len(refused_place)
-    with pytest.raises(DataError, match="must have one member, it has 'X', 'y'"):
+    with pytest.raises(DataError, match="must have one member, got 'X', 'y'"):
         len(NpySource((files / "both.npz",)))
 
 
 def test_lengths_that_differ(files, tmp_path):
     np.save(tmp_path / "short.npy", Y[:5])
     with pytest.raises(
-        DataError, match="do not fit together: `data` must be arrays of one length, got 'X': 20, 'y': 5"
+        DataError, match="do not fit together: `data` must be arrays of equal length, got 'X': 20, 'y': 5"
     ):
         len(NpySource({"X": files / "x.npy", "y": tmp_path / "short.npy"}))
 
@@ -380,7 +423,7 @@ def test_lengths_that_differ(files, tmp_path):
 def test_a_member_that_is_no_array(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("notes.txt", "hello, this is no array at all")
-    refused(tmp_path / "a.npz", "'notes.txt' of .* is no .npy file")
+    refused(tmp_path / "a.npz", "'notes.txt' of .* is not a .npy file")
 
 
 class Bomb:
@@ -397,7 +440,7 @@ def _go_off():
 def test_objects_are_unpickled_only_on_demand(tmp_path):
     np.save(tmp_path / "o.npy", np.array([Bomb(), 1], object), allow_pickle=True)
     np.savez(tmp_path / "o.npz", o=np.array([{"a": 1}, None], object))
-    refused(tmp_path / "o.npy", "holds Python objects, which only allow_pickle=True reads")
+    refused(tmp_path / "o.npy", "holds Python objects; allow_pickle=True reads them")
     refused(tmp_path / "o.npz", "holds Python objects")
     assert not Bomb.went_off
     assert NpySource(tmp_path / "o.npz", allow_pickle=True).read([0])["o"].tolist() == [{"a": 1}]
@@ -410,7 +453,7 @@ def test_allow_pickle_is_a_flag(files, wrong):
 
 
 def test_a_name_is_of_a_member_of_an_archive(files):
-    with pytest.raises(ParameterError, match=r"`files` must be pairs of an archive \(.npz\) and a name, got .*x.npy"):
+    with pytest.raises(ParameterError, match=r"`files` must be pairs of an archive \(.npz\) and a name, got \("):
         NpySource({"X": (files / "x.npy", str(files / "y.npy"))})
 
 

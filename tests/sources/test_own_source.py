@@ -49,13 +49,13 @@ class Odd(Squares):
 
 
 def test_keys_that_differ_between_samples():
-    with pytest.raises(DataError, match=r"must have one form, got keys .*'x'.* and keys .*'extra'"):
+    with pytest.raises(DataError, match=r"must have the same form, got keys .*'x'.* and keys .*'extra'"):
         Odd(5).read(slice(None))
 
 
 def test_forms_that_differ_between_samples():
     mixed = ArraySource([0, 1]).map(lambda i: (i,) if i else (i, i))
-    with pytest.raises(DataError, match="must have one form"):
+    with pytest.raises(DataError, match="must have the same form"):
         mixed.read([0, 1])
 
 

@@ -14,7 +14,7 @@ SOURCE = ArraySource({"x": ENTRIES, "y": [0, 1, 2]})
 
 def test_different_shapes_are_an_error():
     with pytest.raises(
-        DataError, match=r"the values of 'x' cannot be joined: .*\(1, 2\), \(2, 2\), \(3, 2\).*ragged='pad'"
+        DataError, match=r"the values of 'x' cannot be stacked: .*\(1, 2\), \(2, 2\), \(3, 2\).*ragged='pad'"
     ):
         SOURCE.read(slice(None))
     with pytest.raises(DataError, match="ragged='pad'"):
@@ -62,7 +62,7 @@ def test_pad_keeps_the_dtype():
 )
 def test_a_fill_that_does_not_fit(dtype, fill):
     source = ArraySource({"x": [np.zeros(1, dtype), np.zeros(2, dtype)]})
-    with pytest.raises(DataError, match=r"the values of 'x' cannot be joined: .* cannot be padded with"):
+    with pytest.raises(DataError, match=r"the values of 'x' cannot be stacked: .* cannot be padded with"):
         source.read([0, 1], ragged="pad", fill=fill)
     with pytest.raises(DataError, match="cannot be padded with"):
         list(source.batches(2, ragged="pad", fill=fill))
@@ -216,7 +216,7 @@ def test_parameters():
         with pytest.raises(ParameterError, match=told):
             SOURCE.batches(2, **how)
     for how, told in (
-        ({"length": 0}, "`length` must be an integer from 1 on, got 0"),
+        ({"length": 0}, "`length` must be a positive integer, got 0"),
         ({"length": 2, "start": 1.5}, "`start` must be None or an integer"),
         ({"length": 2, "random_state": "a"}, "`random_state`"),
     ):
@@ -234,5 +234,5 @@ def test_padded_in_the_dtype_of_the_batch():
     assert found.dtype == np.int64
     assert found.tolist() == [[1, 2], [9, 9], [3, 9]]
     assert ArraySource({"x": [[], []]}).read([0, 1], ragged="pad")["x"].shape == (2, 0)
-    with pytest.raises(DataError, match="text and other values"):
+    with pytest.raises(DataError, match="text is mixed with other values"):
         ArraySource({"x": [np.array(["a"]), np.array([1, 2])]}).read([0, 1], ragged="pad")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamflow.sources import ArraySource, ChoiceSource, collate, concatenate, smap, split, take
+from streamflow.sources import ArraySource, ChoiceSource, concatenate, map_sources, split, take, zip_sources
 from streamflow.testing import check_source
 
 X, Y = np.arange(24).reshape(12, 2), np.arange(12)
@@ -46,7 +46,7 @@ def test_as_a_source(kind):
         take(sequence, slice(None)),
         concatenate([sequence[:5], sequence[5:]]),
         concatenate(split(sequence, [3, 9])),
-        smap(lambda sample: sample, sequence),
+        map_sources(lambda sample: sample, sequence),
     ):
         check_source(source, data, pickles=None, n_samples=5, fork=False, fresh_process=False, n_threads=1)
 
@@ -54,7 +54,7 @@ def test_as_a_source(kind):
 @pytest.mark.parametrize("kind", ELEMENTS)
 def test_as_a_column(kind):
     sequence, data = ELEMENTS[kind]
-    pair = collate([sequence, Y]).read([3, 0])
+    pair = zip_sources([sequence, Y]).read([3, 0])
     named = ArraySource({"a": sequence, "b": Y}).read([3, 0])
     wanted = ArraySource(data).read([3, 0])
     assert repr(pair) == repr((wanted, Y[[3, 0]]))

@@ -39,7 +39,7 @@ def test_samples_keep_every_promise_of_streams(way):
 
 
 def test_dropped_batches_keep_their_promises():
-    stream = SOURCE.batches(5, shuffle=True, epochs=3, partial=False)
+    stream = SOURCE.batches(5, shuffle=True, epochs=3, drop_last=True)
     check_streamer(stream, 30, samples_of=rows, shards="parts", fresh_process=False)
 
 
@@ -130,7 +130,7 @@ def test_the_size_of_a_state_does_not_grow():
     [
         (SOURCE.batches(3, shuffle=True), "of another tree"),
         (SOURCE.batches(2), "of another tree"),
-        (SOURCE.batches(2, shuffle=True, partial=False), "of another tree"),
+        (SOURCE.batches(2, shuffle=True, drop_last=True), "of another tree"),
         (SOURCE.batches(2, shuffle=True, epochs=2), "of another tree"),
         (SOURCE.batches(2, sampler=SubsetSampler([1, 2, 3])), "of another tree"),
         (SOURCE.samples(shuffle=True), "of another tree"),
@@ -171,7 +171,7 @@ def test_a_source_that_has_become_longer_is_refused():
         next(stream)
         state = stream.state_dict()
     source.n = 11
-    with source.batches(2).open() as stream, pytest.raises(StateError, match="had 10 samples, has 11 now"):
+    with source.batches(2).open() as stream, pytest.raises(StateError, match="had 10 samples, now has 11"):
         stream.load_state_dict(state)
 
 

@@ -12,8 +12,17 @@ import pytest
 
 from streamflow import ParameterError
 from streamflow.samplers import SubsetSampler
-from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, Source, collate, concatenate, smap, take
-from streamflow.sources.reading.draws import Draws
+from streamflow.sources import (
+    ArraySource,
+    ChoiceSource,
+    CompositeSource,
+    Source,
+    concatenate,
+    map_sources,
+    take,
+    zip_sources,
+)
+from streamflow.sources.reading.order import PassOrder
 from streamflow.testing import check_source
 
 X = np.arange(24).reshape(12, 2)
@@ -52,9 +61,9 @@ OURS = {
     "of its own": (Good(), DATA),
     "view": (ArraySource(X)[::-1][2:], X[::-1][2:]),
     "concatenate": (concatenate([X[:3], X[3:3], X[3:]]), X),
-    "collate": (collate([X, Y.tolist()]), (X, Y)),
+    "zip_sources": (zip_sources([X, Y.tolist()]), (X, Y)),
     "take": (take(X, [3, 3, 1]), X[[3, 3, 1]]),
-    "smap": (smap(operator.add, X, X), 2 * X),
+    "map_sources": (map_sources(operator.add, X, X), 2 * X),
     "map": (ArraySource(X).map(np.sum), X.sum(1)),
     "composite": (CompositeSource([{"X": X}, {"z": [1, 2, 3]}]), {"X": X, "z": np.arange(12) % 3 + 1}),
     "nested": (CompositeSource([{"X": X}, [1, 2, 3]], flatten=False), ({"X": X}, np.arange(12) % 3 + 1)),
@@ -252,15 +261,15 @@ def test_keys():
 
 def test_asking_ahead():
     class Fails(Good):
-        def will_need(self, indices):
+        def prefetch(self, indices):
             return indices[0]
 
     class Moves(Good):
-        def will_need(self, indices):
+        def prefetch(self, indices):
             self.x = self.x + 1
 
-    rejected(Fails(), r"^will_need\(indices\) changes nothing: it raised IndexError")
-    rejected(Moves(), r"^will_need\(indices\) changes nothing: sample")
+    rejected(Fails(), r"^prefetch\(indices\) changes nothing: it raised IndexError")
+    rejected(Moves(), r"^prefetch\(indices\) changes nothing: sample")
 
 
 def test_closing():
@@ -408,7 +417,7 @@ def test_how_many_samples_come(given, told):
 
 def test_indices():
     class Counted(Good):
-        def _origins(self, indices):
+        def _base_indices(self, indices):
             return np.arange(len(indices))
 
     def late(batches):
@@ -424,7 +433,7 @@ def test_indices():
     rejected(Late(), "^with_indices tells the positions in the unsliced source: sample .* by its index")
 
 
-class Unrepeatable(Draws):
+class Unrepeatable(PassOrder):
     opened = 0
 
     def __init__(self, sampler, n, key, epochs, part):
@@ -436,7 +445,7 @@ class Unrepeatable(Draws):
         return (super()._looked_up(first, end) + self.shift) % self._n
 
 
-class Whole(Draws):
+class Whole(PassOrder):
     """Gives each part everything."""
 
     def __init__(self, sampler, n, key, epochs, part):
@@ -445,7 +454,7 @@ class Whole(Draws):
 
 def drawing(kind):
     class Drawing(Good):
-        def _draws(self, sampler, key, epochs, part, batch_size):
+        def _pass_order(self, sampler, key, epochs, part, batch_size):
             return kind(sampler, len(self), key, epochs, part)
 
     return Drawing()

@@ -1,1 +1,1 @@
-"""Several sources as one: end to end, side by side, or one of them for each batch."""
+"""Sources made of several others: concatenated, zipped, composed, or one of them per batch."""

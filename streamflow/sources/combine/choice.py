@@ -1,4 +1,4 @@
-"""`ChoiceSource`: batches that are each from one of several sources."""
+"""`ChoiceSource`: batches that each come from one of several sources."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from numpy.typing import NDArray
 from ...core.validate import flag, require
 from ...samplers import BlockShuffledSampler, Sampler, SequentialSampler, ShuffledSampler
 from ...seeding import PICKS, Key, bit_generator
-from ..base import Source
-from ..reading.draws import Draws
 from ..reading.form import Places
-from ..views import Gathered, reading_only
+from ..reading.order import PassOrder
+from ..source import Source
 from .composite import has_places, members_of
 from .concat import Concatenated
+from .gathered import Gathered, reading_only
 
 __all__ = ["ChoiceSource"]
 
 
 class ChoiceSource(Concatenated):
-    """Several sources of which each batch has one; ``"member"`` says which.
+    """Several sources, with each batch from one of them; ``"member"`` says which.
 
     Parameters
     ----------
     members : iterable of sources
         Sources, or what `ArraySource` takes.
     stratified : bool
-        What an epoch of batches has.  True: every sample of each member, their batches spread evenly over it, or with
-        ``shuffle=True`` in a random order.  False: as many samples of each member as the shortest has, a batch of each
-        in turn, or with ``shuffle=True`` in a random order in each round.
+        What an epoch of batches consists of.  True: every sample of each member, with each member's batches spread
+        evenly over the epoch (``shuffle=True``: in random order).  False: as many samples of each member as the
+        shortest has, one batch of each member in turn (``shuffle=True``: in random order within each round).
 
     Raises
     ------
     ParameterError
-        If a member has a key ``"member"``; or if some are empty and it is not stratified, for then there would be no
-        batches at all.
+        If a member has a key ``"member"``, or if a member is empty and `stratified` is False (there would be no
+        batches).
 
     Notes
     -----
-    As a source it has the samples of its members, one after the other, each with the number of its member: under
-    ``"member"`` in a dict, else in front.  Only `batches` keeps to one member at a time (a view of it does not); it
-    takes ``shuffle``, and of samplers those that give each sample once, and no ``across_epochs``.
+    As a source it is the concatenation of its members, with the number of the member added to each sample: under
+    ``"member"`` in a dict, else in front.  Only `batches` keeps to one member at a time (a view of it does not).  It
+    takes ``shuffle`` and samplers that give each sample once, but not ``across_epochs``.
 
     Examples
     --------
@@ -60,19 +60,18 @@ class ChoiceSource(Concatenated):
 
     def __init__(self, members: Iterable[Any], stratified: bool = False) -> None:
         super().__init__(members_of(members))
-        flag("stratified", stratified)
-        self._stratified = bool(stratified)
+        self._stratified = flag("stratified", stratified)
         rule = "not empty unless stratified=True, or all empty"
         require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
         for member in self._filled():
             keys = member.keys() or ()
-            require("member" not in keys, "members", "without a key 'member' of their own", list(keys))
+            require("member" not in keys, "members", "without a key 'member'", list(keys))
 
     def sample(self, index: int) -> Any:
-        return _labelled(super().sample(index), int(self._owners(np.array(index))))
+        return _with_member(super().sample(index), int(self._owners(np.array(index))))
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return _labelled(super().fetch(indices), self._owners(indices))
+        return _with_member(super().fetch(indices), self._owners(indices))
 
     def keys(self) -> tuple[Any, ...] | None:
         keys = super().keys()
@@ -84,7 +83,7 @@ class ChoiceSource(Concatenated):
         several = keys if isinstance(keys, tuple) else (keys,)
         number = "member" if "member" in (self.keys() or ()) else 0
         wanted = [key for key in several if key != number]
-        if wanted and super().keys() is None:  # one value, which is read whole
+        if wanted and super().keys() is None:  # a single value, which is read whole
             return Source._select(self, keys)
         inside = wanted if number else [place - 1 for place in wanted]
         paths = [(0,) if key == number else (1 + wanted.index(key),) for key in several]
@@ -97,32 +96,32 @@ class ChoiceSource(Concatenated):
 
     def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
         once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
-        require(isinstance(sampler, once), "sampler", "one that gives each sample once", sampler)
-        require(not across_epochs, "across_epochs", "False where batches keep to one member", across_epochs)
+        require(isinstance(sampler, once), "sampler", "one that reads each sample once", sampler)
+        require(not across_epochs, "across_epochs", "False for a ChoiceSource", across_epochs)
 
-    def _draws(
+    def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
-    ) -> Draws:
+    ) -> PassOrder:
         if batch_size is None:
-            return super()._draws(sampler, key, epochs, part, batch_size)
-        return _RunDraws(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
+            return super()._pass_order(sampler, key, epochs, part, batch_size)
+        return _RunOrder(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
 
     def _label(self) -> str:
-        return f"ChoiceSource({self._told()}{', stratified=True' if self._stratified else ''})"
+        return f"ChoiceSource({self._member_labels()}{', stratified=True' if self._stratified else ''})"
 
 
-def _labelled(data: Any, member: Any) -> Any:
-    """A sample or batch with the numbers of its members."""
+def _with_member(data: Any, member: Any) -> Any:
+    """Add the number of the member to a sample or batch."""
     if isinstance(data, dict):
         return {"member": member, **data}
     return (member, *data) if isinstance(data, tuple) else (member, data)
 
 
-class _RunDraws(Draws):
-    """Draws in runs, each of one member and as long as a batch or shorter.
+class _RunOrder(PassOrder):
+    """An order in runs: each run is of one member and at most as long as a batch.
 
-    An epoch of the whole pass has a number of draws from each member; a part has every n-th of them, as everywhere.
-    What a part has from a member is cut into runs, and the runs of the members are mixed.
+    An epoch of the whole pass has a number of draws of each member, of which a part has every n-th, as elsewhere.  What
+    a part has of a member is cut into runs, and the runs of all members are mixed.
     """
 
     def __init__(
@@ -138,21 +137,21 @@ class _RunDraws(Draws):
         counts = lengths if stratified else [min(lengths)] * len(lengths)
         super().__init__(sampler, sum(counts), key, epochs, part)
         self._lengths, self._stratified, self._batch_size = lengths, stratified, batch_size
-        #: Where in the whole epoch each member begins, the last one's end besides; and where in the source.
+        #: Where each member begins in the whole epoch and in the source, and where the last one ends.
         self._begins = np.array([0, *accumulate(counts)], np.intp)
         self._offsets = np.array([0, *accumulate(lengths)], np.intp)
         self._runs_of: dict[int, _Runs] = {}
         if self.size:
-            different = range(self._count // gcd(self.size, self._count))  # later epochs are divided as these are
+            different = range(self._count // gcd(self.size, self._count))  # later epochs are divided like these
             self.longest = max(int(np.diff(self._shares(epoch)[1]).max()) for epoch in different)
 
     def _shares(self, epoch: int) -> tuple[int, NDArray[np.intp]]:
-        """Of an epoch of the pass: this part's first position, and how many of its draws come before each member."""
+        """This part's first position in an epoch of the pass, and how many of its draws come before each member."""
         first = self._index + self._count * self._first(epoch) - epoch * self.size
         return first, np.maximum(0, -((first - self._begins) // self._count))
 
     def _runs(self, draw: int) -> tuple[_Runs, int]:
-        """The runs of the epoch that a draw belongs to, and its first draw."""
+        """The runs of the epoch that a draw belongs to, and the epoch's first draw."""
         epoch = (self._index + self._count * draw) // self.size
         if epoch not in self._runs_of:
             first, before = self._shares(epoch)
@@ -166,17 +165,17 @@ class _RunDraws(Draws):
         runs, first = self._runs(draw)
         return first + int(runs.ends[runs.at(draw - first)])
 
-    def last_batch(self, end: int, batch_size: int, partial: bool, across_epochs: bool) -> tuple[int, int]:
+    def last_batch(self, end: int, batch_size: int, drop_last: bool, across_epochs: bool) -> tuple[int, int]:
         runs, first = self._runs(end - 1)
         lengths = np.diff(runs.ends[: int(runs.at(end - 1 - first)) + 1], prepend=0)
-        return self.epoch_of(end - 1), int((lengths >= (1 if partial else batch_size)).sum())
+        return self.epoch_of(end - 1), int((lengths >= (batch_size if drop_last else 1)).sum())
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
         found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
         return np.concatenate(found) if len(found) != 1 else found[0]
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
-        """Epoch by epoch, the positions in the whole epoch, where the members come one after the other."""
+        """Epoch by epoch, the positions in the unmixed epoch, in which members follow one another."""
         found = []
         while first < end:
             runs, begin = self._runs(first)
@@ -187,7 +186,7 @@ class _RunDraws(Draws):
         return found
 
     def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """What positions in the whole epoch read."""
+        """The samples at positions of the unmixed epoch."""
         owners = np.searchsorted(self._begins[1:], positions, side="right")
         found = np.empty(len(positions), np.intp)
         for member in np.unique(owners).tolist():
@@ -206,31 +205,31 @@ class _Runs:
     first : int
         The part's first position in the epoch.
     before : (members + 1,) array of int
-        How many of the part's draws come before each member, and in all.
+        How many of the part's draws come before each member in the unmixed epoch, and how many there are in all.
     batch_size : int
-        Length of a run; the last one of a member may be shorter.
+        Length of a run; the last run of a member may be shorter.
 
     Attributes
     ----------
     ends : (runs,) array of int
-        How many draws have been after each run, in the order in which they come.
+        How many draws have been made at the end of each run, in mixed order.
     """
 
     def __init__(self, first: int, before: NDArray[np.intp], batch_size: int) -> None:
         self.first, self._before, self._batch_size = first, before, batch_size
 
     def mix(self, key: Key | None, stratified: bool) -> None:
-        """Put them in order: at random if there is a key."""
+        """Mix the runs of all members: at random if there is a key, else evenly."""
         counts = -(-np.diff(self._before) // self._batch_size)
         members = np.repeat(np.arange(len(counts)), counts)
-        places = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)  # among those of the member
+        places = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)  # among their member's
         if key is None:
             order = np.lexsort((members, (places + 0.5) / counts[members]))
         else:
-            chance = bit_generator(key, PICKS).random_raw(len(members))
-            order = np.argsort(chance, kind="stable") if stratified else np.lexsort((chance, places))
+            drawn = bit_generator(key, PICKS).random_raw(len(members))
+            order = np.argsort(drawn, kind="stable") if stratified else np.lexsort((drawn, places))
         mixed = members[order]
-        # The runs of one member keep their order, for samplers are asked for ascending positions.
+        # Runs of one member keep their order, because samplers are asked for ascending positions.
         by_member = np.argsort(mixed, kind="stable")
         ranks = np.empty(len(mixed), np.intp)
         ranks[by_member] = places
@@ -238,11 +237,11 @@ class _Runs:
         self.ends = np.cumsum(np.minimum(self._batch_size, self._before[mixed + 1] - self._starts))
 
     def at(self, draws: Any) -> Any:
-        """In which run draws of the epoch are."""
+        """The runs that draws of the epoch belong to."""
         return np.searchsorted(self.ends, draws, side="right")
 
     def unmixed(self, draws: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The draws in the order in which the members come one after the other."""
+        """The positions of draws in the unmixed epoch."""
         runs = self.at(draws)
         lengths = np.diff(self.ends, prepend=0)
         at: NDArray[np.intp] = self._starts[runs] + draws - (self.ends - lengths)[runs]

@@ -1,4 +1,4 @@
-"""`CompositeSource`: a sample of each of several sources together, as semi-supervised training wants it."""
+"""`CompositeSource`: one sample of each of several sources, as semi-supervised training needs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ...core.validate import flag, require
 from ...samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
 from ...seeding import Key
 from ..arrays import ArraySource
-from ..base import Source
-from ..reading.draws import Draws
 from ..reading.form import Places
-from ..reading.randomness import for_its_form
-from ..views import Gathered, reading_only
+from ..reading.order import PassOrder
+from ..reading.randomness import probing
+from ..source import Source
 from .concat import Members
+from .gathered import Gathered, reading_only
 
 __all__ = ["CompositeSource"]
 
 
 def members_of(data: Any) -> list[Source]:
-    """The sources of a list of sources, or of what `ArraySource` takes."""
+    """A list of sources, or of what `ArraySource` takes, as sources."""
     several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
     require(several, "members", "a list of sources", data)
     found = [one if isinstance(one, Source) else ArraySource(one) for one in data]
@@ -34,42 +34,42 @@ def members_of(data: Any) -> list[Source]:
 
 
 def has_places(source: Source) -> bool:
-    """Whether samples are tuples; where keys 0, 1, ... may be those of dicts, a sample tells."""
+    """Whether samples are tuples; a source with keys 0, 1, ... may have dicts, so a sample is read."""
     keys = source.keys()
     if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
         return isinstance(keys, Places)
     if not len(source):
         return False
-    with for_its_form():
+    with probing():
         return isinstance(source.sample(0), tuple)
 
 
 class CompositeSource(Members):
-    """A sample of each of several sources together.
+    """One sample of each of several sources.
 
-    It is as long as the longest; a shorter one repeats.  Where batches are shuffled, each member has an order of its
-    own, and one that repeats goes through a new order each time round.
+    It is as long as its longest member; shorter members repeat.  In shuffled batches each member has an order of its
+    own, and a member that repeats gets a new order each time it starts again.
 
     Parameters
     ----------
     members : iterable of sources
         Sources, or what `ArraySource` takes.
     flatten : bool
-        Whether dicts are merged and tuples joined (members of one value each make a tuple).  Otherwise, as members of
-        different forms need it, a sample is a tuple of the members' samples.
+        Whether to merge dicts and join tuples (single values make a tuple).  Otherwise a sample is a tuple of the
+        members' samples; members of different forms need that.
     trim : bool
-        Whether it is as long as the shortest instead; then nothing repeats within an epoch.
+        Whether to be as long as the shortest member instead; then nothing repeats within an epoch.
 
     Raises
     ------
     ParameterError
-        If two members have a key in common or different forms, or a member that would have to repeat is empty.
+        If two members share a key or have different forms, or if a member that would have to repeat is empty.
 
     Notes
     -----
-    Sample i is made of sample ``i % len(member)`` of each member.  ``shuffle=True`` draws for each member on its own;
-    so do `ShuffledSampler`, `BlockShuffledSampler` and ``WeightedSampler(None)``.  Any other sampler, and a view, names
-    samples of the composite.  The index that ``with_indices`` gives has one column for each member.
+    Sample i consists of sample ``i % len(member)`` of each member.  ``shuffle=True`` shuffles each member on its own;
+    so do `ShuffledSampler`, `BlockShuffledSampler` and ``WeightedSampler(None)``.  Any other sampler, and a view,
+    selects samples of the composite.  The index given by ``with_indices`` has one column per member.
 
     Examples
     --------
@@ -83,9 +83,7 @@ class CompositeSource(Members):
 
     def __init__(self, members: Iterable[Any], flatten: bool = True, trim: bool = False) -> None:
         super().__init__(members_of(members))
-        flag("flatten", flatten)
-        flag("trim", trim)
-        self._flatten, self._trim = bool(flatten), bool(trim)
+        self._flatten, self._trim = flag("flatten", flatten), flag("trim", trim)
         longest = max(self._lengths)
         require(trim or min(self._lengths) or not longest, "members", "not empty, or all empty", self._lengths)
         self._length = min(self._lengths) if trim else longest
@@ -100,8 +98,8 @@ class CompositeSource(Members):
         if kinds == {False}:
             keys = [key for known in forms for key in known or ()]
             twice = sorted({repr(key) for key in keys if keys.count(key) > 1})
-            told = f"False where two members have the same key, as here {', '.join(twice)}"
-            require(not twice, "flatten", told, self._flatten)
+            rule = f"False if two members have the same key (here {', '.join(twice)})"
+            require(not twice, "flatten", rule, self._flatten)
 
     def __len__(self) -> int:
         return self._length
@@ -111,7 +109,7 @@ class CompositeSource(Members):
         return keys if self._flatten and first.keys() is not None and not has_places(first) else Places(keys)
 
     def _owners(self) -> dict[Any, tuple[int, Any]]:
-        """Of each key the number of the member that has it, and its key there (None where it is the whole)."""
+        """For each key the number of its member, and the key there (None: the whole sample)."""
         forms = [member.keys() for member in self._members] if self._flatten else [None]
         if forms[0] is None:
             return {number: (number, None) for number in range(len(self._members))}
@@ -136,7 +134,7 @@ class CompositeSource(Members):
         return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}")
 
     def sample(self, index: Any) -> Any:
-        """One sample; of each member the one that `index` names, or the one that a list names for it."""
+        """One sample; `index` may also be a list with the index of a sample of each member."""
         if isinstance(index, int):
             index = [index % length for length in self._lengths]
         return self._merged([member.sample(at) for member, at in zip(self._members, index, strict=True)])
@@ -144,18 +142,18 @@ class CompositeSource(Members):
     def fetch(self, indices: NDArray[np.intp]) -> Any:
         return self._merged([member.fetch(at) for member, at in self._below(indices)])
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         for member, at in self._below(indices):
-            member.will_need(at)
+            member.prefetch(at)
 
     def _below(self, indices: NDArray[np.intp]) -> list[tuple[Source, NDArray[np.intp]]]:
-        """What is read of each member: (n,) indices of the composite, or (n, members) of theirs."""
+        """The indices to read from each member, given (n,) indices of the composite or (n, members) of members."""
         if indices.ndim == 2:
             return list(zip(self._members, np.ascontiguousarray(indices.T), strict=True))
         return [(member, indices % length) for member, length in zip(self._members, self._lengths, strict=True)]
 
-    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.column_stack([member._origins(at) for member, at in self._below(indices)])
+    def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.column_stack([member._base_indices(at) for member, at in self._below(indices)])
 
     def _merged(self, parts: list[Any]) -> Any:
         if not self._flatten or not self._length:
@@ -164,23 +162,23 @@ class CompositeSource(Members):
             return {key: value for part in parts for key, value in part.items()}
         return tuple([value for part in parts for value in part]) if isinstance(parts[0], tuple) else tuple(parts)
 
-    def _draws(
+    def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
-    ) -> Draws:
-        alone = isinstance(sampler, (ShuffledSampler, BlockShuffledSampler))
-        if alone or (isinstance(sampler, WeightedSampler) and sampler.weights is None):
-            return _MemberDraws(sampler, self._length, key, epochs, part, self._lengths)
-        return super()._draws(sampler, key, epochs, part, batch_size)
+    ) -> PassOrder:
+        uniform = isinstance(sampler, WeightedSampler) and sampler.weights is None and sampler.indices is None
+        if uniform or isinstance(sampler, (ShuffledSampler, BlockShuffledSampler)):
+            return _MemberOrders(sampler, self._length, key, epochs, part, self._lengths)
+        return super()._pass_order(sampler, key, epochs, part, batch_size)
 
     def _label(self) -> str:
-        told = self._told()
+        inside = self._member_labels()
         for name, default in (("flatten", True), ("trim", False)):
-            told += "" if getattr(self, f"_{name}") is default else f", {name}={not default}"
-        return f"CompositeSource({told})"
+            inside += "" if getattr(self, f"_{name}") is default else f", {name}={not default}"
+        return f"CompositeSource({inside})"
 
 
-class _MemberDraws(Draws):
-    """Draws of which each names a sample of each member, in orders of their own."""
+class _MemberOrders(PassOrder):
+    """An order of its own for each member; a draw reads one sample of each."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""Lazy views over several sequences: one after the other, side by side, some of them, a function of each.
+"""Sequences combined lazily: concatenated, zipped, mapped, cut into pieces.
 
-A sequence is a source, a dict of arrays (as `ArraySource` takes it), or anything with a length and ``[]``: a list is a
+A sequence is a source, a dict of arrays (as for `ArraySource`), or anything with a length and ``[]``; a list is a
 sequence of its elements.
 """
 
@@ -14,29 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.allocator import empty
 from ...core.fingerprint import digest_of
 from ...core.validate import is_integer, require
 from ...exceptions import DataError, ParameterError
 from ..arrays import ArraySource
-from ..base import Source, positions, selects_many
 from ..columns import column
-from ..reading.form import as_tuple, differ
-from ..reading.randomness import among, any_draws
-from ..views import Mapped
+from ..reading.indexing import positions, selects_many
+from ..reading.randomness import any_random, subset
+from ..source import Mapped, Source
+from .weave import form_of, woven
 
-__all__ = ["Concatenated", "Members", "collate", "concatenate", "smap", "split", "take"]
+__all__ = ["Concatenated", "Members", "concatenate", "map_sources", "split", "take", "zip_sources"]
 
 
 def sequence(data: Any, name: str) -> Source:
-    """The source of the elements of a sequence."""
+    """A sequence as a source."""
     if isinstance(data, Source):
         return data
     return ArraySource(data if isinstance(data, Mapping) else column(data, name))
 
 
 def sequences(data: Any, name: str) -> list[Source]:
-    """The sources of several sequences, at least one."""
+    """Several sequences, at least one, as sources."""
     several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
     require(several, name, "a list of sequences", data)
     found = [sequence(one, f"{name}[{place}]") for place, one in enumerate(data)]
@@ -45,7 +44,7 @@ def sequences(data: Any, name: str) -> list[Source]:
 
 
 def concatenate(sequences: Iterable[Any]) -> Source:
-    """The samples of several sequences, one sequence after the other.
+    """Concatenate sequences: the samples of each one in turn.
 
     Parameters
     ----------
@@ -55,8 +54,7 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     Returns
     -------
     Source
-        Nothing is copied.  A sample is as its sequence gives it; the samples of one batch take a common dtype, as
-        NumPy's promotion says.
+        Nothing is copied.  Samples are those of the sequences; a batch has a common dtype by NumPy's promotion rules.
 
     Examples
     --------
@@ -70,8 +68,8 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     return Concatenated(flat)
 
 
-def collate(sequences: Iterable[Any]) -> Source:
-    """Sequences of one length side by side: a sample is the tuple of their samples, as `zip` gives it.
+def zip_sources(sequences: Iterable[Any]) -> Source:
+    """Zip sequences of equal length: a sample is a tuple of one sample of each.
 
     Parameters
     ----------
@@ -80,25 +78,25 @@ def collate(sequences: Iterable[Any]) -> Source:
 
     Examples
     --------
-    >>> data = collate([np.arange(5), "abcde"])
+    >>> data = zip_sources([np.arange(5), "abcde"])
     >>> x, letters = data[-3:].read([0, 2])
     >>> data[1][1], x.tolist(), letters.tolist()
     ('b', [2, 4], ['c', 'e'])
     """
     found = _sequences(sequences, "sequences")
     lengths = [len(one) for one in found]
-    require(len(set(lengths)) == 1, "sequences", "of one length", lengths)
+    require(len(set(lengths)) == 1, "sequences", "of equal length", lengths)
     return ArraySource(tuple(found))
 
 
 def take(sequence: Any, indices: Any) -> Source:
-    """Some samples of a sequence in any order, with repeats: ``source[indices]`` for whatever is no source yet.
+    """Some samples of a sequence, in any order and with repeats: ``source[indices]`` for any sequence.
 
     Parameters
     ----------
     sequence : sequence
     indices : slice, (n,) array of int, or mask
-        As NumPy takes them.
+        As in NumPy.
 
     Examples
     --------
@@ -110,15 +108,15 @@ def take(sequence: Any, indices: Any) -> Source:
 
 
 def split(sequence: Any, edges: Any) -> list[Source]:
-    """A sequence cut into pieces.
+    """Cut a sequence into pieces.
 
     Parameters
     ----------
     sequence : sequence
     edges : int, list of int, or list of (start, stop)
-        Where it is cut.  A number n: at n edges, which gives n + 1 pieces of one length; the length must be a multiple
-        of n + 1.  A list of n positions: before each of them, which gives n + 1 pieces of any lengths.  Pairs: each is
-        a piece, and pieces may overlap or leave samples out.  Positions are those of a slice.
+        Where to cut.  A number n gives n + 1 pieces of equal length; the length must be a multiple of n + 1.  A list of
+        n positions cuts before each of them, which gives n + 1 pieces.  Pairs are the pieces themselves, which may
+        overlap or leave samples out.  Positions are those of a slice.
 
     Returns
     -------
@@ -127,7 +125,7 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     Raises
     ------
     ParameterError
-        If `edges` is none of these, or a number that does not give equal pieces.
+        If `edges` is none of these, or a number that does not give pieces of equal length.
 
     Examples
     --------
@@ -136,10 +134,10 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     """
     source = _sequence(sequence, "sequence")
     if is_integer(edges):
-        require(edges >= 0, "edges", "not negative", edges)
+        require(edges >= 0, "edges", "zero or a positive integer", edges)
         length, rest = divmod(len(source), int(edges) + 1)
-        told = f"a number that gives equal pieces of {len(source)} samples"
-        require(not rest, "edges", told, edges, "give positions for others")
+        rule = f"a number that cuts {len(source)} samples into pieces of equal length"
+        require(not rest, "edges", rule, edges, "give positions for other pieces")
         return [source[piece * length : (piece + 1) * length] for piece in range(int(edges) + 1)]
     try:
         places = [tuple(edge) if np.ndim(edge) else edge for edge in edges]
@@ -148,34 +146,34 @@ def split(sequence: Any, edges: Any) -> list[Source]:
         return [source[start:stop] for start, stop in zip([0, *places], [*places, None], strict=True)]
     except (TypeError, ValueError):
         raise ParameterError(
-            f"`edges` must be a number of edges, their positions, or pairs (start, stop), got {edges!r:.80}"
+            f"`edges` must be a number, a list of positions or a list of pairs (start, stop), got {edges!r:.80}"
         ) from None
 
 
-def smap(fn: Callable[..., Any], /, *sequences: Any) -> Source:
-    """A function of one sample of each sequence, called when a sample is read.
+def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
+    """Map a function over sequences: ``fn(*samples)`` of one sample of each, computed when read.
 
     Parameters
     ----------
     fn : function
         Called as ``fn(*samples)``.
     *sequences : sequence
-        At least one, of one length.
+        At least one, of equal length.
 
     Examples
     --------
-    >>> list(smap(pow, [2, 3, 4], [5, 2, 1]))
+    >>> list(map_sources(pow, [2, 3, 4], [5, 2, 1]))
     [32, 9, 4]
     """
     require(callable(fn), "fn", "a function of samples", fn)
-    return _Spread(collate(sequences), fn, (), {})
+    return _Spread(zip_sources(sequences), fn, (), {})
 
 
-_sequence, _sequences = sequence, sequences  # where a parameter has the name
+_sequence, _sequences = sequence, sequences  # for functions with parameters of these names
 
 
 class _Spread(Mapped):
-    """A function whose arguments are the places of a tuple."""
+    """A function whose arguments are the elements of a tuple."""
 
     def sample(self, index: int) -> Any:
         return self._fn(*self._source.sample(index))
@@ -193,10 +191,10 @@ class Members(Source):
             member.close()
 
     def _draws_random(self) -> bool | None:
-        return any_draws(member._draws_random() for member in self._members)
+        return any_random(member._draws_random() for member in self._members)
 
-    def _told(self) -> str:
-        """The members with their lengths."""
+    def _member_labels(self) -> str:
+        """The labels and lengths of the members; of many members the first four and a digest."""
         some = [f"{length} of {one._label()}" for one, length in zip(self._members, self._lengths, strict=True)]
         if len(some) <= 4:
             return ", ".join(some)
@@ -227,24 +225,24 @@ class Concatenated(Members):
             return self._members[member].fetch(inside)
         found = []
         for member, places, inside in parts:
-            with among(places, len(indices)):
+            with subset(places, len(indices)):
                 found.append(self._members[member].fetch(inside))
         try:
             return woven(found, [places for _, places, _ in parts], len(indices))
         except DataError as error:
-            other = next((place for place, data in enumerate(found) if _form(data) != _form(found[0])), 0)
+            other = next((place for place, data in enumerate(found) if form_of(data) != form_of(found[0])), 0)
             if not other:
                 raise
             first, second = (self._members[parts[place][0]]._label() for place in (0, other))
-            raise DataError(f"{error}; they are of {first} and {second}") from None
+            raise DataError(f"{error}; they come from {first} and {second}") from None
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         for member, places, inside in self._by_member(indices):
-            with among(places, len(indices)):
-                self._members[member].will_need(inside)
+            with subset(places, len(indices)):
+                self._members[member].prefetch(inside)
 
     def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
-        """Each member that is read, at which places of the batch, and which of its samples."""
+        """Each member that is read, the places of its samples in the batch, and their positions in the member."""
         if not indices.size:
             return
         owners = self._owners(indices)
@@ -256,80 +254,23 @@ class Concatenated(Members):
             yield int(owners[first]), order[first:end], inside[first:end]
 
     def _owners(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Which member each sample is from."""
+        """The member that each sample comes from."""
         return self._borders.searchsorted(indices, side="right")
 
     def keys(self) -> tuple[Any, ...] | None:
         return self._filled()[0].keys()
 
     def _filled(self) -> list[Source]:
-        """The members that have samples; where none has, the first."""
+        """The members that are not empty; the first if all are."""
         filled = [one for one, length in zip(self._members, self._lengths, strict=True) if length]
         return filled or self._members[:1]
 
-    def _whence(self, index: Any) -> str:
+    def _origin(self, index: Any) -> str:
         member = bisect_right(self._ends, index)
-        return self._members[member]._whence(index - int(self._begins[member])) or self._members[member]._label()
+        return self._members[member]._origin(index - int(self._begins[member])) or self._members[member]._label()
 
     def _select(self, keys: Any) -> Source:
-        return Concatenated([one._checked_selection(keys, False) for one in self._filled()])
+        return Concatenated([one._selection(keys, False) for one in self._filled()])
 
     def _label(self) -> str:
-        return f"concatenate({self._told()})"
-
-
-def woven(parts: list[Any], places: list[Any], n: int) -> Any:
-    """What several sources have fetched, as one of them would have fetched it.
-
-    Parameters
-    ----------
-    parts : list
-        Data of one form.
-    places : list of (m,) arrays of int
-        Where in the batch each part belongs.
-    n : int
-        Samples in the batch.
-
-    >>> woven([np.array([1, 2]), np.array([0.5])], [np.array([2, 0]), np.array([1])], 3)
-    array([2. , 0.5, 1. ])
-    """
-    first = parts[0]
-    for part in parts:
-        if _form(part) != _form(first):
-            raise differ(first, part)
-    if isinstance(first, dict):
-        return {key: woven([part[key] for part in parts], places, n) for key in first}
-    if isinstance(first, tuple):
-        return as_tuple(first, [woven(list(column), places, n) for column in zip(*parts, strict=True)])
-    if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
-        try:
-            dtype = np.result_type(*parts)
-        except TypeError:
-            dtype = None
-        # NumPy would make text of numbers
-        if dtype is None or (dtype.kind in "SU" and any(part.dtype.kind not in "SU" for part in parts)):
-            told = ", ".join(sorted({str(part.dtype) for part in parts}))
-            raise DataError(f"the samples of a batch must have dtypes that can be joined, got {told}")
-        return _joined(parts, places, (n, *first.shape[1:]), dtype)
-    values: list[Any] = [None] * n
-    for part, at in zip(parts, places, strict=True):
-        for place, value in zip(at.tolist(), part, strict=True):
-            values[place] = value
-    return values
-
-
-def _form(part: Any) -> Any:
-    if isinstance(part, dict):
-        return part.keys()
-    return len(part) if isinstance(part, tuple) else None
-
-
-def _joined(parts: list[Any], places: list[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
-    out: Any = None if masked else empty(shape, dtype)
-    if out is None:
-        out = np.ma.empty(shape, dtype) if masked else np.empty(shape, dtype)
-    for part, at in zip(parts, places, strict=True):
-        out[at] = part
-    made: NDArray[Any] = out
-    return made
+        return f"concatenate({self._member_labels()})"

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ...core.label import short
 from ...exceptions import DataError, ParameterError
-from ..base import Source
 from ..handle import Handle
+from ..source import Source
 from .codec import Layout
 from .environment import ABOUT, EXPECTED, SAMPLES, Closed, Lease
 from .pyxis import DATA_BASE, META_BASE, PyxisSamples

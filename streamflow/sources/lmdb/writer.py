@@ -19,8 +19,8 @@ from ...core.label import short
 from ...core.validate import require
 from ...exceptions import DataError, ParameterError, StreamflowError
 from ..arrays import ArraySource
-from ..base import Source
 from ..metadata import Metadata
+from ..source import Source
 from .codec import Layout
 from .environment import ABOUT, DATA, SAMPLES, Lease, library
 from .pyxis import DATA_BASE, META_BASE

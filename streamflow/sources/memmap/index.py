@@ -20,12 +20,12 @@ from ...core.validate import is_integer, require
 from ...exceptions import DataError
 from ...samplers import Sampler
 from ...seeding import Key
-from ..base import Source, position, selects_many
 from ..mmap.kept import CAN_ADVISE, Ahead, Stretch, stretches_of
 from ..reading.crop import RandomCrop
-from ..reading.draws import Draws
-from ..reading.randomness import each_alone, is_keyed
-from ..views import Derived, View
+from ..reading.indexing import position, selects_many
+from ..reading.order import PassOrder
+from ..reading.randomness import is_keyed, per_sample
+from ..source import Derived, Source, View
 from .format import Entry
 
 __all__ = ["Entries"]
@@ -138,9 +138,9 @@ class Inside(Entries, Derived):
         return _applied(self._source.sample(index), self._steps, self._about(index).name)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return each_alone(self.sample, indices.tolist())
+        return per_sample(self.sample, indices.tolist())
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         random = self._crops() and not is_keyed()  # where it will be cropped by hand nobody knows
         if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
             _ask(self._ahead, self, indices)
@@ -191,15 +191,15 @@ class Scattered(Entries, Derived):
     def fetch(self, indices: NDArray[np.intp]) -> Any:
         return [self.sample(index) for index in indices.tolist()]
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         _ask(self._ahead, self, indices)
 
-    def _draws(
+    def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
-    ) -> Draws:
-        return Source._draws(self, sampler, key, epochs, part, batch_size)  # it has as many as it says, not as entries
+    ) -> PassOrder:
+        return Source._pass_order(self, sampler, key, epochs, part, batch_size)  # its length is not that of `_source`
 
-    def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
 
     def _about(self, index: int) -> Entry:
@@ -282,7 +282,7 @@ def _ask(ahead: Ahead, source: Source, indices: NDArray[Any]) -> None:
 
 def _stretches(source: Source, indices: NDArray[Any]) -> Iterator[Stretch]:
     """Where samples lie in their maps, as far as it is in few pieces."""
-    for view in each_alone(source.sample, indices.tolist()):
+    for view in per_sample(source.sample, indices.tolist()):
         if not isinstance(view, np.ndarray):
             continue
         if not view.ndim or view.flags.c_contiguous:

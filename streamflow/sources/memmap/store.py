@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...exceptions import DataError
 from ..handle import Handle
 from ..mmap.kept import CAN_ADVISE, Ahead, Stretch, keep
-from ..mmap.npy_files import array_at, damaged, mapped
+from ..mmap.npy_files import array_at, damaged, map_file
 from .format import INDEX, Entry, Index, checked_path, npy_header, read_index
 from .index import Entries
 
@@ -121,7 +121,7 @@ class MemmapStore(Entries):
     def sample(self, index: int) -> Any:
         return self._files.get().array(self._index.entries[index])
 
-    def will_need(self, indices: NDArray[np.intp]) -> None:
+    def prefetch(self, indices: NDArray[np.intp]) -> None:
         if CAN_ADVISE:
             files = self._files.get()
             files.ahead.ask(lambda: self._stretches(indices))
@@ -196,7 +196,7 @@ class OpenFiles:
 
     def _map(self, file: str) -> mmap.mmap:
         try:
-            return mapped(self._path(file))
+            return map_file(self._path(file))
         except DataError:
             there = {entry.file for entry in read_index(self._store).entries}
             if file not in there:

@@ -1,1 +1,1 @@
-"""Files of NumPy mapped into memory, and the budget of maps that a process keeps open."""
+"""Memory-mapped files of NumPy arrays, and how many of them a process keeps mapped."""

@@ -1,6 +1,7 @@
-"""Memory maps: how they are described, and how the system is asked to read them early.
+"""Memory maps: how many a process keeps, how arrays in them are pickled, and how they are prefetched.
 
-A cold map is read page by page, each fault waiting for the disk; one that is asked for beforehand is read at once.
+A map that is not in memory is read page by page, and each page fault waits for the disk; what is asked for in advance
+is read in one go.
 """
 
 from __future__ import annotations
@@ -21,48 +22,47 @@ from ...exceptions import DataError
 
 try:
     import resource
-except ImportError:  # not on this system
+except ImportError:  # not available on this system
     resource = None  # type: ignore[assignment]
 
 __all__ = ["CAN_ADVISE", "Ahead", "MappedArray", "Stretch", "keep", "memory_of", "most_of", "stretches_of"]
 
 CAN_ADVISE = hasattr(mmap, "MADV_WILLNEED")
 _CAN_COUNT = hasattr(resource, "RUSAGE_THREAD")
-_never_twice = count()  #: where nothing can be counted, each call seems to have moved something
+_never_twice = count()  #: where nothing can be counted, every call counts as one that read something
 
 
 class Keeper(Protocol):
-    """What keeps maps for its next read."""
+    """Something that keeps files mapped for its next read."""
 
     def _let_go(self, file: str) -> object:
-        """Keep this file no longer."""
+        """Stop keeping this file."""
 
 
 def most_of(descriptors: int) -> int:
-    """How many things a process keeps open that each hold so many descriptors, of which it may often have 1024."""
+    """How many things of so many file descriptors each a process keeps open, given its limit (often 1024)."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 1024
     return min(4096, limit // (4 * descriptors)) if limit >= 0 else 4096
 
 
 _MOST = most_of(1)
-#: What is kept, in the order in which it was mapped, and by whom.
+#: The maps that are kept, oldest first, and who keeps them.
 _kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
 _lock = threading.Lock()
 
 
 def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
-    """Note that a map is kept for the next read of a file.
+    """Note that a file stays mapped for its next read.
 
-    A process keeps a quarter as many as it may have descriptors, at most 4096, for all of its sources and stores
-    together.  If there are more, those that were mapped first are let go of; one that an array still shows is closed
-    with the array.
+    All sources and stores of a process together keep at most a quarter of its limit of descriptors, and at most 4096.
+    Beyond that the oldest maps are dropped; a map that an array still uses is closed with the array.
     """
     surplus = []
     with _lock:
         _kept[ref(memory, _closed)] = ref(keeper), file
         while len(_kept) > _MOST:
             surplus.append(_kept.popitem(last=False)[1])
-    for who, its in surplus:  # not under the lock: it may wait for one of its own
+    for who, its in surplus:  # without the lock, because `_let_go` may wait for another one
         known = who()
         if known is not None:
             known._let_go(its)
@@ -73,7 +73,7 @@ def _closed(memory: ref[mmap.mmap]) -> None:
 
 
 def _forked() -> None:
-    """The lock may have been held at the fork; what the parent keeps is the parent's (`handle.py`)."""
+    """Start anew in a forked child: the lock may have been held, and the maps belong to the parent (`handle.py`)."""
     global _kept, _lock
     _kept, _lock = OrderedDict(), threading.Lock()
 
@@ -83,14 +83,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def memory_of(array: Any) -> mmap.mmap | None:
-    """The map that an array lies in, None if it lies in none."""
+    """The map that contains an array, or None."""
     while isinstance(array, np.ndarray):
         array = array.base
     return array if isinstance(array, mmap.mmap) else None
 
 
 class MappedArray:
-    """An array in a mapped file, by its place there.
+    """Describes an array in a mapped file by its position there.
 
     Parameters
     ----------
@@ -108,13 +108,13 @@ class MappedArray:
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> MappedArray | None:
-        """The description of an array, None if it is not one in a mapped file that others see too."""
+        """The description of an array; None if it is not in a mapped file or private to this process."""
         memory, root = memory_of(array), array
         while isinstance(root.base, np.ndarray):
             root = root.base
         if memory is None or not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
             return None
-        # np.memmap maps from a border of pages on
+        # np.memmap maps from the start of a page
         skipped = root.offset - root.offset % mmap.ALLOCATIONGRANULARITY
         offset = skipped + _address(array) - _begin(memory)
         return cls(os.fspath(root.filename), array.dtype, array.shape, array.strides, offset)
@@ -125,8 +125,8 @@ class MappedArray:
             whole = np.memmap(self.path, np.uint8, "r")
             array: NDArray[Any] = np.ndarray(self.shape, self.dtype, whole, self.offset, self.strides)
         except (ValueError, TypeError):
-            told = f"expected {self.dtype} of shape {self.shape} from byte {self.offset} on"
-            raise DataError(f"{self.path!r} is truncated, {told}") from None
+            wanted = f"{self.dtype} of shape {self.shape} at byte {self.offset}"
+            raise DataError(f"{self.path!r} is truncated: there is no {wanted}") from None
         return array
 
 
@@ -138,37 +138,37 @@ def _begin(memory: mmap.mmap) -> int:
     return _address(np.frombuffer(memory, np.uint8))
 
 
-#: A stretch of a map, from one byte to before another.
+#: A stretch of a map: its first byte, and the one after its last.
 Stretch = tuple[mmap.mmap, int, int]
 
 
 class Ahead:
-    """Asks the system for parts of maps before they are read, as long as that makes it read the disk.
+    """Asks the operating system for parts of maps before they are read, as long as it reads the disk for that.
 
-    Where they are in memory already, asking costs half as much as copying them.  So after a call that has moved nothing
-    the next one is left out, then the next three, and so on up to 15; a page that had to be waited for ends that.
+    For data that is in memory already, asking costs half as much as copying it.  So after a call that made the system
+    read nothing the next call is skipped, then the next three, and so on up to 15, until a page fault waits for a disk.
     """
 
     def __init__(self) -> None:
-        self._left_out = self._pause = 0
+        self._skipped = self._pause = 0
         self._waited = -1
 
     def ask(self, stretches: Callable[[], Iterable[Stretch]]) -> None:
-        """What `stretches` gives will be read soon; it is called only if the system is asked."""
+        """Prefetch what `stretches` returns; it is called only if the system is asked."""
         waited, moved = _disk_work()
-        if self._left_out < self._pause and waited == self._waited:
-            self._left_out += 1
+        if self._skipped < self._pause and waited == self._waited:
+            self._skipped += 1
             return
         for memory, first, end in stretches():
             border = first - first % mmap.PAGESIZE
             memory.madvise(mmap.MADV_WILLNEED, border, end - border)
         self._waited, moved_now = _disk_work()
         in_memory = moved_now == moved and waited == self._waited
-        self._left_out, self._pause = 0, min(2 * self._pause + 1, 15) if in_memory else 0
+        self._skipped, self._pause = 0, min(2 * self._pause + 1, 15) if in_memory else 0
 
 
 def stretches_of(array: NDArray[Any], indices: NDArray[np.intp]) -> Iterator[Stretch]:
-    """Where these rows of an array lie in its map, neighbours joined; nothing if it is not mapped row by row."""
+    """The stretches of these rows in the map of an array, neighbours joined; none if rows are not contiguous there."""
     memory = memory_of(array) if CAN_ADVISE else None
     if memory is None or not indices.size or not array.size or not array[:1].flags.c_contiguous:
         return
@@ -181,7 +181,7 @@ def stretches_of(array: NDArray[Any], indices: NDArray[np.intp]) -> Iterator[Str
 
 
 def _disk_work() -> tuple[int, int]:
-    """How often this thread has waited for a page, and how much it has made the system read."""
+    """How often this thread has waited for a page, and how many blocks have been read for it."""
     if not _CAN_COUNT:
         return 0, -next(_never_twice)
     used = resource.getrusage(resource.RUSAGE_THREAD)

@@ -1,4 +1,4 @@
-"""Files that NumPy has written, mapped: the arrays in them without reading them."""
+"""Memory-mapped ``.npy`` and ``.npz`` files: their arrays, without reading them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ...exceptions import DataError
 
-__all__ = ["NpyFile", "NpzFile", "array_at", "damaged", "mapped"]
+__all__ = ["NpyFile", "NpzFile", "array_at", "damaged", "map_file"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 20
-#: Of a member of an archive: signature, lengths of its name and of its extra field.
+#: The header of a member of an archive: signature, lengths of its name and of its extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -32,7 +32,7 @@ class NpyFile:
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self.path, self._allow_pickle = path, allow_pickle
-        self.memory = mapped(path)
+        self.memory = map_file(path)
 
     def array(self, name: str | None = None) -> NDArray[Any]:
         """The array."""
@@ -45,36 +45,36 @@ class NpzFile:
 
     def __init__(self, path: str, allow_pickle: bool) -> None:
         self.path, self._allow_pickle = path, allow_pickle
-        self.memory = mapped(path)
+        self.memory = map_file(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise DataError(f"{path!r} is no archive of arrays or is damaged: {error}") from None
+            raise DataError(f"{path!r} is not an archive of arrays or is damaged: {error}") from None
 
     def names(self) -> list[str]:
         """The names of its members."""
         return list(self._members)
 
     def array(self, name: str | None = None) -> NDArray[Any]:
-        """The array of a member; None: of the only one."""
+        """The array of a member; None: of the only member."""
         if name is None and len(self._members) == 1:
             (name,) = self._members
         if name not in self._members:
-            told = "one member" if name is None else f"a member {name!r}"
-            raise DataError(f"{self.path!r} must have {told}, it has {', '.join(map(repr, self._members)) or 'none'}")
-        info, told = self._members[name], f"{name!r} of {self.path!r}"
+            wanted = "one member" if name is None else f"a member {name!r}"
+            raise DataError(f"{self.path!r} must have {wanted}, got {', '.join(map(repr, self._members)) or 'none'}")
+        info, label = self._members[name], f"{name!r} of {self.path!r}"
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise DataError(
-                f"{told} is compressed, expected an array stored as it is (numpy.savez, not savez_compressed)"
+                f"{label} is compressed, so it cannot be mapped; write it with numpy.savez instead of savez_compressed"
             )
         header = self.memory[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
         if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
-            raise DataError(f"{told}: the archive is damaged, expected the member at byte {info.header_offset}")
+            raise DataError(f"{label}: the archive is damaged, there is no member at byte {info.header_offset}")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         begin = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         load = partial(_member, self.path, name) if self._allow_pickle else None
-        return array_at(self.memory, begin, begin + info.file_size, told, load)
+        return array_at(self.memory, begin, begin + info.file_size, label, load)
 
 
 def _member(path: str, name: str) -> NDArray[Any]:
@@ -83,56 +83,53 @@ def _member(path: str, name: str) -> NDArray[Any]:
     return loaded
 
 
-def mapped(path: str) -> mmap.mmap:
-    """The whole of a file."""
+def map_file(path: str) -> mmap.mmap:
+    """Map a whole file."""
     try:
-        with FileIO(path) as file:  # a tenth of what Path.open costs
+        with FileIO(path) as file:  # ten times faster than Path.open
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:  # an empty file cannot be mapped
-        raise DataError(f"{path!r} is empty, expected an array that NumPy has written") from None
+        raise DataError(f"{path!r} is empty, not a file written by NumPy") from None
     except OSError as error:
-        told = (error.strerror or "").lower()
-        raise DataError(f"{path!r} cannot be read ({told}), expected a file that NumPy has written") from None
+        raise DataError(f"{path!r} cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def array_at(
-    memory: mmap.mmap, begin: int, end: int, told: str, load: Callable[[], NDArray[Any]] | None
+    memory: mmap.mmap, begin: int, end: int, label: str, load: Callable[[], NDArray[Any]] | None
 ) -> NDArray[Any]:
-    """The array whose ``.npy`` file lies from `begin` to `end`; `load` gives objects, None: they may not be read."""
+    """The array of the ``.npy`` file from `begin` to `end`; `load` reads objects (None: they are refused)."""
     try:
         dtype, fortran_order, shape, length = _header(memory[begin : begin + 12], memory, begin)
-    except Exception as error:  # noqa: BLE001  (there is nothing that odd text may not raise)
-        raise damaged(told, error) from None
+    except Exception as error:  # noqa: BLE001  (a damaged header may raise anything)
+        raise damaged(label, error) from None
     if dtype.hasobject:
         if load is None:
-            raise DataError(
-                f"{told} holds Python objects, which only allow_pickle=True reads (it runs code in the file)"
-            )
+            raise DataError(f"{label} holds Python objects; allow_pickle=True reads them, which runs code in the file")
         try:
             return load()
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise DataError(f"{told} cannot be unpickled ({why}), expected objects that are known here") from error
+            raise DataError(f"{label} holds Python objects that cannot be unpickled here: {why}") from error
     expected = length + dtype.itemsize * math.prod(shape)
     if begin + expected > min(end, len(memory)):
         there = min(end, len(memory)) - begin
-        raise DataError(f"{told} is truncated: expected {expected} bytes for {dtype} of shape {shape}, got {there}")
+        raise DataError(f"{label} is truncated: {dtype} of shape {shape} takes {expected} bytes, got {there}")
     try:
         return np.ndarray(shape, dtype, memory, begin + length, order="F" if fortran_order else "C")
-    except (ValueError, OverflowError) as error:  # of no elements, but with more axes or longer ones than there can be
-        raise damaged(told, error) from None
+    except (ValueError, OverflowError) as error:  # no elements, but too many axes or too long ones
+        raise damaged(label, error) from None
 
 
-def damaged(told: str, error: Exception) -> DataError:
-    """The error of a file that says what an array cannot be."""
+def damaged(label: str, error: Exception) -> DataError:
+    """The error for a file with an invalid header."""
     why = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{told} is no .npy file or is damaged ({why}), expected an array that NumPy has written")
+    return DataError(f"{label} is not a .npy file or is damaged: {why}")
 
 
 def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
-    """What the header of a ``.npy`` file says, and how many bytes come before the data; see `numpy.lib.format`."""
+    """What the header of a ``.npy`` file says, and the offset of the data; see `numpy.lib.format`."""
     if not start.startswith(_MAGIC):
-        raise ValueError("it does not begin as one")
+        raise ValueError("it does not start like one")
     major = start[6]
     if major not in {1, 2, 3}:
         raise ValueError(f"it has version {major}")
@@ -143,10 +140,10 @@ def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any],
     text = memory[begin + first : begin + first + length].decode("utf-8" if major == 3 else "latin1")
     try:
         described = ast.literal_eval(text.strip())
-    except SyntaxError:  # Python 2 wrote long integers so
+    except SyntaxError:  # Python 2 wrote long integers with an L
         described = ast.literal_eval(re.sub(r"(?<=\d)L(?=[,)])", "", text.strip()))
     if not isinstance(described, dict) or described.keys() != {"descr", "fortran_order", "shape"}:
-        raise ValueError("its header has other keys")
+        raise ValueError("its header has unexpected keys")
     shape, fortran_order = described["shape"], described["fortran_order"]
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"its shape is {shape!r:.80}")

@@ -1,1 +1,1 @@
-"""How samples become batches: order, forms, padding, randomness, streams."""
+"""Reading a source: the order, batches, padding and cropping, random numbers, streams."""

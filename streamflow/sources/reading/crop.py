@@ -1,4 +1,4 @@
-"""`random_crop`: a stretch of an axis, at a random place."""
+"""`random_crop`: a stretch of an axis, at a random position."""
 
 from __future__ import annotations
 
@@ -6,36 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from ...core.validate import is_integer, require
+from ...core.validate import optional_integer, positive_integer
 from ...exceptions import DataError
 from ...seeding import check_random_state
 from ...util import get_rng
-from .randomness import number
+from .randomness import next_number
 
 __all__ = ["RandomCrop", "random_crop"]
 
 
 class RandomCrop:
-    """A stretch of an axis at a random place; see `random_crop`, which makes it."""
+    """A stretch of an axis at a random position; made by `random_crop`."""
 
     __slots__ = ("_rng", "length", "start", "stop")
 
     def __init__(self, length: int, start: int | None, stop: int | None, random_state: Any) -> None:
-        whole = is_integer(length)
-        require(whole and length >= 1, "length", "an integer from 1 on", length)
-        for name, value in (("start", start), ("stop", stop)):
-            require(value is None or is_integer(value), name, "None or an integer", value)
+        self.length = positive_integer("length", length)
+        self.start, self.stop = optional_integer("start", start), optional_integer("stop", stop)
         check_random_state(random_state)
-        self.length, self.start, self.stop = int(length), start, stop
         self._rng = None if random_state is None else get_rng(random_state)
 
     def draw(self) -> float:
-        """A number in [0, 1): that of the stream which reads; by hand from its own random state, or the global one."""
-        drawn = number()
+        """A random number in [0, 1), from the stream that is reading if there is one."""
+        drawn = next_number()
         return float((np.random if self._rng is None else self._rng).random()) if drawn is None else drawn
 
     def within(self, size: int, u: float | None = None) -> slice:
-        """The stretch of an axis of this size that a number in [0, 1) chooses (None: drawn now).
+        """The stretch of an axis of this size that a number in [0, 1) selects (None: drawn now).
 
         >>> random_crop(2).within(6, 0.0), random_crop(2).within(6, 0.99)
         (slice(0, 2, None), slice(4, 6, None))
@@ -55,24 +52,25 @@ class RandomCrop:
 
 
 def random_crop(length: int, start: int | None = None, stop: int | None = None, random_state: Any = None) -> RandomCrop:
-    """A stretch of `length` at a random place, each place where it fits being as likely.
+    """Crop `length` elements at a random position; every position where they fit is equally likely.
 
     Parameters
     ----------
     length : int
-        How long the stretch is; the axis stays, also for 1.
+        Length of the crop; the axis is kept, also for 1.
     start, stop : int, optional
-        Bounds of the whole stretch, as those of a slice.
+        Bounds within which the crop lies, as in a slice.
     random_state : None, int, Generator or RandomState
-        Where places are drawn from when it is used by hand; None takes NumPy's global state.  While a stream over a
-        source reads, a place depends on the stream's seed, the epoch and the position of the sample instead.
+        Where positions are drawn from outside of streams; None uses NumPy's global state.  In a stream over a source
+        the position depends on the stream's seed, the epoch and the position of the sample instead.
 
     Notes
     -----
-    In views and functions, the crops of one sample are drawn apart, in the order in which they are read: two columns
-    are cropped at different places, and with other `keys` each may be at another.  As the `crop` of a batch it draws
-    once for a sample: columns of one length are cropped at the same place, others at the same fraction of theirs, and
-    `keys` matter only if the sample itself draws.  What a function draws in threads of its own is drawn by hand.
+    In views and functions, each crop of a sample is drawn separately, in the order in which they are read: two columns
+    are cropped at different positions, and a different choice of `keys` may change them.  As the `crop` of a batch it
+    draws once per sample: columns of one length are cropped at the same position, others at the same fraction of their
+    length, and `keys` matter only if the sample itself draws.  In threads started by a function of yours it draws as
+    outside of streams.
 
     Examples
     --------

@@ -13,7 +13,7 @@ __all__ = ["Places", "as_tuple", "check_keys", "differ", "each", "keys_of", "pic
 
 
 def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
-    """`data` with every value changed, given the value and what errors call it.
+    """Apply `change` to every value of `data` and to the name that errors use for it.
 
     >>> each(lambda value, name: f"{name} is {value}", {"x": 1, "y": (2, 3)})
     {'x': "'x' is 1", 'y': ("'y'[0] is 2", "'y'[1] is 3")}
@@ -26,12 +26,12 @@ def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
 
 
 def as_tuple(like: Any, values: list[Any]) -> Any:
-    """A tuple of these values, with the names that the places of another one have."""
+    """A tuple of these values, of the type of `like` if that is a named tuple."""
     return type(like)._make(values) if hasattr(like, "_make") else tuple(values)
 
 
 def keys_of(data: Any) -> tuple[Any, ...] | None:
-    """The keys of a dict, the places of a tuple, None for one value.
+    """The keys of a dict, the positions of a tuple, None for a single value.
 
     >>> keys_of({"x": 1, "y": 2}), keys_of((1, 2)), keys_of([1, 2])
     (('x', 'y'), (0, 1), None)
@@ -42,22 +42,22 @@ def keys_of(data: Any) -> tuple[Any, ...] | None:
 
 
 class Places(tuple[int, ...]):
-    """The places of a tuple: no dict's keys 0, 1, ..."""
+    """The positions of a tuple; its type tells them from the keys 0, 1, ... of a dict."""
 
     __slots__ = ()
 
 
 def check_keys(keys: Any, known: tuple[Any, ...] | None, whose: str) -> None:
-    """Raise unless `keys`, one key or a tuple of them, can be taken from data with the `known` ones."""
-    require(known is not None, "keys", f"None where samples have no keys, as those of {whose}", keys)
+    """Raise unless `keys`, one key or a tuple of keys, are among the `known` ones."""
+    require(known is not None, "keys", f"None, because the samples of {whose} have no keys", keys)
     assert known is not None
-    require(keys != (), "keys", "a key, or a tuple of at least one", keys)
+    require(keys != (), "keys", "a key or a tuple of at least one key", keys)
     for key in keys if isinstance(keys, tuple) else (keys,):
-        require(key in known, "keys", f"among {', '.join(map(repr, known))}", key)
+        require(key in known, "keys", f"one of {', '.join(map(repr, known))}", key)
 
 
 def picked(data: Any, keys: Any) -> Any:
-    """The value of one key, or a tuple of those of a tuple of keys.
+    """The value of one key, or a tuple of the values of a tuple of keys.
 
     >>> picked({"x": 1, "y": 2}, "y"), picked((1, 2), (1, 0))
     (2, (2, 1))
@@ -66,20 +66,20 @@ def picked(data: Any, keys: Any) -> Any:
 
 
 def with_index(data: Any, index: Any) -> Any:
-    """A sample or batch with its indices: as ``"index"`` in a dict, else in front.
+    """Add indices to a sample or batch: under ``"index"`` in a dict, else in front.
 
     >>> with_index({"x": 1}, 5), with_index((1, 2), 5), with_index("a", 5)
     ({'index': 5, 'x': 1}, (5, 1, 2), (5, 'a'))
     """
     if isinstance(data, Mapping):
         if "index" in data:
-            raise ParameterError("`with_indices` must be False for data that have a key 'index' of their own, got True")
+            raise ParameterError("`with_indices` must be False for samples that have a key 'index', got True")
         return {"index": index, **data}
     return (index, *data) if isinstance(data, tuple) else (index, data)
 
 
 def transposed(samples: list[Any]) -> Any:
-    """Samples of one form as data of that form, with a list of values in each place.
+    """Turn a list of samples into one sample of lists.
 
     >>> transposed([{"x": 1, "y": (2, 3)}, {"x": 4, "y": (5, 6)}])
     {'x': [1, 4], 'y': ([2, 5], [3, 6])}
@@ -101,9 +101,9 @@ def transposed(samples: list[Any]) -> Any:
 
 
 def differ(first: Any, other: Any) -> DataError:
-    """The error of samples of different forms."""
-    return DataError(f"the samples of a batch must have one form, got {_told(first)} and {_told(other)}")
+    """The error for samples of different forms."""
+    return DataError(f"the samples of a batch must have the same form, got {_described(first)} and {_described(other)}")
 
 
-def _told(sample: Any) -> str:
+def _described(sample: Any) -> str:
     return f"keys {sorted(map(repr, sample))}" if isinstance(sample, Mapping) else short(sample)

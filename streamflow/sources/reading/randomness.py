@@ -1,9 +1,9 @@
-"""The random numbers of a read: where `random_crop` draws from while a stream reads.
+"""Random numbers while a stream reads, for `random_crop`.
 
-A stream that reads samples has a sequence of random numbers for each of them, a function of the seed, the epoch and the
-position alone.  Whatever draws while a sample is read (a view, a member of a composition, a user's function) takes the
-next number of that sample's sequence.  So nothing has to be handed down, and it does not matter in which batch or part
-a sample is read.
+A stream over a source has a sequence of random numbers for each sample, which depends only on the seed, the epoch and
+the position.  Whatever draws while a sample is read (a view, a member of a composite, a user's function) takes the next
+number of that sample's sequence.  A context variable says which sample is being read, so nothing is passed down, and a
+sample gets the same numbers in whichever batch or part it is read.
 """
 
 from __future__ import annotations
@@ -12,67 +12,81 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .draws import Draws
-
-__all__ = ["Chance", "Reading", "alone", "among", "any_draws", "each_alone", "for_its_form", "is_keyed", "number"]
+__all__ = [
+    "ReadContext",
+    "SampleNumbers",
+    "any_random",
+    "is_keyed",
+    "next_number",
+    "one_by_one",
+    "per_sample",
+    "probing",
+    "subset",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Chance:
+class Numbers(Protocol):
+    """Random numbers of draws, such as those of a `PassOrder`."""
+
+    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
+        """Random number k of draws `first` to `end` - 1."""
+
+
+class SampleNumbers:
     """A sequence of random numbers for each sample of a batch.
 
     Parameters
     ----------
-    draws : Draws, or anything with its `numbers`
+    numbers : Numbers
     first, end : int
-        What is read: these draws, up to before `end`.
+        The batch is read by draws `first` to `end` - 1.
     """
 
-    __slots__ = ("_draws", "_end", "_first", "_known", "_taken")
+    __slots__ = ("_end", "_first", "_known", "_numbers", "_taken")
 
-    def __init__(self, draws: Draws | _Zeros, first: int, end: int) -> None:
-        self._draws, self._first, self._end = draws, first, end
-        self._known: list[list[float]] | None = None  # first numbers of all samples, second numbers, ...
+    def __init__(self, numbers: Numbers, first: int, end: int) -> None:
+        self._numbers, self._first, self._end = numbers, first, end
+        self._known: list[list[float]] | None = None  # the first numbers of all samples, their second numbers, ...
 
     def __len__(self) -> int:
         return self._end - self._first
 
-    def number(self, row: int) -> float:
-        """The next number, in [0, 1), of a sample's sequence."""
+    def next(self, row: int) -> float:
+        """The next number, in [0, 1), of a sample."""
         if self._known is None:
             self._known, self._taken = [], [0] * len(self)
         k = self._taken[row]
         if k == len(self._known):
-            self._known.append(self._draws.numbers(k, self._first, self._end).tolist())
+            self._known.append(self._numbers.numbers(k, self._first, self._end).tolist())
         self._taken[row] = k + 1
         return self._known[k][row]
 
 
-class Reading:
-    """A `with` block in which samples are read with these numbers.
+class ReadContext:
+    """A `with` block that reads samples with these random numbers.
 
     Parameters
     ----------
-    chance : Chance
-    rows : range, _Some or int, optional
-        Which samples of the batch are read, in this order; or the one sample that is.  None: all.
+    numbers : SampleNumbers
+    rows : range, _Subset or int, optional
+        The samples of the batch that are read, in this order; an integer for a single one.  None: all.
     """
 
-    __slots__ = ("_token", "chance", "rows")
+    __slots__ = ("_token", "numbers", "rows")
 
-    def __init__(self, chance: Chance, rows: Any = None) -> None:
-        self.chance, self.rows = chance, range(len(chance)) if rows is None else rows
+    def __init__(self, numbers: SampleNumbers, rows: Any = None) -> None:
+        self.numbers, self.rows = numbers, range(len(numbers)) if rows is None else rows
 
     def has_each(self, n: int) -> bool:
-        """Whether each of n indices is that of one of these; what is read for one sample belongs to that alone."""
+        """Whether n indices correspond to the samples one to one; all that is read for a single sample is its own."""
         return not isinstance(self.rows, int) and len(self.rows) == n
 
     def __enter__(self) -> Self:
@@ -85,32 +99,32 @@ class Reading:
         _now.reset(self._token)
 
 
-_now: ContextVar[Reading | None] = ContextVar("reading", default=None)
+_now: ContextVar[ReadContext | None] = ContextVar("reading", default=None)
 
 
 class _Zeros:
-    """Numbers of which nothing is drawn."""
+    """Numbers for a read whose result is thrown away."""
 
     def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
         return np.zeros(end - first)
 
 
-def for_its_form() -> Reading:
-    """A block in which a sample is read only for its keys, dtypes and shapes: nothing is drawn for it."""
-    return Reading(Chance(_Zeros(), 0, 1), 0)
+def probing() -> ReadContext:
+    """A block in which a sample is read for its keys, dtypes and shapes alone: no random number is used up."""
+    return ReadContext(SampleNumbers(_Zeros(), 0, 1), 0)
 
 
-def among(places: NDArray[np.intp], n: int) -> AbstractContextManager[Any]:
-    """A block in which only the samples at some places are read, of the n that are being read."""
+def subset(places: NDArray[np.intp], n: int) -> AbstractContextManager[Any]:
+    """A block in which only some of the n samples of the current read are read."""
     now = _now.get()
-    return Reading(now.chance, _Some(now.rows, places)) if now is not None and now.has_each(n) else _AS_BEFORE
+    return ReadContext(now.numbers, _Subset(now.rows, places)) if now is not None and now.has_each(n) else _UNCHANGED
 
 
-_AS_BEFORE = nullcontext()
+_UNCHANGED = nullcontext()
 
 
-class _Some:
-    """Some of the samples that are read; looked up only where something is drawn."""
+class _Subset:
+    """Some of the rows that are being read, looked up only when a number is drawn."""
 
     __slots__ = ("_places", "_rows")
 
@@ -125,9 +139,9 @@ class _Some:
         return row
 
 
-def alone(read: Callable[[T], R], chance: Chance) -> Callable[[int, T], R]:
-    """The function of a sample's number and index that reads it with its numbers."""
-    reading = Reading(chance)
+def one_by_one(read: Callable[[T], R], numbers: SampleNumbers) -> Callable[[int, T], R]:
+    """The function of (row, index) that reads one sample with its own random numbers."""
+    reading = ReadContext(numbers)
 
     def one(row: int, index: T) -> R:
         reading.rows = row
@@ -140,23 +154,23 @@ def alone(read: Callable[[T], R], chance: Chance) -> Callable[[int, T], R]:
     return one
 
 
-def each_alone(read: Callable[[T], R], indices: list[T]) -> list[R]:
-    """What `read` gives for each index, each with the numbers of its own sample."""
+def per_sample(read: Callable[[T], R], indices: list[T]) -> list[R]:
+    """Call `read` for each index, each time with the random numbers of that sample."""
     now = _now.get()
     if now is None or not now.has_each(len(indices)):
         return [read(index) for index in indices]
     found = []
-    with Reading(now.chance) as reading:
+    with ReadContext(now.numbers) as reading:
         for row, index in zip(now.rows, indices, strict=True):
             reading.rows = row
             found.append(read(index))
     return found
 
 
-def any_draws(parts: Iterable[bool | None]) -> bool | None:
-    """Whether any part of what is read draws random numbers; None if that is not known.
+def any_random(parts: Iterable[bool | None]) -> bool | None:
+    """Whether any of several parts draws random numbers; None if that is unknown.
 
-    >>> any_draws([False, None]), any_draws([None, True]), any_draws([])
+    >>> any_random([False, None]), any_random([None, True]), any_random([])
     (None, True, False)
     """
     known = set(parts)
@@ -164,16 +178,16 @@ def any_draws(parts: Iterable[bool | None]) -> bool | None:
 
 
 def is_keyed() -> bool:
-    """Whether a stream reads."""
+    """Whether a stream is reading, so that random numbers come from its seed."""
     return _now.get() is not None
 
 
-def number() -> float | None:
-    """The next random number of what is being read; None by hand.
+def next_number() -> float | None:
+    """The next random number of the sample that is being read; None outside of streams.
 
-    What draws once for a batch takes from its first sample.
+    A function that draws once for a whole batch takes it from the first sample.
     """
     now = _now.get()
     if now is None:
         return None
-    return now.chance.number(now.rows if isinstance(now.rows, int) else now.rows[0])
+    return now.numbers.next(now.rows if isinstance(now.rows, int) else now.rows[0])

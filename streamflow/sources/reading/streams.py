@@ -1,7 +1,7 @@
 """`Batches` and `Samples`: what `Source.batches` and `Source.samples` give.
 
-Their live nodes know how many draws have been read; that is their whole state.  Before a batch is read, the system has
-been asked for the one after it.
+The state of a live stream is the number of draws that have been read.  Before it reads a batch, it asks the operating
+system for the next one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,40 +18,37 @@ from ...core import Streamer
 from ...core.call import Shards, merged
 from ...core.fingerprint import Fingerprint, digest_of
 from ...core.node import Node, Ticks
-from ...core.validate import flag, is_integer, require
+from ...core.validate import flag, optional_positive_integer, positive_integer
 from ...exceptions import StateError
-from ...maps.stacking import Recycled
+from ...maps.stacking import BufferPool
 from ...samplers import Sampler
 from ...seeding import Key
-from .draws import checked_epochs
+from .batching import Collator
 from .form import with_index
-from .randomness import Chance, Reading, alone
-
-if TYPE_CHECKING:
-    from ..base import Source
-    from .batching import Ragged
+from .protocol import Readable
+from .randomness import ReadContext, SampleNumbers, one_by_one
 
 __all__ = ["Batches", "Samples"]
 
-_FIRST, _MOST = 4, 32  #: samples that the system is asked for at once
+_FIRST, _MOST = 4, 32  #: how many samples are prefetched together, at first and at most
 
 
-class _InOrder(Streamer):
+class _SourceStream(Streamer):
     """A stream over a source in the order of a sampler."""
 
-    source: Source
+    source: Readable
     batch_size: int | None = None
 
-    def __init__(self, source: Source, sampler: Sampler, random_state: Any, epochs: Any, with_indices: bool) -> None:
+    def __init__(self, source: Readable, sampler: Sampler, random_state: Any, epochs: Any, with_indices: bool) -> None:
         super().__init__(source)
         self._set_seed(random_state)
-        flag("with_indices", with_indices)
-        self.sampler, self.epochs, self.with_indices = sampler, checked_epochs(epochs), bool(with_indices)
+        self.sampler, self.epochs = sampler, optional_positive_integer("epochs", epochs)
+        self.with_indices = flag("with_indices", with_indices)
 
     def _settings(self) -> str:
-        """What makes two streams over one source differ, for `repr` and states."""
-        told = f"{self.sampler._label()}, epochs={self.epochs}"
-        return f"{told}, with_indices=True" if self.with_indices else told
+        """What tells two streams over one source apart, for `repr` and states."""
+        text = f"{self.sampler._label()}, epochs={self.epochs}"
+        return f"{text}, with_indices=True" if self.with_indices else text
 
     def _draws_random(self) -> bool:
         return (self.sampler.random and self.sampler._root is None) or bool(self.source._draws_random())
@@ -62,8 +59,8 @@ class _InOrder(Streamer):
         if root is not None:
             text = f"{text} sampled {digest_of([root.prefix, str(root.entropy)])[:8]}"
         weights = getattr(self.sampler, "weights", None)
-        told = "" if weights is None else digest_of([weights.tobytes()])
-        return self._marked(Fingerprint(text, told, self._draws_random()))
+        digest = "" if weights is None else digest_of([weights.tobytes()])
+        return self._marked(Fingerprint(text, digest, self._draws_random()))
 
     def _label(self) -> str:
         return f"{self.source._label()}.{type(self).__name__.lower()}"
@@ -72,48 +69,46 @@ class _InOrder(Streamer):
         return f"{type(self).__name__}({self.source!r}, {self._settings()})"
 
 
-class Batches(_InOrder):
+class Batches(_SourceStream):
     """A stream of batches; made by `Source.batches`."""
 
     batch_size: int
 
     def __init__(
         self,
-        source: Source,
+        source: Readable,
         sampler: Sampler,
         random_state: Any,
         epochs: Any,
         with_indices: bool,
+        *,
         batch_size: Any,
-        partial: Any,
+        drop_last: Any,
         across_epochs: Any,
-        ragged: Ragged,
+        collator: Collator,
     ) -> None:
         super().__init__(source, sampler, random_state, epochs, with_indices)
-        whole = is_integer(batch_size)
-        require(whole and batch_size >= 1, "batch_size", "an integer from 1 on", batch_size)
-        flag("partial", partial)
-        flag("across_epochs", across_epochs)
-        self.batch_size, self.partial = int(batch_size), bool(partial)
-        self.across_epochs = bool(across_epochs) or sampler.replacement
-        self.ragged = ragged
+        self.batch_size = positive_integer("batch_size", batch_size)
+        self.drop_last = flag("drop_last", drop_last)
+        self.across_epochs = flag("across_epochs", across_epochs) or sampler.replacement
+        self.collator = collator
 
     def _settings(self) -> str:
-        told = f"{self.batch_size}, {super()._settings()}"
-        for name, normal in (("partial", True), ("across_epochs", self.sampler.replacement)):
-            if getattr(self, name) != normal:
-                told += f", {name}={not normal}"
-        how = repr(self.ragged)
-        return f"{told}, {how}" if how else told
+        text = f"{self.batch_size}, {super()._settings()}"
+        for name, default in (("drop_last", False), ("across_epochs", self.sampler.replacement)):
+            if getattr(self, name) != default:
+                text += f", {name}={not default}"
+        collation = repr(self.collator)
+        return f"{text}, {collation}" if collation else text
 
     def _draws_random(self) -> bool:
-        return super()._draws_random() or self.ragged.crop is not None
+        return super()._draws_random() or self.collator.crop is not None
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return _BatchNode(self, key, shards)
 
 
-class Samples(_InOrder):
+class Samples(_SourceStream):
     """A stream of samples; made by `Source.samples`."""
 
     def _node(self, key: Key, shards: Shards) -> Node:
@@ -123,16 +118,16 @@ class Samples(_InOrder):
 class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
-    __slots__ = ("_length", "_made", "_may_draw", "draws", "items", "source", "spec")
+    __slots__ = ("_length", "_made", "_may_draw", "items", "order", "source", "spec")
     _made: Generator[Any, None, None]
 
-    def __init__(self, spec: _InOrder, key: Key, shards: Shards) -> None:
+    def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
-        self.source: Source | None = spec.source._opened()
+        self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
-        #: Whether reading may draw: to say each time whose numbers are drawn costs more than to read a row.
+        #: Whether reading may draw random numbers; keeping track of whose costs more than reading a row.
         self._may_draw = self.source._draws_random() is not False
-        self.draws = self.source._draws(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
+        self.order = self.source._pass_order(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
         self.items = self._begin()
 
     @abstractmethod
@@ -140,8 +135,8 @@ class _DrawNode(Node):
         """The items from here on."""
 
     def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
-        """The block in which these draws are read, or the system is asked for what they will read."""
-        return Reading(Chance(self.draws, first, end)) if self._may_draw else nullcontext()
+        """The block in which draws `first` to `end` - 1 read or prefetch."""
+        return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
 
     @abstractmethod
     def _drawn(self) -> int:
@@ -149,7 +144,7 @@ class _DrawNode(Node):
 
     @abstractmethod
     def _go_to(self, given: int, drawn: int) -> None:
-        """Stand behind this many items, made of this many draws."""
+        """Continue after this many items, made of this many draws."""
 
     def state(self, failed: bool = False) -> Any:
         return [self.spec._label(), self._length, self._drawn()]
@@ -157,11 +152,11 @@ class _DrawNode(Node):
     def restore(self, state: Any, given: int, verify: bool) -> None:
         if state is None:
             return
-        words, length, drawn = state
-        if words != self.spec._label():
-            raise StateError(f"was {words}, is now {self.spec._label()}")
+        label, length, drawn = state
+        if label != self.spec._label():
+            raise StateError(f"was {label}, is now {self.spec._label()}")
         if length != self._length:
-            raise StateError(f"{words} had {length} samples, has {self._length} now")
+            raise StateError(f"{label} had {length} samples, now has {self._length}")
         self._made.close()
         self._go_to(given, drawn)
         self.items = self._begin()
@@ -170,12 +165,12 @@ class _DrawNode(Node):
         return [self.spec._label()]
 
     def close(self) -> None:
-        self._made.close()  # its frame holds this node, and so what has been opened for this stream alone
+        self._made.close()  # its frame keeps this node alive, with what was opened for this stream alone
         self.source = None
 
 
 class _Span(NamedTuple):
-    """The draws of a batch, from `first` to before `end`, and what they read."""
+    """Draws `first` to `end` - 1, which make a batch, and the samples that they read."""
 
     first: int
     end: int
@@ -185,52 +180,52 @@ class _Span(NamedTuple):
 class _BatchNode(_DrawNode):
     """Live batches."""
 
-    __slots__ = ("_at", "_given", "_memory")
+    __slots__ = ("_at", "_given", "_pool")
     spec: Batches
 
     def __init__(self, spec: Batches, key: Key, shards: Shards) -> None:
         self._given = self._at = 0
-        self._memory = Recycled()
+        self._pool = BufferPool()
         super().__init__(spec, key, shards)
-        self._may_draw = self._may_draw or spec.ragged.crop is not None
+        self._may_draw = self._may_draw or spec.collator.crop is not None
 
     def _begin(self) -> Iterator[Any]:
         self._made = self._batches()
         return self._made
 
     def _batches(self) -> Generator[Any, None, None]:
-        this = self._asked_for(self._at)
-        while this is not None:
-            following = self._asked_for(this.end)
-            batch = [self._read(this)]  # a bare name would hold it while this waits
-            self._given, self._at = self._given + 1, this.end
-            this = following
+        current = self._prefetched(self._at)
+        while current is not None:
+            following = self._prefetched(current.end)
+            batch = [self._read(current)]  # in a list, so that this frame does not keep it alive while it waits
+            self._given, self._at = self._given + 1, current.end
+            current = following
             yield batch.pop()
 
-    def _asked_for(self, draw: int) -> _Span | None:
-        """The next batch from a draw on, for which the system has been asked; None at the end."""
+    def _prefetched(self, draw: int) -> _Span | None:
+        """The next batch that starts at a draw or later, prefetched; None at the end."""
         draws = self._following(draw)
         if draws is None:
             return None
         assert self.source is not None
-        span = _Span(*draws, self.draws.indices(*draws))
-        if self.spec.ragged.crop is None:  # of what will be cropped most is not needed
+        span = _Span(*draws, self.order.indices(*draws))
+        if self.spec.collator.crop is None:  # of samples that will be cropped most is not needed
             with self._reading(span.first, span.end):
-                self.source.will_need(span.indices)
+                self.source.prefetch(span.indices)
         return span
 
     def _following(self, draw: int) -> tuple[int, int] | None:
-        """The draws of the next batch from a draw on: the first, and that after the last; None at the end."""
-        spec, draws = self.spec, self.draws
-        total = draws.total
+        """The first draw of the next batch and the one after its last; None at the end."""
+        spec, order = self.spec, self.order
+        total = order.total
         while total is None or draw < total:
             end = draw + spec.batch_size
-            border = draws.border(draw, spec.across_epochs)
+            border = order.border(draw, spec.across_epochs)
             if border is None or end <= border:
                 return draw, end
-            if spec.partial:
+            if not spec.drop_last:
                 return draw, border
-            if spec.batch_size > draws.longest:  # there is no full batch
+            if spec.batch_size > order.longest:  # there is no full batch
                 return None
             draw = border
         return None
@@ -239,8 +234,8 @@ class _BatchNode(_DrawNode):
         spec, source = self.spec, self.source
         assert source is not None
         with self._reading(span.first, span.end):
-            batch = spec.ragged.read(source, span.indices, self._memory)
-        return with_index(batch, source._origins(span.indices)) if spec.with_indices else batch
+            batch = spec.collator.read(source, span.indices, self._pool)
+        return with_index(batch, source._base_indices(span.indices)) if spec.with_indices else batch
 
     def given(self, failed: bool = False) -> int:
         return self._given
@@ -252,8 +247,10 @@ class _BatchNode(_DrawNode):
         self._given, self._at = given, drawn
 
     def progress(self) -> tuple[int, int] | None:
+        if not self._at:
+            return None
         spec = self.spec
-        return self.draws.last_batch(self._at, spec.batch_size, spec.partial, spec.across_epochs) if self._at else None
+        return self.order.last_batch(self._at, spec.batch_size, spec.drop_last, spec.across_epochs)
 
 
 class _SampleNode(_DrawNode):
@@ -273,18 +270,19 @@ class _SampleNode(_DrawNode):
         return self._ticks.items
 
     def _samples(self, draw: int) -> Generator[Any, None, None]:
-        source, draws, length = self.source, self.draws, _FIRST
+        source, order, length = self.source, self.order, _FIRST
         assert source is not None
-        while draws.total is None or draw < draws.total:
-            end = draw + length if draws.total is None else min(draw + length, draws.total)
-            indices = draws.indices(draw, end)
+        while order.total is None or draw < order.total:
+            end = draw + length if order.total is None else min(draw + length, order.total)
+            indices = order.indices(draw, end)
             with self._reading(draw, end):
-                source.will_need(indices)
+                source.prefetch(indices)
             samples = map(source.sample, indices.tolist())
             if self._may_draw:
-                samples = map(alone(source.sample, Chance(draws, draw, end)), range(end - draw), indices.tolist())
+                numbers = SampleNumbers(order, draw, end)
+                samples = map(one_by_one(source.sample, numbers), range(end - draw), indices.tolist())
             if self.spec.with_indices:
-                samples = map(with_index, samples, source._origins(indices).tolist())
+                samples = map(with_index, samples, source._base_indices(indices).tolist())
             yield from samples
             draw, length = end, min(2 * length, _MOST)
 
@@ -299,4 +297,4 @@ class _SampleNode(_DrawNode):
 
     def progress(self) -> tuple[int, int] | None:
         last = self._ticks.given() - 1
-        return None if last < 0 else (self.draws.epoch_of(last), last - self.draws.epoch_span(last)[0] + 1)
+        return None if last < 0 else (self.order.epoch_of(last), last - self.order.epoch_span(last)[0] + 1)

@@ -119,9 +119,9 @@ def test_what_is_read():
 @pytest.mark.parametrize(
     ("fn", "told"),
     [
-        (lambda b: {"a": 1} if b["y"][0] else {"b": 1}, "the results of all batches must have one form, got keys"),
-        (lambda b: [1] * len(b["y"]), "one form, got list of 4 and list of 2"),
-        (lambda b: {"a": (1, 2) if b["y"][0] else 3}, r"the results\['a'\] of all batches must have one form"),
+        (lambda b: {"a": 1} if b["y"][0] else {"b": 1}, "the results of all batches must have the same form, got keys"),
+        (lambda b: [1] * len(b["y"]), "the same form, got list of 4 and list of 2"),
+        (lambda b: {"a": (1, 2) if b["y"][0] else 3}, r"the results\['a'\] of all batches must have the same form"),
     ],
 )
 def test_results_of_different_forms(fn, told):
@@ -131,11 +131,11 @@ def test_results_of_different_forms(fn, told):
 
 
 def test_results_that_do_not_fit_together():
-    with pytest.raises(DataError, match=r"the results\['x'\] of the batches cannot be joined"):
+    with pytest.raises(DataError, match=r"the results\['x'\] of the batches cannot be concatenated"):
         SOURCE.map_concat(lambda b: {"x": np.ones((3, len(b["y"])))}, 4)
-    with pytest.raises(DataError, match=r"one shape for all batches, got shapes \(4,\) and \(2,\); sum over"):
+    with pytest.raises(DataError, match=r"the same shape for all batches, got \(4,\) and \(2,\); sum over"):
         SOURCE.map_mean(lambda b: b["y"], 4)
-    with pytest.raises(DataError, match="the results must be numbers for a mean, got 'a'"):
+    with pytest.raises(DataError, match="the results must be numbers to be averaged, got 'a'"):
         SOURCE.map_mean(lambda b: "a", 4)
 
 
@@ -147,7 +147,7 @@ def test_results_that_do_not_fit_together():
         ({"progress": True}, "`progress` must be None or a function"),
         ({"shuffle": True}, "`shuffle` must be left out"),
         ({"epochs": 2}, "`epochs` must be left out"),
-        ({"keys": "z"}, "`keys` must be among 'X', 'y'"),
+        ({"keys": "z"}, "`keys` must be one of 'X', 'y'"),
     ],
 )
 def test_parameters(how, told):

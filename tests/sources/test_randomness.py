@@ -14,11 +14,11 @@ from streamflow.sources import (
     MemmapStore,
     MemmapWriter,
     Source,
-    collate,
     concatenate,
+    map_sources,
     random_crop,
-    smap,
     take,
+    zip_sources,
 )
 from streamflow.testing import check_source, check_streamer, rows
 
@@ -80,20 +80,20 @@ class Sequence:
 COMPOSED = {
     "view": lambda s: s[:, random_crop(3)],
     "view of a view": lambda s: s[:, random_crop(9)][::-1][:, random_crop(3)][1:][[5, 0, 5, 2, 7]],
-    "collate": lambda s: collate([s[:, random_crop(3)], range(N), s[:, random_crop(2)]]),
+    "zip_sources": lambda s: zip_sources([s[:, random_crop(3)], range(N), s[:, random_crop(2)]]),
     "columns": lambda s: ArraySource({"x": s[:, random_crop(3)], "y": np.arange(N)}),
     "concatenate": lambda s: concatenate([s[:4, random_crop(3)], np.zeros((3, 3), int), s[4:, random_crop(3)][::2]]),
     "composite": lambda s: CompositeSource([ArraySource({"x": s[:5, random_crop(3)]}), {"y": np.arange(N)}]),
     "apart": lambda s: CompositeSource([s[:, random_crop(3)], s[:7, random_crop(2)]], flatten=False),
     "choice": lambda s: ChoiceSource([s[:7, random_crop(3)], s[7:, random_crop(3)]], stratified=True),
-    "map": lambda s: collate([s[:, random_crop(3)], range(N)]).map(lambda pair: {"x": pair[0], "y": pair[1]}),
-    "smap": lambda s: smap(np.subtract, s[:, random_crop(3)], s[:, random_crop(3)])[::2],
+    "map": lambda s: zip_sources([s[:, random_crop(3)], range(N)]).map(lambda pair: {"x": pair[0], "y": pair[1]}),
+    "map_sources": lambda s: map_sources(np.subtract, s[:, random_crop(3)], s[:, random_crop(3)])[::2],
     "take": lambda s: take(
-        collate([concatenate([s[:, random_crop(3)], s[:3, random_crop(3)]]), range(N + 3)]), [1, 0] * 5
+        zip_sources([concatenate([s[:, random_crop(3)], s[:3, random_crop(3)]]), range(N + 3)]), [1, 0] * 5
     ),
-    "somebody's": lambda s: collate([Wrapped(s[:, random_crop(3)]), range(N)]),
-    "by hand": lambda s: collate([Pairs(s), range(N)]),
-    "a function by hand": lambda s: collate([smap(lambda k: s[k, random_crop(3)], range(N)), range(N)]),
+    "somebody's": lambda s: zip_sources([Wrapped(s[:, random_crop(3)]), range(N)]),
+    "by hand": lambda s: zip_sources([Pairs(s), range(N)]),
+    "a function by hand": lambda s: zip_sources([map_sources(lambda k: s[k, random_crop(3)], range(N)), range(N)]),
     "a sequence by hand": lambda s: ArraySource({"x": Sequence(s), "y": np.arange(N)}),
 }
 ORDERS = {
@@ -149,7 +149,7 @@ def test_streams_over_compositions_keep_their_promises(store, kind):
     check_streamer(source.samples(shuffle=True, random_state=0), 12, pickles=None, fresh_process=False)
 
 
-@pytest.mark.parametrize("kind", ["collate", "columns", "map", "composite", "concatenate"])
+@pytest.mark.parametrize("kind", ["zip_sources", "columns", "map", "composite", "concatenate"])
 def test_the_source_itself_is_drawn_by_hand(store, kind):
     source = COMPOSED[kind](store)
     stream = iter(source.batches(4, random_state=0))
@@ -167,7 +167,7 @@ def test_after_an_error_crops_are_drawn_by_hand_again(store):
     def broken(pair):
         raise OSError("no disk")
 
-    source = collate([store[:, random_crop(3)], range(N)])
+    source = zip_sources([store[:, random_crop(3)], range(N)])
     for stream in (source.map(broken).batches(2), concatenate([source.map(broken), source]).samples(shuffle=True)):
         with pytest.raises(OSError, match="no disk"):
             list(stream)
@@ -178,14 +178,14 @@ def test_after_an_error_crops_are_drawn_by_hand_again(store):
 
 
 def test_columns_are_cropped_apart(store):
-    both = collate([store[[0] * 3000, random_crop(200)], store[[0] * 3000, random_crop(200)]])
+    both = zip_sources([store[[0] * 3000, random_crop(200)], store[[0] * 3000, random_crop(200)]])
     [(one, other)] = both.batches(3000, random_state=0)
     assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.06
     assert abs(np.corrcoef(one[1:, 0], one[:-1, 0])[0, 1]) < 0.06
 
 
 def test_a_stream_without_a_seed_goes_on_with_the_same_crops(store):
-    for source in (collate([store[:, random_crop(3)], range(N)]), ArraySource({"x": store[:, random_crop(3)]})):
+    for source in (zip_sources([store[:, random_crop(3)], range(N)]), ArraySource({"x": store[:, random_crop(3)]})):
         with source.batches(2).open() as stream, source.batches(2).open() as again:
             again.load_state_dict(stream.state_dict())
             assert plain(next(again)) == plain(next(stream))
@@ -194,7 +194,7 @@ def test_a_stream_without_a_seed_goes_on_with_the_same_crops(store):
 def test_a_source_over_crops_by_check_source(store):
     fixed = store[:, random_crop(400)]  # there is one place only, so it can be compared with data
     data = np.stack([store[k] for k in range(N)])
-    check_source(collate([fixed, range(N)]), (data, np.arange(N)), n_samples=5, fresh_process=False)
+    check_source(zip_sources([fixed, range(N)]), (data, np.arange(N)), n_samples=5, fresh_process=False)
     check_source(concatenate([fixed[:3], fixed[3:]])[::-1], data[::-1], n_samples=5, fresh_process=False)
 
 
@@ -210,7 +210,7 @@ def test_what_is_read_for_its_form_draws_nothing(store, kind):
 
 
 def test_in_other_processes(store):
-    source = collate([store[:, random_crop(3)], smap(lambda k: store[k, random_crop(2)], range(N))])
+    source = zip_sources([store[:, random_crop(3)], map_sources(lambda k: store[k, random_crop(2)], range(N))])
     stream = source.batches(2, shuffle=True, random_state=3)
     wanted = samples_of(stream)
     with ZMQStreamer(stream, n_workers=2, n_lanes=2).open() as live:
