@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from .arrays import CorpusError
+from .arrays import CorpusError as UsageError
 
-__all__ = ["Stopped", "Work", "fresh_interpreter", "stoppable", "workspace"]
+__all__ = ["Stopped", "UsageError", "Work", "fresh_interpreter", "stoppable", "workspace"]
 
 #: They end a process; not every system has all of them.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -21,10 +21,10 @@ from ..exceptions import DataError, ParameterError
 from .arrays import ArraySource
 from .base import Source
 from .handle import Handle
-from .memmap.format import checked_path
 from .mmap.kept import keep
 from .mmap.npy_files import NpyFile, NpzFile
 from .reading.form import each, keys_of, picked
+from .stores import checked_path
 
 __all__ = ["NpySource"]
 

@@ -258,7 +258,7 @@ class LMDBWriter:
             if not self._closed:
                 self.flush()
                 self._closed = True
-                self._metadata.end()
+                self._metadata.close()
                 self._lease.close()
 
     def __enter__(self) -> Self:
