@@ -1,12 +1,12 @@
 """The command `streamflow`.
 
-This file is what the installed script imports, so it loads nothing beyond streamflow: typer, rich and scikit-learn are
-an extra, and where they are missing the command says so in one line.
+This file is what the installed script imports, so it loads nothing beyond streamflow: typer and rich are the extra
+`cli`, scikit-learn comes with `demo`, and where one is missing the command says so in one line.
 
 The files, each of which knows only those before it: `arrays` (one file), `corpus` (a folder of them), `digits` (the
 demo's own), `tree` (the sampling tree over a corpus), `training`, `screen` (what is printed), `work` (the folder worked
 in, and how a command stops), `halves` (training before and after the resume), `demo` (the whole of it); `inputs` (files
-to convert), `convert_lmdb` (to an LMDB store), `convert` (to any); `app` (options).
+to convert), `convert`; `app` (options).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["main", "need"]
 
 
 def need(user: str, **libraries: str) -> None:
-    """Raise a `MissingDependencyError` unless each module is there.
+    """Raise a `MissingDependencyError` unless each module of the extra `demo` is there.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ def main() -> None:
         if reconfigure is not None:  # a folder's name need not be printable in the terminal's encoding
             reconfigure(errors="backslashreplace")
     try:
-        need("the streamflow command", typer="typer", rich="rich")
+        for library in ("typer", "rich"):
+            if find_spec(library) is None:
+                raise missing("the streamflow command", library, "cli")
         from .app import app
 
         app(prog_name="streamflow")

@@ -93,7 +93,7 @@ Results: TypeAlias = Generator[Converted | Failure, None, None]
 class Target(Protocol):
     """A store that is being built."""
 
-    def missing(self) -> list[InputFile]:
+    def remaining(self) -> list[InputFile]:
         """The files that are still to be converted."""
 
     def convert(self, files: list[InputFile]) -> Results:
@@ -119,7 +119,7 @@ def build(target: Target, progress: Any, on_error: str) -> None:
         True for a bar on stderr; or a function that wraps the results, called as ``progress(results, total=number)``.
     on_error : {'raise', 'skip'}
     """
-    files = target.missing()
+    files = target.remaining()
     seen = set()
     with closing(target.convert(files)) as results:
         for result in _shown(progress, results, len(files)):

@@ -184,7 +184,7 @@ class _Building:
         return {key.removeprefix(_SKIPPED): metadata[key] for key in metadata if key.startswith(_SKIPPED)}
 
     # ------------------------------------------------------------------ as a `Target`
-    def missing(self) -> list[InputFile]:
+    def remaining(self) -> list[InputFile]:
         return self._files[self.note.files :]
 
     def convert(self, files: list[InputFile]) -> Results:

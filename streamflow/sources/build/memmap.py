@@ -144,7 +144,7 @@ class _Building:
         self._done = {name: entry for name, entry in session.entries.items() if stamps.get(name) == entry.stamp}
         self.failures: list[Failure] = []
 
-    def missing(self) -> list[InputFile]:
+    def remaining(self) -> list[InputFile]:
         return [file for file in self._files if file.name not in self._done]
 
     def convert(self, files: list[InputFile]) -> Results:
