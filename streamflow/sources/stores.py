@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.label import short
 from ..core.validate import require
-from ..exceptions import DataError
+from ..exceptions import DataError, ParameterError
 
 try:
     import fcntl
@@ -95,4 +96,6 @@ def check_elements(name: str, values: Any, what: str, advice: str = "") -> None:
     """Raise unless `values` can be iterated over as `what`: no mapping, text or single number."""
     refused = isinstance(values, (Mapping, str, bytes)) or not hasattr(type(values), "__iter__")
     refused = refused or getattr(values, "ndim", 1) == 0
-    require(not refused, name, f"an iterable of {what}", values, advice)
+    if refused:
+        got = short(values) + (f"; {advice}" if advice else "")
+        raise ParameterError(f"`{name}` must be an iterable of {what}, got {got}")
