@@ -265,8 +265,8 @@ class Environment:
         self._alone(self._end)
 
     def _end(self) -> None:
+        self.pause()  # first: if this is interrupted, the environment stays known until the next sweep
         self.is_shut = True
-        self.pause()
 
     def before_fork(self) -> None:
         """Close it, so that the child inherits nothing of it, and keep all transactions out."""
