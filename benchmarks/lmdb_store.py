@@ -36,7 +36,7 @@ def packed(array: np.ndarray) -> bytes:
 def write(folder: Path, X: np.ndarray, y: np.ndarray) -> None:  # noqa: N803
     """The same samples as our store, as bytes alone, and as ml-pyxis stores them."""
     with LMDBWriter(folder / "ours") as db:
-        db.extend({"X": X, "y": y})
+        db.extend_columns({"X": X, "y": y})
     raw = lmdb.open(str(folder / "raw"), map_size=1 << 31)
     with raw.begin(write=True) as transaction:
         for i, row in enumerate(X):

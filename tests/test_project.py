@@ -42,11 +42,12 @@ def test_the_core_needs_four_libraries():
 
 def test_extras():
     extras = PROJECT["optional-dependencies"]
-    assert names(extras["demo"]) == {"typer", "rich", "scikit-learn"}
+    assert names(extras["cli"]) == {"typer", "rich"}
+    assert names(extras["demo"]) == {f"{PROJECT['name']}[cli]", "scikit-learn"}
     for extra, library in {"hdf5": "h5py", "zarr": "zarr", "image": "pillow", "audio": "soundfile"}.items():
         assert names(extras[extra]) == {library}
     assert names(extras["lmdb"]) == {"lmdb", "msgpack"}
-    light = {f"{PROJECT['name']}[{extra}]" for extra in ("demo", "hdf5", "zarr", "image", "audio", "lmdb")}
+    light = {f"{PROJECT['name']}[{extra}]" for extra in ("cli", "demo", "hdf5", "zarr", "image", "audio", "lmdb")}
     assert names(extras["test"]) == {"pytest", "pytest-timeout", "hypothesis"} | light
 
 

@@ -1,7 +1,7 @@
 """The command `streamflow`.
 
-This file is what the installed script imports, so it loads nothing beyond streamflow: typer, rich and scikit-learn are
-an extra, and where they are missing the command says so in one line.
+This file is what the installed script imports, so it loads nothing beyond streamflow: typer and rich are the extra
+`cli`, scikit-learn comes with `demo`, and where one is missing the command says so in one line.
 
 The files: `work` (how a command is stopped, and its error for wrong usage), `demo`, `inputs` (files to convert),
 `convert`, and `app` (commands and options).
@@ -24,7 +24,7 @@ def main() -> None:
         if reconfigure is not None:  # a folder's name need not be printable in the terminal's encoding
             reconfigure(errors="backslashreplace")
     try:
-        need("the streamflow command", typer="typer", rich="rich")
+        need("the streamflow command", "cli", typer="typer", rich="rich")
         from .app import app
 
         app(prog_name="streamflow")

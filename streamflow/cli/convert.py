@@ -7,21 +7,25 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core.validate import missing
 from ..exceptions import BackgroundError, DataError, ParameterError
 from ..sources import build_memmap_store
-from ..sources.memmap.format import Entry
-from .convert_lmdb import to_lmdb
-from .inputs import KINDS, Inputs, counted, find
+from ..sources.build.engine import Failure
+from ..sources.build.lmdb import build_lmdb_store
+from ..sources.memmap.journal import REBUILD
+from .inputs import KINDS, Inputs, counted, find, sample
 from .work import UsageError
 
 __all__ = ["Settings", "run"]
 
-_BETWEEN = 0.1  #: seconds between two positions of the bar
+_BETWEEN = 0.1  #: seconds between two updates of the bar
 _MOST_LINES = 20  #: skipped files that are listed
-_FILES_PER_WORKER = 200  #: for fewer, another worker costs more than it brings
+_FILES_PER_WORKER = 200  #: for fewer, starting another worker costs more time than it saves
 
 
 class Settings(NamedTuple):
@@ -40,7 +44,7 @@ class Settings(NamedTuple):
 
 
 class Bar:
-    """What is being converted goes past it: it counts, and shows a bar if the standard error is a terminal.
+    """Counts the results that pass it, and shows a bar if stderr is a terminal.
 
     Parameters
     ----------
@@ -52,7 +56,7 @@ class Bar:
     moved : bool
         Whether there was anything to convert.
     done, bytes, failed : int
-        Files that were converted, the bytes of their arrays, and files that could not be.
+        Files that were converted, the bytes of their arrays, and files that could not be converted.
     """
 
     def __init__(self, label: str, shown: bool) -> None:
@@ -61,7 +65,7 @@ class Bar:
         self.done = self.bytes = self.failed = 0
 
     def __call__(self, results: Iterable[Any], total: int) -> Iterator[Any]:
-        """The results as they come: of a file that is done its entry or its size, anything else of another."""
+        """Pass on the results of a build."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -76,7 +80,7 @@ class Bar:
         console = Console(stderr=True, highlight=False)
         still = not (self._shown and console.is_interactive)
         then = 0.0
-        # No thread moves the bar: processes are started while it is shown.
+        # No thread moves the bar, because processes are started while it is shown.
         with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=still) as bar:
             task = bar.add_task(self._label, total=total, size="")
             for result in results:
@@ -88,29 +92,32 @@ class Bar:
                 yield result
 
     def _count(self, result: Any) -> None:
-        if isinstance(result, Entry):
-            result = result.end - result.begin
-        if isinstance(result, int):
-            self.done += 1
-            self.bytes += result
-        else:
+        if isinstance(result, Failure):
             self.failed += 1
+        else:
+            self.done += 1
+            self.bytes += result.nbytes
 
 
 class Outcome(NamedTuple):
-    """What there is in the end."""
+    """What the store holds in the end."""
 
     total: int
-    skipped: dict[str, str]  #: why, by name
+    skipped: dict[str, str]  #: why files were left out, by name
 
 
 def run(settings: Settings) -> bool:
-    """Convert a folder; whether all of its files are in the store.
+    """Convert a folder.
+
+    Returns
+    -------
+    bool
+        Whether all of its files are in the store.
 
     Raises
     ------
     UsageError
-        If that cannot be done; the text is one line.
+        If it cannot be converted; the text is one line.
     """
     _check_apart(settings.source, settings.target)
     inputs = find(settings.source, settings.kind, settings.patterns)
@@ -119,35 +126,35 @@ def run(settings: Settings) -> bool:
     try:
         outcome = (_to_lmdb if settings.lmdb else _to_memmap)(settings, inputs, bar)
     except (DataError, ParameterError, BackgroundError) as error:
-        told = str(error).replace("overwrite=True", "--overwrite").replace("; overwriting", "; --overwrite")
+        text = str(error).replace(REBUILD, "run the same command, or pass --overwrite to start over")
         if bar.failed:
             many = f"none of {len(inputs.paths):,} files can be converted, the first: "
-            told = f"{many}{told}" if settings.skip else f"{told}; --on-error skip leaves such files out"
-        raise UsageError(told) from error
+            text = f"{many}{text}" if settings.skip else f"{text}; --on-error skip leaves such files out"
+        raise UsageError(text) from error
     except OSError as error:
         raise _unwritten(settings.target, error) from error
     if not settings.quiet:
-        _say(settings, inputs, outcome, bar, time.monotonic() - begun)
+        _report(settings, inputs, outcome, bar, time.monotonic() - begun)
     return not outcome.skipped
 
 
 def _check_apart(source: Path, target: Path) -> None:
     if target.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{str(target)!r} is inside {str(source)!r}, expected a folder elsewhere")
+        raise UsageError(f"{str(target)!r} is inside {str(source)!r}; choose a folder elsewhere")
 
 
 def _unwritten(target: Path, error: OSError) -> UsageError:
     why = (error.strerror or str(error)).lower()
     there = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
     return UsageError(
-        f"{str(target)!r} cannot be written ({why}), expected a folder with enough room "
-        f"({_size(shutil.disk_usage(there).free)} are free); the same command goes on"
+        f"{str(target)!r} cannot be written ({why}), expected a folder with enough space "
+        f"({_size(shutil.disk_usage(there).free)} are free); the same command resumes"
     )
 
 
 def _to_memmap(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\d+ of \d+ files were left out")  # they are listed below
+        warnings.filterwarnings("ignore", r"\d+ of \d+ files were left out")  # they are listed by `_report`
         store = build_memmap_store(
             settings.source,
             settings.target,
@@ -163,12 +170,24 @@ def _to_memmap(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
 
 
 def _to_lmdb(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
-    workers = _workers(settings, inputs)
-    return Outcome(*to_lmdb(inputs, settings.target, workers, settings.skip, settings.overwrite, bar))
+    if find_spec("lmdb") is None:
+        raise missing("streamflow convert", "lmdb", "lmdb")
+    built = build_lmdb_store(
+        settings.source,
+        settings.target,
+        load=partial(sample, kind=inputs.kind),
+        kind=inputs.kind,
+        patterns=inputs.patterns,
+        n_workers=_workers(settings, inputs),
+        progress=bar,
+        on_error="skip" if settings.skip else "raise",
+        overwrite=settings.overwrite,
+    )
+    return Outcome(*built)
 
 
 def _workers(settings: Settings, inputs: Inputs) -> int:
-    """How many are asked for; or as many as there are cores and work for."""
+    """How many are asked for, or as many as there are cores and work for."""
     if settings.workers is not None:
         return settings.workers
     import joblib
@@ -179,21 +198,21 @@ def _workers(settings: Settings, inputs: Inputs) -> int:
     return max(1, min(cores, work // _FILES_PER_WORKER))
 
 
-def _say(settings: Settings, inputs: Inputs, outcome: Outcome, bar: Bar, seconds: float) -> None:
-    """The closing lines."""
+def _report(settings: Settings, inputs: Inputs, outcome: Outcome, bar: Bar, seconds: float) -> None:
+    """Print the closing lines."""
     what = "an LMDB" if settings.lmdb else "a memmap"
-    told = f"{str(settings.target)!r} is {what} store of {counted(outcome.total, inputs.kind)}"
+    line = f"{str(settings.target)!r} is {what} store of {counted(outcome.total, inputs.kind)}"
     if bar.moved:
         before = outcome.total - bar.done
-        told += f": {bar.done:,} converted, {_size(bar.bytes)} in {seconds:.1f} s"
-        told += f"; {before:,} were there already" if before else ""
+        line += f": {bar.done:,} converted, {_size(bar.bytes)} in {seconds:.1f} s"
+        line += f"; {before:,} were there already" if before else ""
     else:
-        told += ", finished before; there is nothing to do"
-    print(told)
+        line += ", finished before; there is nothing to do"
+    print(line)
     if outcome.skipped:
         print(f"{len(outcome.skipped):,} of {len(inputs.paths):,} files were skipped:")
         for name, why in list(outcome.skipped.items())[:_MOST_LINES]:
-            path = str(inputs.root / name)
+            path = str(inputs.root.absolute() / name)
             print(f"  {name!r}: {why.removeprefix(f'{path!r} ')}")
         if len(outcome.skipped) > _MOST_LINES:
             where = "metadata" if settings.lmdb else "`skipped`"

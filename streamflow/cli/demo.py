@@ -196,7 +196,7 @@ def run(
     corpus: Path | None, keep: Path | None, asked: dict[str, float], n_batches: int, batch_size: int, seed: int
 ) -> bool:
     """Run the demo with the options of the command; whether every promise was kept."""
-    need("streamflow demo", sklearn="scikit-learn")
+    need("streamflow demo", "demo", sklearn="scikit-learn")
     if corpus and keep and keep.resolve().is_relative_to(corpus.resolve()):
         raise UsageError(f"--keep {keep}: this is inside the corpus, which is only read")
     given = None if corpus is None else find_classes(corpus.absolute())

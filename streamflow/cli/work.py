@@ -37,19 +37,21 @@ def _hold_signals(hold: bool) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def need(user: str, **libraries: str) -> None:
+def need(user: str, extra: str, **libraries: str) -> None:
     """Raise a `MissingDependencyError` unless each module is there.
 
     Parameters
     ----------
     user : str
         Who needs them.
+    extra : str
+        What installs them.
     **libraries : str
         The module, and the name under which it is installed.
     """
     for module, name in libraries.items():
         if find_spec(module) is None:
-            raise missing(user, name, "demo")
+            raise missing(user, name, extra)
 
 
 class Stopped(KeyboardInterrupt):

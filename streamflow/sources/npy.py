@@ -20,11 +20,11 @@ from ..core.validate import flag, require
 from ..exceptions import DataError, ParameterError
 from .arrays import ArraySource
 from .handle import Handle
-from .memmap.format import checked_path
 from .mmap.kept import keep
 from .mmap.npy_files import NpyFile, NpzFile
 from .reading.form import each, keys_of, picked
 from .source import Source
+from .stores import checked_path
 
 __all__ = ["NpySource"]
 

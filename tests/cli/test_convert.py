@@ -163,9 +163,9 @@ def test_a_mixed_folder(convert, complaint, images, tmp_path):
     np.save(images / "z.npy", np.arange(3))
     store = tmp_path / "store"
     advice = "expected files of one kind: choose with --kind"
-    assert complaint(images, store) == f"'{images}' has 6 images, 1 array, {advice} or --pattern"
+    assert complaint(images, store) == f"'{images}' holds 6 images, 1 array, {advice} or --pattern"
     assert complaint(images, store, "--pattern", "z*", "--pattern", "*.png") == (
-        f"'{images}' has 3 images, 1 array, {advice}"
+        f"'{images}' holds 3 images, 1 array, {advice}"
     )
     assert not store.exists()
     assert convert(images, store, "--kind", "array")[0] == 0
@@ -178,7 +178,7 @@ def test_endings_that_say_nothing(convert, complaint, images, tmp_path):
     shutil.copy(images / "cat/a b.png", images / "picture.dat")
     store = tmp_path / "store"
     assert complaint(images, store, "--pattern", "*.dat").endswith(
-        "has 1 of unknown endings, expected files of one kind: choose with --kind"
+        "holds 1 with unknown extensions, expected files of one kind: choose with --kind"
     )
     assert convert(images, store, "--pattern", "*.dat", "--kind", "image")[0] == 0
     assert everything(store)[0]["picture.dat"][0].shape == (5, 7, 3)
@@ -193,13 +193,13 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
     for source, options, told in [
         ("none", [], "does not exist, expected a folder of files to convert"),
         ("texts/a.txt", [], "is a file, expected a folder of files to convert"),
-        ("empty", [], "is empty, expected some files"),
-        ("texts", [], f"has no file of a known ending, expected {known}"),
-        ("images", ["--kind", "audio"], "has no audio files (.wav, .flac, .ogg, ...), expected some"),
-        ("images", ["--pattern", "*.gif"], "has no file that matches '*.gif', expected some files"),
+        ("empty", [], "holds no files"),
+        ("texts", [], f"holds no file with a known extension, expected {known}"),
+        ("images", ["--kind", "audio"], "holds no audio files (.wav, .flac, .ogg, ...)"),
+        ("images", ["--pattern", "*.gif"], "holds no file that matches '*.gif'"),
     ]:
         assert complaint(tmp_path / source, tmp_path / "store", "--to", to, *options) == f"'{tmp_path / source}' {told}"
-    assert "--pattern /x: it must be what names of files can match" in complaint(
+    assert "--pattern /x: must be a pattern for names of files" in complaint(
         images, tmp_path / "store", "--pattern", "/x"
     )
     assert "is inside" in complaint(images, images / "cat/store", "--to", to)
@@ -220,8 +220,8 @@ def test_a_target_that_is_no_store(complaint, images, tmp_path, to):
         f"'{other}/mine.txt' is a file, expected a folder for {what}"
     )
     assert re.fullmatch(
-        rf"'{other}/mine.txt/x' cannot be written \(not a directory\), expected a folder with enough room "
-        r"\([\d.]+ .B are free\); the same command goes on",
+        rf"'{other}/mine.txt/x' cannot be written \(not a directory\), expected a folder with enough space "
+        r"\([\d.]+ .B are free\); the same command resumes",
         complaint(images, other / "mine.txt/x", "--to", to),
     )
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
@@ -233,12 +233,12 @@ def test_stores_of_others(convert, complaint, images, tmp_path):
     with MemmapWriter(tmp_path / "memmap") as out:
         out.add(np.zeros(3))
     assert complaint(images, tmp_path / "lmdb", "--to", "lmdb") == (
-        f"'{tmp_path}/lmdb' holds 1 samples that were not converted from a folder, expected the same command; "
-        "--overwrite converts anew"
+        f"'{tmp_path}/lmdb' holds 1 samples that were not built from a folder of files; run the same command, "
+        "or pass --overwrite to start over"
     )
     assert complaint(images, tmp_path / "memmap") == (
-        f"'{tmp_path}/memmap' has entries that were not built from a folder, expected the same call; "
-        "--overwrite builds it anew"
+        f"'{tmp_path}/memmap' holds entries that were not built from a folder of files; run the same command, "
+        "or pass --overwrite to start over"
     )
     assert "holds 'data.mdb', expected a memmap store" in complaint(images, tmp_path / "lmdb")
     assert "holds 'arrays', expected an LMDB store" in complaint(images, tmp_path / "memmap", "--to", "lmdb")
@@ -283,7 +283,7 @@ def test_damaged_files(convert, complaint, arrays, tmp_path, to):
         assert list(skipped) == list(damaged)
     assert "finished before; there is nothing to do" in out
     told = complaint(arrays, store, "--to", to)
-    assert re.search(r"(without 'a/1.npy'|with files left out) \('.*/a/1.npy' is empty, .*; --overwrite", told)
+    assert re.search(r"(without 'a/1.npy'|without some files) \('.*/a/1.npy' is empty, .*pass --overwrite", told)
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
@@ -312,7 +312,7 @@ def test_an_archive_of_nothing_is_refused(complaint, tmp_path, to):
     root = tmp_path / "archives"
     root.mkdir()
     np.savez(root / "0.npz")
-    told = f"'{root}/0.npz' has no arrays, expected some; --on-error skip leaves such files out"
+    told = f"'{root}/0.npz' has no arrays, expected at least one; --on-error skip leaves such files out"
     assert complaint(root, tmp_path / "store", "--to", to) == told
 
 
@@ -331,17 +331,17 @@ def test_arrays_that_do_not_go_together(convert, complaint, arrays, tmp_path):
     np.savez(arrays / "b/2.npz", name=np.zeros(3))
     np.savez(arrays / "b/4.npz", z=np.zeros(3))
     store = tmp_path / "a.lmdb"
-    wrong = "does not fit to the files before it: 'x' must be of float32, as in the samples before, got float64"
+    wrong = "does not match the files before it: 'x' must be of float32, as in the samples before, got float64"
     assert complaint(arrays, store).startswith(f"'{arrays}/a/3.npy' {wrong}; --on-error skip")
     code, out, _ = convert(arrays, store, "--on-error", "skip")
     keys = (
-        "does not fit to the files before it: expected keys 'x', 'name', as in the samples before, got keys 'z', 'name'"
+        "does not match the files before it: expected keys 'x', 'name', as in the samples before, got keys 'z', 'name'"
     )
     assert (code, out.splitlines()[2:]) == (
         1,
         [
             f"  'a/3.npy': {wrong}",
-            "  'b/2.npz': has an array 'name', expected other keys: 'name' is that of the file's name",
+            "  'b/2.npz': has an array 'name', expected another key: 'name' holds the name of the file",
             f"  'b/4.npz': {keys}",
         ],
     )
@@ -368,7 +368,7 @@ def test_a_finished_store_does_nothing_unless_the_files_changed(convert, complai
     def refused(*options):
         told = complaint(arrays, store, "--to", to, *options)
         assert told.startswith(f"'{store}' was ")
-        assert "; --overwrite " in told
+        assert "or pass --overwrite " in told
         assert repr(everything(store)) == before
 
     np.save(arrays / "z.npy", np.zeros((1, 2), np.float32))  # behind all others
@@ -391,7 +391,7 @@ def test_a_finished_store_does_nothing_unless_the_files_changed(convert, complai
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
 def test_a_file_that_was_mended(convert, complaint, arrays, tmp_path, monkeypatch, to):
-    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     array, store = np.load(arrays / "b/3.npy"), tmp_path / "store"
     (arrays / "b/3.npy").write_bytes(b"")
     assert "b/3.npy' is empty" in complaint(arrays, store, "--to", to)
@@ -403,7 +403,7 @@ def test_a_file_that_was_mended(convert, complaint, arrays, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
 def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_path, monkeypatch, to):
-    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     array, store = np.load(arrays / "b/3.npy"), tmp_path / "store"
     assert convert(arrays, store, "--to", to, "--pattern", "1*")[0] == 0
     (arrays / "b/3.npy").write_bytes(b"")
@@ -417,7 +417,7 @@ def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_pa
 
 
 def test_what_is_overwritten_stays_until_the_new_store_is_whole(convert, complaint, arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     array, store = np.load(arrays / "b/3.npy"), tmp_path / "a.lmdb"
     with LMDBWriter(store) as db:
         db.append({"mine": 1})
@@ -446,7 +446,7 @@ def test_overwriting_that_was_stopped_at_the_last_step(convert, arrays, tmp_path
             (folder / name).replace(target / name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("streamflow.cli.convert_lmdb._replace", killed)
+        patch.setattr("streamflow.sources.build.lmdb._replace", killed)
         assert convert(arrays, store, "--overwrite")[0] == 0
     assert len(LMDBStore(store)) == 1
     assert "finished before" in convert(arrays, store, "--overwrite")[1]
@@ -469,7 +469,7 @@ def test_a_file_that_changes_while_it_is_converted_is_told_next_time(
     with monkeypatch.context() as patch:
         patch.setitem(inputs.KINDS, "array", kind._replace(load=changing))
         assert convert(arrays, store, "--workers", workers)[0] == 0
-    assert "(names, sizes or times of the 6 are not what they were)" in complaint(arrays, store)
+    assert "(names, sizes or times of the first 6 have changed)" in complaint(arrays, store)
 
 
 def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
@@ -483,22 +483,22 @@ def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
             told = complaint(arrays, store, "--to", to)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        free = r"\([\d.]+ .B are free\); the same command goes on"
-        assert re.fullmatch(rf"'{store}' cannot be written \(.*\), expected a folder with enough room {free}", told)
+        free = r"\([\d.]+ .B are free\); the same command resumes"
+        assert re.fullmatch(rf"'{store}' cannot be written \(.*\), expected a folder with enough space {free}", told)
         assert convert(arrays, store, "--to", to)[0] == 0
         assert list(everything(store)[0]) == [*ARRAYS, "big.npy"]
 
 
 def test_what_an_unfinished_lmdb_store_was_begun_with(convert, complaint, arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamflow.cli.convert_lmdb._MOST_BYTES", 0)
+    monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     store = tmp_path / "a.lmdb"
     (arrays / "b/3.npy").write_bytes(b"")
     complaint(arrays, store)
     assert len(LMDBStore(store)) == 4
     np.save(arrays / "a/1.npy", np.zeros((1, 2), np.float32))
     assert complaint(arrays, store) == (
-        f"'{store}' was converted from other files (names, sizes or times of the 4 are not what they were), expected "
-        "the same command; --overwrite converts anew"
+        f"'{store}' was built from other files (names, sizes or times of the first 4 have changed); run the same "
+        "command, or pass --overwrite to start over"
     )
     (arrays / "a/1.npy").unlink()
     assert convert(arrays, store, "--on-error", "skip")[0] == 1
@@ -511,7 +511,7 @@ def test_two_at_once(complaint, arrays, tmp_path):
     held = os.open(tmp_path / "store", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     try:
-        for to, told in [("lmdb", "is being converted to by another process"), ("memmap", "is being written by")]:
+        for to, told in [("lmdb", "is being written by another writer"), ("memmap", "is being written by")]:
             assert told in complaint(arrays, tmp_path / "store", "--to", to)
     finally:
         os.close(held)

@@ -17,9 +17,10 @@ N = 60
 #: Each file takes a moment, and is written at once.
 SLOWLY = """
 import os, random, sys, threading, time
-from streamflow.cli import app, convert_lmdb, inputs, main
+from streamflow.cli import app, inputs, main
+from streamflow.sources.build import lmdb
 
-convert_lmdb._MOST_BYTES = 0
+lmdb._MOST_BYTES = 0
 kind, alarm = inputs.KINDS["array"], threading.Event()
 
 def read_array(path):

@@ -219,18 +219,18 @@ def test_version(streamflow):
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "who"),
+    ("module", "name", "who", "extra"),
     [
-        ("typer", "typer", "the streamflow command"),
-        ("rich", "rich", "the streamflow command"),
-        ("sklearn", "scikit-learn", "streamflow demo"),
+        ("typer", "typer", "the streamflow command", "cli"),
+        ("rich", "rich", "the streamflow command", "cli"),
+        ("sklearn", "scikit-learn", "streamflow demo", "demo"),
     ],
 )
-def test_a_missing_library(streamflow, module, name, who):
+def test_a_missing_library(streamflow, module, name, who, extra):
     code = f"import sys; sys.modules[{module!r}] = None; from streamflow.cli import main; main()"
     done = streamflow("demo", code=code)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f'{who} needs {name}: pip install "streamflow-mux[demo]"\n'
+    assert done.stderr == f'{who} needs {name}: pip install "streamflow-mux[{extra}]"\n'
 
 
 def test_the_installed_script_loads_no_extra(streamflow):

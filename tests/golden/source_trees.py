@@ -105,7 +105,7 @@ def source_weighted():
 
 @tree(200)
 def source_as_wide_as_random_numbers():
-    samplers = WeightedSampler(None), WeightedSubsetSampler([1, 2, 4], [0, 3, -1]), BlockShuffledSampler(3, window=5)
+    samplers = WeightedSampler(None), WeightedSampler([1, 2, 4], indices=[0, 3, -1]), BlockShuffledSampler(3, window=5)
     streams = [Wide().samples(sampler=sampler, epochs=None) for sampler in samplers]
     return side_by_side([Wide().samples(shuffle=True), Wide().batches(5, shuffle=True), *streams], 116)
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from streamflow.core.equal import same
 from streamflow.exceptions import DataError
 from streamflow.sources import LMDBStore, LMDBWriter
-from streamflow.sources.lmdb.codec import Layout
+from streamflow.sources.lmdb.codec import RecordLayout
 
 
 def stored(first, value):
     """A value that comes after a first one, as it is read."""
-    layout = Layout.of(first)
+    layout = RecordLayout.of(first)
     return layout.one(memoryview(layout.record(value)), None)
 
 
 def test_lists_of_nothing_among_lists_of_numbers(tmp_path):
     with LMDBWriter(tmp_path) as db:
-        db.extend({"t": [[1, 2], [], [3]]})
+        db.extend_columns({"t": [[1, 2], [], [3]]})
         db.append({"t": []})
     values = [sample["t"] for sample in LMDBStore(tmp_path)]
     assert [value.tolist() for value in values] == [[1, 2], [], [3], []]
@@ -36,8 +36,8 @@ def test_a_list_of_nothing_fits_any_array(dtype):
 @pytest.mark.parametrize("first", [[], [[], []]])
 def test_a_first_list_of_nothing_has_no_dtype(tmp_path, first):
     with LMDBWriter(tmp_path) as db:
-        for add in (db.append, lambda sample: db.extend({"t": [sample["t"]]})):
-            with pytest.raises(DataError, match="'t' cannot be stored: a list of nothing has no dtype"):
+        for add in (db.append, lambda sample: db.extend_columns({"t": [sample["t"]]})):
+            with pytest.raises(DataError, match="'t' cannot be stored: an empty list has no dtype"):
                 add({"t": first})
         db.append({"t": np.array([], int)})
         db.append({"t": [5]})
@@ -65,7 +65,7 @@ def test_a_first_list_of_nothing_has_no_dtype(tmp_path, first):
 )
 def test_whole_numbers_that_a_float_cannot_hold(first, value):
     with pytest.raises(DataError) as caught:
-        Layout.of(first).record(first)
+        RecordLayout.of(first).record(first)
         stored(first, value)
     assert "\n" not in str(caught.value)
 
@@ -113,7 +113,7 @@ def test_a_tuple_is_a_form_and_no_array(first):
 @pytest.mark.parametrize("words", [["a\0", "b"], [["x"], ["\0"]], [b"a\0"], [1, "a"], ["a", b"b"], [True, "True"]])
 def test_lists_of_text_are_stored_as_they_are_or_refused(words):
     with pytest.raises(DataError, match="'w' cannot be stored"):
-        Layout.of({"w": words}).record({"w": words})
+        RecordLayout.of({"w": words}).record({"w": words})
     with pytest.raises(DataError, match="'w' cannot be stored"):
         stored({"w": np.array(["abc"])}, {"w": words})
 

@@ -90,7 +90,7 @@ def test_another_file_gets_nothing_beside_it(tmp_path, data):
     (tmp_path / "data.mdb").write_bytes(data)
     for use in (LMDBStore, LMDBWriter):
         told = complaint(lambda use=use: use(tmp_path))
-        assert told.startswith(f"{str(tmp_path)!r} holds a data.mdb that is not of LMDB, expected a store")
+        assert told.startswith(f"{str(tmp_path)!r} holds a data.mdb that is not an LMDB file, expected a store")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("data.mdb", data)]
 
 
@@ -100,7 +100,7 @@ def test_text_of_any_length_is_stored_as_text_of_one(tmp_path):
     with LMDBWriter(tmp_path) as db:
         db.append({"words": words})
         db.append({"words": words[:, :1]})
-        db.extend({"words": np.array([["longer than those before"]], np.dtypes.StringDType())[None]})
+        db.extend_columns({"words": np.array([["longer than those before"]], np.dtypes.StringDType())[None]})
     found = [sample["words"] for sample in LMDBStore(tmp_path)]
     assert [array.tolist() for array in found] == [
         [["a", "bcd"], ["", "ü"]],

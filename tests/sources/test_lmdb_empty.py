@@ -17,7 +17,7 @@ NOTHING = [[], slice(0, 0), slice(9, None), np.zeros(0, int)]
 @pytest.fixture
 def store(tmp_path):
     with LMDBWriter(tmp_path / "full") as db:
-        db.extend(DATA)
+        db.extend_columns(DATA)
     return LMDBStore(tmp_path / "full")
 
 
@@ -56,7 +56,7 @@ def test_a_store_whose_samples_have_gone(store):
     closed.close()
     LMDBWriter(store._path, mode="w").close()
     for use in (closed.keys, lambda: closed[0], lambda: closed.read([]), lambda: closed[:0].read([]), lambda: held[0]):
-        with pytest.raises(DataError, match="no longer those"):
+        with pytest.raises(DataError, match="have been replaced"):
             use()
     assert LMDBStore(store._path).keys() is None
 
@@ -90,7 +90,7 @@ def test_a_store_keeps_what_sources_promise(tmp_path, data):
             for sample in data:
                 db.append(sample)
         else:
-            db.extend(data)
+            db.extend_columns(data)
     check_source(LMDBStore(tmp_path), data, n_samples=6, pickles=True, fresh_process=False)
 
 
@@ -99,7 +99,7 @@ def test_a_store_keeps_what_sources_promise(tmp_path, data):
 )
 def test_values_that_end_in_nulls_are_read_whole(tmp_path, values):
     with LMDBWriter(tmp_path) as db:
-        db.extend({"v": values, "n": np.arange(len(values))})
+        db.extend_columns({"v": values, "n": np.arange(len(values))})
     store = LMDBStore(tmp_path)
     assert [store[k]["v"] for k in range(len(values))] == values
     batch = store.read(slice(None))["v"]

@@ -8,13 +8,14 @@ import pytest
 
 from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb import environment as lmdb_environment
+from streamflow.sources.lmdb import lease
 
 
 @pytest.fixture
 def few(monkeypatch):
     """Few environments may be open; gives how many are."""
     monkeypatch.setattr(lmdb_environment, "_MOST", 3)
-    return lambda: sum(environment._env is not None for environment in lmdb_environment._books.environments.values())
+    return lambda: sum(environment._env is not None for environment in lease._registry.environments.values())
 
 
 def many(tmp_path, length):

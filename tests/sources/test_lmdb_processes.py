@@ -31,7 +31,7 @@ linux = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork her
 @pytest.fixture
 def path(tmp_path):
     with LMDBWriter(tmp_path / "data") as db:
-        db.extend({"X": DATA, "y": np.arange(len(DATA))})
+        db.extend_columns({"X": DATA, "y": np.arange(len(DATA))})
     return tmp_path / "data"
 
 
@@ -220,7 +220,7 @@ lmdb_writer._KEPT = 1 << 16
 rng = np.random.default_rng(1)
 with LMDBWriter(sys.argv[1]) as db:
     for _ in range(30):
-        db.extend({"X": rng.integers(0, 256, (200, 3000), np.uint8), "y": np.zeros(200, int)})
+        db.extend_columns({"X": rng.integers(0, 256, (200, 3000), np.uint8), "y": np.zeros(200, int)})
         print("more", flush=True)
 """
 

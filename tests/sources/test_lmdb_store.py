@@ -18,9 +18,9 @@ from streamflow.core.equal import same
 from streamflow.exceptions import DataError, ParameterError, StreamflowError
 from streamflow.samplers import WeightedSampler
 from streamflow.sources import ArraySource, LMDBStore, LMDBWriter
-from streamflow.sources.lmdb import environment as lmdb_environment
+from streamflow.sources.lmdb import lease
 from streamflow.sources.lmdb import writer as lmdb_writer
-from streamflow.sources.lmdb.codec import Layout
+from streamflow.sources.lmdb.codec import RecordLayout
 from streamflow.testing import check_streamer, rows
 
 X = np.arange(60, dtype=np.float32).reshape(20, 3)
@@ -30,7 +30,7 @@ Y = np.arange(20)
 @pytest.fixture
 def path(tmp_path):
     with LMDBWriter(tmp_path / "data") as db:
-        db.extend({"X": X, "y": Y})
+        db.extend_columns({"X": X, "y": Y})
     return tmp_path / "data"
 
 
@@ -68,8 +68,8 @@ def identical(a, b):
 
 @given(FORMS)
 def test_a_sample_of_any_form_comes_back_as_it_was(sample):
-    layout = Layout.of(sample)
-    again = Layout.parse(layout.describe())
+    layout = RecordLayout.of(sample)
+    again = RecordLayout.from_json(layout.to_json())
     assert identical(again.one(memoryview(layout.record(sample)), None), told(sample))
 
 
@@ -81,7 +81,7 @@ def test_arrays_of_any_shapes_share_a_layout(data):
         {"a": data.draw(hnp.arrays(dtype, shapes)), "text": data.draw(st.text()), "b": k}
         for k in range(data.draw(st.integers(1, 4)))
     ]
-    layout = Layout.of(samples[0])
+    layout = RecordLayout.of(samples[0])
     records = [memoryview(layout.record(sample)) for sample in samples]
     assert all(map(identical, (layout.one(record, None) for record in records), map(told, samples)))
     many = layout.many(records, ("b", "a"))
@@ -91,14 +91,14 @@ def test_arrays_of_any_shapes_share_a_layout(data):
 
 @given(st.lists(hnp.arrays(np.int16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=3)), min_size=2, max_size=5))
 def test_ragged_arrays_are_padded_as_those_in_memory(arrays):
-    layout = Layout.of({"x": arrays[0]})
+    layout = RecordLayout.of({"x": arrays[0]})
     many = layout.many([memoryview(layout.record({"x": array})) for array in arrays], None)
     assert same(list(many["x"]), arrays)
 
 
 def test_records_of_one_length_and_two_kinds():
     arrays = [np.arange(27, dtype=np.uint8), np.arange(3, dtype=np.uint8)]  # three numbers of 8 bytes, and 3 bytes
-    layout = Layout.of(arrays[0])
+    layout = RecordLayout.of(arrays[0])
     records = [memoryview(layout.record(array)) for array in arrays]
     assert len(records[0]) == len(records[1])
     assert same(layout.many(records, None), arrays)
@@ -107,7 +107,7 @@ def test_records_of_one_length_and_two_kinds():
 
 @given(FORMS, st.integers(0, 500), st.binary(max_size=20))
 def test_a_damaged_record_is_an_error_and_nothing_else(sample, cut, garbage):
-    layout = Layout.of(sample)
+    layout = RecordLayout.of(sample)
     for record in (layout.record(sample)[:cut], layout.record(sample)[:cut] + garbage, garbage):
         try:
             layout.one(memoryview(record), None)
@@ -129,7 +129,7 @@ def test_a_damaged_record_is_an_error_and_nothing_else(sample, cut, garbage):
 )
 def test_a_store_reads_as_the_arrays_in_memory(tmp_path, data):
     with LMDBWriter(tmp_path) as db:
-        db.extend(data)
+        db.extend_columns(data)
     store, arrays = LMDBStore(tmp_path), ArraySource(data)
     assert len(store) == 20
     assert store.keys() == arrays.keys()
@@ -142,9 +142,9 @@ def test_a_store_reads_as_the_arrays_in_memory(tmp_path, data):
 def test_ragged_samples(tmp_path):
     arrays = [np.arange(2 * k).reshape(2, k) for k in (3, 1, 4, 3)]
     with LMDBWriter(tmp_path) as db:
-        db.extend({"x": arrays[:2], "n": [3, 1]})
+        db.extend_columns({"x": arrays[:2], "n": [3, 1]})
         db.append({"x": arrays[2], "n": 4})
-        db.extend({"x": np.array([arrays[3]]), "n": np.array([3])})
+        db.extend_columns({"x": np.array([arrays[3]]), "n": np.array([3])})
     store, memory = LMDBStore(tmp_path), ArraySource({"x": arrays, "n": [3, 1, 4, 3]})
     assert same([sample["x"] for sample in store], arrays)
     for how in ({"ragged": "pad", "fill": -1}, {"ragged": "crop"}, {"ragged": "list"}):
@@ -164,7 +164,7 @@ def test_keys_in_their_order_and_one_alone(path, keys):
 
 def test_places_of_tuples_are_keys(tmp_path):
     with LMDBWriter(tmp_path) as db:
-        db.extend((X, Y, list("abcdefghijklmnopqrst")))
+        db.extend_columns((X, Y, list("abcdefghijklmnopqrst")))
     store = LMDBStore(tmp_path)
     assert same(next(iter(store.batches(2, keys=(2, 0)))), (np.array(["a", "b"]), X[:2]))
     assert same(next(iter(store.samples(keys=1))), Y[0])
@@ -238,10 +238,10 @@ def test_mode_w_replaces(path):
         db.append("another form")
     assert list(LMDBStore(path)) == ["another form"]
     assert dict(LMDBStore(path).metadata) == {}
-    with pytest.raises(DataError, match="no longer those"):
+    with pytest.raises(DataError, match="have been replaced"):
         before[0]
     before.close()
-    with pytest.raises(DataError, match="no longer those"):
+    with pytest.raises(DataError, match="have been replaced"):
         before.read([0])
 
 
@@ -313,7 +313,7 @@ def test_sources_as_columns_and_as_a_whole(path, tmp_path):
     store = LMDBStore(path)
     with LMDBWriter(tmp_path / "b") as db:
         db.extend(store[::2])
-        db.extend({"X": store.map(lambda sample: sample["X"])[1::2], "y": Y[1::2]})
+        db.extend_columns({"X": store.map(lambda sample: sample["X"])[1::2], "y": Y[1::2]})
     expected = np.concatenate([Y[::2], Y[1::2]])
     assert LMDBStore(tmp_path / "b").read(slice(None))["y"].tolist() == expected.tolist()
     with LMDBWriter(path) as db:
@@ -340,7 +340,7 @@ def test_an_error_in_the_block_keeps_the_samples_before_it(tmp_path):
 
 # ---------------------------------------------------------------------- handles
 def environments():
-    return lmdb_environment._books.environments
+    return lease._registry.environments
 
 
 def test_handles_are_shared_and_released_at_once(path):
@@ -444,11 +444,20 @@ def test_one_stream_in_many_threads(path):
 
 # ---------------------------------------------------------------------- bad input
 def test_no_store_no_trace(tmp_path):
-    for missing in (tmp_path / "none", tmp_path):
-        with pytest.raises(DataError, match="holds no data.mdb") as caught:
-            LMDBStore(missing)
-        assert str(missing) in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    for name, why in {
+        "none": "does not exist, expected the folder of an LMDB store",
+        "file": "is a file, expected the folder of an LMDB store",
+        "link": "is a broken link, expected the folder of an LMDB store",
+        "empty": "holds no data.mdb, expected a store that LMDBWriter or ml-pyxis has written",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            LMDBStore(tmp_path / name)
+        assert str(caught.value) == f"{str(tmp_path / name)!r} {why}"
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"hello" * 5000])
@@ -537,7 +546,7 @@ def test_nothing_is_pickled(tmp_path, value):
 
 def test_numbers_of_python_take_the_dtype_that_is_there(tmp_path):
     with LMDBWriter(tmp_path) as db:
-        db.extend({"a": np.zeros(1, np.float32), "b": [[0.5, 1.0]]})
+        db.extend_columns({"a": np.zeros(1, np.float32), "b": [[0.5, 1.0]]})
         db.append({"a": 2, "b": [1, 2]})
     batch = LMDBStore(tmp_path).read(slice(None))
     assert batch["a"].dtype == np.float32
@@ -545,18 +554,18 @@ def test_numbers_of_python_take_the_dtype_that_is_there(tmp_path):
 
 
 def test_unequal_arrays(tmp_path):
-    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="equal length"):
-        db.extend({"X": X, "y": Y[:3]})
+    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="one length"):
+        db.extend_columns({"X": X, "y": Y[:3]})
 
 
 def test_parameters(tmp_path):
-    with pytest.raises(ParameterError, match="`mode` must be 'a' or 'w'"):
+    with pytest.raises(ParameterError, match="`mode` must be one of 'a', 'w'"):
         LMDBWriter(tmp_path, mode="r")
     for kind in (LMDBStore, LMDBWriter):
         with pytest.raises(ParameterError, match="`path` must be"):
             kind(5)
     with LMDBWriter(tmp_path) as db:
-        with pytest.raises(ParameterError, match="text"):
+        with pytest.raises(ParameterError, match=r"`metadata\['a'\]` must be a str"):
             db.metadata["a"] = 5
         with pytest.raises(TypeError, match="another process"):
             pickle.dumps(db)

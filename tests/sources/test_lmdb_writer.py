@@ -213,7 +213,7 @@ def test_first_samples_of_two_writers_of_other_forms(tmp_path, second):
     two.append(second)
     one.close()
     for _ in range(2):
-        with pytest.raises(DataError, match="another writer has begun it with samples of another form") as caught:
+        with pytest.raises(DataError, match="another writer has added samples of another form") as caught:
             two.close()
         assert "\n" not in str(caught.value)
         assert len(two) == 1  # it waits
@@ -228,7 +228,7 @@ def test_a_sample_that_cannot_be_stored_decides_nothing(tmp_path):
         with pytest.raises(DataError):
             db.append({"a": [0.5, 2**53 + 1]})
         with pytest.raises(DataError):
-            db.extend({"a": [[0.5, 2**53 + 1]]})
+            db.extend_columns({"a": [[0.5, 2**53 + 1]]})
         db.append("another form")
     assert list(LMDBStore(tmp_path)) == ["another form"]
 
@@ -406,7 +406,7 @@ def test_a_store_that_was_removed_or_replaced_is_not_written_to(tmp_path, replac
     size = (path / "data.mdb").stat().st_size if replaced else None
     db.append(np.ones(1000))
     for _ in range(2):
-        with pytest.raises(DataError, match="'.*store' was removed or replaced while it was written to"):
+        with pytest.raises(DataError, match="'.*store' was removed or replaced while it was being written"):
             db.close()
     if replaced:
         assert list(LMDBStore(path)) == [5]
@@ -428,7 +428,7 @@ def test_a_store_that_is_replaced_during_a_transaction(tmp_path):
 
     db._put = replacing
     db.append(np.ones(1 << 20))
-    with pytest.raises(DataError, match="was removed or replaced while it was written to"):
+    with pytest.raises(DataError, match="was removed or replaced while it was being written"):
         db.flush()
     assert list(LMDBStore(path)) == [5]
 

@@ -117,7 +117,7 @@ def test_where_there_is_nothing_to_build_from(corpus, target, tmp_path):
     for root, told in [
         (tmp_path / "missing", "does not exist, expected a folder of files to build a store from"),
         (corpus / "a.npy", "is a file, expected a folder of files to build a store from"),
-        (tmp_path / "empty", r"has no file that matches '\*.npy', expected some"),
+        (tmp_path / "empty", r"has no file that matches '\*.npy'"),
     ]:
         with pytest.raises(DataError, match=f"^{str(root)!r} {told}$"):
             build_memmap_store(root, target)
@@ -221,12 +221,12 @@ def _touch(root):
         (
             _add,
             {},
-            r"was built from other files \('new.npy' is new\), expected the same call; overwrite=True builds it anew",
+            r"was built from other files \('new.npy' is new\); make the same call, or pass overwrite=True",
         ),
         (lambda root: (root / "b.npy").unlink(), {}, r"was built from other files \('b.npy' is gone\)"),
         (_touch, {}, r"was built from other files \('b.npy' has changed\)"),
-        (lambda root: [_add(root / name) for name in ("a", "a/b")], {}, r"\('a/b/new.npy' is new, and 1 others\)"),
-        (lambda root: None, {"load": None}, "was built with load='load', now None, expected the same call"),
+        (lambda root: [_add(root / name) for name in ("a", "a/b")], {}, r"\('a/b/new.npy' is new, and 1 more\)"),
+        (lambda root: None, {"load": None}, "was built with load='load', now None; make the same call"),
         (lambda root: None, {"pattern": "*.np?"}, r"was built with pattern=\['\*.npy'\], now \['\*.np\?'\]"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_finished_store_of_something_else_raises(corpus, target, change, setti
 def test_a_store_that_was_not_built_raises(corpus, target):
     with MemmapWriter(target) as out:
         out.append(1)
-    with pytest.raises(DataError, match="has entries that were not built from a folder, expected the same call"):
+    with pytest.raises(DataError, match="holds entries that were not built from a folder of files; make the same call"):
         build_memmap_store(corpus, target)
     check(build_memmap_store(corpus, target, load, overwrite=True), in_order(corpus))
     with MemmapWriter(target) as out:
@@ -252,7 +252,7 @@ def test_a_store_that_was_not_built_raises(corpus, target):
     assert build_memmap_store(corpus, target, load).metadata["made"] == "2026"
     with MemmapWriter(target) as out:
         out.append(1)
-    with pytest.raises(DataError, match="has entries that were not built"):
+    with pytest.raises(DataError, match="holds entries that were not built"):
         build_memmap_store(corpus, target, load)
 
 
@@ -304,7 +304,7 @@ def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
     assert store.skipped["b.npy"] == r"KeyError: 'no\nsuch thing'"
     assert MemmapStore(target).skipped == store.skipped
     assert len(build_memmap_store(corpus, target, fails, on_error="skip")) == 7
-    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\), expected the same call"):
+    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\); make the same call"):
         build_memmap_store(corpus, target, fails)
     _touch(corpus)
     with pytest.raises(DataError, match=r"\('b.npy' has changed\)"):
@@ -338,11 +338,11 @@ def test_bad_npy_files(corpus, target, spoil, told):
 @pytest.mark.parametrize(
     ("result", "told"),
     [
-        ((1, 2, 3), "`load` gave a tuple of 3, expected an array and a mapping"),
-        ((np.zeros(1), 3), "`load` gave a tuple of 2, expected an array and a mapping"),
-        (None, "what `load` gave for .* which holds Python objects"),
-        ((np.zeros(1), {"a": object()}), r"ParameterError: `metadata\['a'\]` must be text, a number"),
-        ([[1], [1, 2]], "what `load` gave for .* is list of 2, expected an array"),
+        ((1, 2, 3), "`load` returned a tuple of 3, expected an array and a mapping"),
+        ((np.zeros(1), 3), "`load` returned a tuple of 2, expected an array and a mapping"),
+        (None, "what `load` returned for .* which holds Python objects"),
+        ((np.zeros(1), {"a": object()}), r"ParameterError: `metadata\['a'\]` must be a str, a number"),
+        ([[1], [1, 2]], "what `load` returned for .* is list of 2, expected an array"),
     ],
 )
 def test_what_load_must_give(corpus, target, result, told):
@@ -361,7 +361,7 @@ def test_a_full_disk_is_no_reason_to_skip(corpus, target, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("streamflow.sources.memmap.writer._write", full)
+        patch.setattr("streamflow.sources.memmap.arrays._write", full)
         with pytest.raises(OSError, match="No space left"):
             build_memmap_store(corpus, target, load, on_error="skip")
     check(build_memmap_store(corpus, target, load), in_order(corpus))
@@ -377,7 +377,7 @@ def deadly(path):
 def test_a_worker_that_dies(corpus, target, monkeypatch):
     monkeypatch.setenv("DEADLY", "1")
     fresh_workers()
-    with pytest.raises(WorkerDied, match=f"^a worker that built {str(target)!r} died; the same call goes on with it: "):
+    with pytest.raises(WorkerDied, match=f"^a worker that built {str(target)!r} died; the same call resumes: "):
         build_memmap_store(corpus, target, deadly, n_workers=2)
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(target)
@@ -414,10 +414,10 @@ def test_what_changed_meanwhile_is_loaded_again(corpus, target, loaded):
 def test_another_call_does_not_go_on(corpus, target, loaded):
     interrupted(corpus, target)
     loaded()
-    told = r"is what another call has left unfinished \(load='load', .*, now load=None, .*expected the same call; over"
+    told = r"was left unfinished by another call \(load='load', .*, now load=None, .*; make the same call, or"
     with pytest.raises(DataError, match=told):
         build_memmap_store(corpus, target)
-    with pytest.raises(DataError, match=r"left unfinished \(load=.* now a MemmapWriter\)"):
+    with pytest.raises(DataError, match=r"left unfinished by another call \(load=.* now a MemmapWriter\)"):
         MemmapWriter(target)
     check(build_memmap_store(corpus, target, overwrite=True), in_order(corpus), factor=1)
     assert loaded() == []

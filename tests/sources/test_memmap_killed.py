@@ -78,7 +78,7 @@ def test_what_a_killed_writer_leaves_is_tidied_by_the_next(tmp_path, moment, mod
     seen = [len(array) for array in MemmapStore(tmp_path)]
     assert seen == ([3, 4] if moment == MOMENTS[0] else [3, 4, 5] if mode == "a" else [5])
     if mode == "w" and moment == MOMENTS[0]:
-        with pytest.raises(DataError, match="what mode='w' has left unfinished beside a finished store"):
+        with pytest.raises(DataError, match="an unfinished replacement of the finished store; reopen with mode='w'"):
             MemmapWriter(tmp_path)
         (tmp_path / "journal.jsonl").unlink()
     MemmapWriter(tmp_path).close()
@@ -96,7 +96,9 @@ def test_a_finished_store_is_never_lost_by_adding_to_it(tmp_path, added):
         raise KeyError
     if added:
         for _ in range(2):
-            with pytest.raises(DataError, match="left unfinished beside a finished store, expected mode='w', which"):
+            with pytest.raises(
+                DataError, match="an unfinished replacement of the finished store; reopen with mode='w'"
+            ):
                 MemmapWriter(tmp_path)
             assert len(MemmapStore(tmp_path)) == 2
         with MemmapWriter(tmp_path, mode="w") as out:
@@ -160,7 +162,7 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
 
 
 def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
-    with pytest.raises(DataError, match="`progress` has given back 2 of 3 results, expected all; the same call"):
+    with pytest.raises(DataError, match="`progress` has passed on 2 of 3 results, expected all; the same call resumes"):
         build_memmap_store(corpus, target, progress=lambda results, total: itertools.islice(results, 2))
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(target)
@@ -180,7 +182,7 @@ def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
     assert again._label() == store._label() == repr(pickle.loads(kept))
     with MemmapWriter(tmp_path / "here", mode="w") as out:  # of the same names, dtypes and shapes
         out.extend([np.arange(3) * 10, np.arange(4) * 10])
-    told = "here' has been replaced since it was opened, expected the entries that it had$"
+    told = "here' has been replaced since it was opened; open it again$"
     with pytest.raises(DataError, match=told):
         len(pickle.loads(kept))
     with pytest.raises(DataError, match=told):
@@ -220,7 +222,7 @@ def test_a_journal_with_an_odd_line_is_damaged(tmp_path, line):
 
 def test_odd_arguments_are_told_in_one_line(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="link' is a link to nothing, expected a folder for a memmap store$"):
+    with pytest.raises(DataError, match="link' is a broken link, expected a folder for a memmap store$"):
         MemmapWriter(tmp_path / "link")
     for call in (MemmapWriter, MemmapStore):
         with pytest.raises(ParameterError, match="`path` must be a path, got"):
@@ -232,7 +234,7 @@ def test_odd_arguments_are_told_in_one_line(tmp_path):
         for metadata in (deep, {"i": 10**5000}):
             with pytest.raises(ParameterError, match="^`metadata` must be what JSON can hold, got dict of 1: "):
                 out.add(1, metadata)
-        with pytest.raises(ParameterError, match="`arrays` must be a collection of arrays"):
+        with pytest.raises(ParameterError, match="`arrays` must be an iterable of arrays"):
             out.extend(np.array(5))
         with pytest.raises(DataError, match="entry '00000000' of '.*store' is "):
             out.add([object()])

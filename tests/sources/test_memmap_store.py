@@ -389,7 +389,7 @@ def entry(**changes):
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda path: change(path, version=2), "has version 2, expected at most 1: a newer streamflow has written it"),
+        (lambda path: change(path, version=2), "has version 2, expected at most 1: a newer streamflow wrote it"),
         (lambda path: change(path, format="other"), r"is damaged \(ValueError: it is another kind of file\), expected"),
         (lambda path: path.write_text("{"), "is damaged .* expected the index of a memmap store"),
         (lambda path: path.write_bytes(b"\xff\x00"), "is damaged .* expected the index"),

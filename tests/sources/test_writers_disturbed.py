@@ -12,7 +12,7 @@ import pytest
 
 import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
-from streamflow.sources.memmap.writer import Pack
+from streamflow.sources.memmap.arrays import ArrayWriter
 
 
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
@@ -106,7 +106,7 @@ def interrupted(run, moment):
         nonlocal left
         path = frame.f_code.co_filename
         if event == "call":
-            ours = ("memmap_" in path or path.endswith("contextlib.py")) and frame.f_code.co_name != "_closed"
+            ours = ("/sources/memmap/" in path or path.endswith("contextlib.py")) and frame.f_code.co_name != "unlock"
             return trace if ours else None
         left -= 1
         if left == 0:
@@ -197,13 +197,13 @@ class Slow:
 
 
 def test_a_header_that_is_taken_in_pieces_is_whole(tmp_path, monkeypatch):
-    begin = Pack._next
+    begin = ArrayWriter._next
 
-    def slow(pack):
-        pack._shard = Slow(begin(pack))
-        return pack._shard
+    def slow(arrays):
+        arrays._open = Slow(begin(arrays))
+        return arrays._open
 
-    monkeypatch.setattr(Pack, "_next", slow)
+    monkeypatch.setattr(ArrayWriter, "_next", slow)
     with MemmapWriter(tmp_path, shard_bytes=10**6) as out:
         out.add(np.zeros((0, 3)))
         out.add(np.arange(4))

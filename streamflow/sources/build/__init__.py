@@ -1,1 +1,1 @@
-"""Building a store from a folder of files: in parallel, resumable."""
+"""Building a store from a folder of files: in parallel, and resumable whenever it is stopped."""

@@ -1,4 +1,4 @@
-"""`Gate`: many go through it together, or one alone."""
+"""`Gate`: a lock that many share, or one holds alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import threading
 
 __all__ = ["Gate"]
 
-_AGAIN = 0.1  #: seconds after which whoever waits looks again
+_AGAIN = 0.1  #: seconds between two looks of a waiting thread
 
 
 class Gate:
-    """Through it go many together, or one alone.
+    """A lock that many threads share (`enter`), or one holds alone (`close`).
 
-    Whoever goes through says who he is, and takes himself out of `inside` or `alone` first of all in a `finally`: the
-    handler of a signal may raise wherever something is called, after the call, and nobody may stay behind.
+    A holder is any object.  It must remove itself from `inside` or `alone` in the first line of a `finally`: the
+    handler of a signal may raise after any call, and no holder may be left behind.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,14 @@ class Gate:
         self.alone: object = None
 
     def enter(self, who: object) -> None:
-        """Go in with others."""
+        """Hold it together with others."""
         with self._lock:
             while self.alone is not None:
                 self._changed.wait(_AGAIN)
             self.inside.add(who)
 
     def close(self, who: object) -> None:
-        """Let no further one in, and wait until all are out."""
+        """Keep others out, and wait until those inside have left."""
         with self._lock:
             while self.alone is not None:
                 self._changed.wait(_AGAIN)
@@ -39,6 +39,6 @@ class Gate:
                 self._changed.wait(_AGAIN)
 
     def wake(self) -> None:
-        """Let those that wait look again; they do it by themselves where this is interrupted."""
+        """Let waiting threads look again; should this be interrupted, they do so by themselves."""
         with self._lock:
             self._changed.notify_all()

@@ -1,14 +1,14 @@
-"""Whether a data file of LMDB has all the pages that its data bases are made of.
+"""Whether a data file of LMDB has all the pages that its data bases consist of.
 
 LMDB does not write pages at the end that nothing refers to, so a sound file may be shorter than its number of pages
-says, just as a truncated one; and whoever reads a page that is not there is killed.  So where a file is short its trees
-are gone through, without LMDB.
+says, just like a truncated one; and reading a page that is not there kills the process.  So if a file is too short,
+this walks its trees without LMDB.
 
-A page begins with a head of 16 bytes, in which 2 at 10 are flags and 2 at 12 the end of the list that follows: of each
-node its place in the page, in 2 bytes.  A node is the halves of a number (2 + 2), flags (2), the size of its key (2),
-the key, and data.  In a branch the number is the page below, with the flags as its highest part.  In a leaf it is the
-size of the data; if they are long, the number of their first page stands instead of them, and if they are a data base,
-they are 48 bytes, with its root at the end.  Pages 0 and 1 tell in turn what the last transactions have left.
+A page begins with a header of 16 bytes: 2 at offset 10 are flags, 2 at offset 12 the end of the list that follows, with
+the offset of each node in 2 bytes.  A node is the two halves of a number (2 + 2), flags (2), the size of its key (2),
+the key, and data.  In a branch the number is that of the page below, with the flags as its highest part.  In a leaf it
+is the size of the data; long data are replaced by the number of their first page, and the data of a data base are 48
+bytes with its root at the end.  Pages 0 and 1 describe in turn the states that the last transactions left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ROOTS, _TRANSACTION = (80, 128), 144  # in pages 0 and 1
 
 
 def has_all_pages(path: Path, page_size: int, transaction: int) -> bool:
-    """Whether a file has all pages that can be reached in the state that a transaction has left.
+    """Whether a file has all pages that are reachable in the state that a transaction left.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def has_all_pages(path: Path, page_size: int, transaction: int) -> bool:
     page_size : int
         In bytes.
     transaction : int
-        Its number.  Whoever asks is reading that state, so that no page of it is used again.
+        Its number.  The caller must be reading that state, so that its pages are not used again.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
@@ -56,13 +56,13 @@ def has_all_pages(path: Path, page_size: int, transaction: int) -> bool:
                         waiting.append(below)
                     elif (below - (-size // page_size)) * page_size > len(data):
                         return False
-        except (struct.error, ValueError):  # what is there is no page
+        except (struct.error, ValueError):  # not a page
             return False
     return True
 
 
 def _below(data: mmap.mmap, at: int) -> Iterator[tuple[int, int]]:
-    """What the page at a place refers to: pages, and with their sizes in bytes the values that fill pages."""
+    """What a page refers to: pages (with size 0), and the first pages of long values with their sizes in bytes."""
     kind, end = _HEAD.unpack_from(data, at)
     if not kind & (_BRANCH | _LEAF):
         raise ValueError("neither a branch nor a leaf")

@@ -1,9 +1,9 @@
-"""Stores that ml-pyxis wrote: read, never written.
+"""Stores that ml-pyxis has written, which are read and never written to.
 
-In them a data base ``data_db`` holds each sample under its number, ten decimal digits: with msgpack, a mapping of names
-to values that are packed once more; ``meta_db`` holds strings, among them the number of samples.  An array is a mapping
-of ``type`` (2; text is 1), ``dtype``, ``shape`` and ``data``, or in stores of the variants that use msgpack-numpy of
-``nd``, ``type``, ``kind``, ``shape`` and ``data``.
+A data base ``data_db`` holds each sample under its number in ten decimal digits: a mapping of names to values, encoded
+with msgpack, in which each value is encoded once more.  ``meta_db`` holds strings, among them the number of samples.
+An array is a mapping with ``type`` (2; text is 1), ``dtype``, ``shape`` and ``data``, or, from the variants that use
+msgpack-numpy, with ``nd``, ``type``, ``kind``, ``shape`` and ``data``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...core.validate import missing
 from ...exceptions import DataError
-from ..reading.form import picked
+from ..reading.form import picked, transposed
 
 __all__ = ["DATA_BASE", "META_BASE", "PyxisSamples"]
 
@@ -25,49 +25,49 @@ _COUNT = "nb_samples"
 _TEXT, _ARRAY = 1, 2
 
 
-def _unpacked(packed: Any) -> Any:
-    """What msgpack has packed, all text and bytes as bytes."""
+def _decoded(encoded: Any) -> Any:
+    """Decode msgpack, with all text and bytes as bytes."""
     try:
         import msgpack
     except ImportError:
         raise missing("LMDBStore, for a store of ml-pyxis,", "msgpack", "lmdb") from None
     try:
-        return msgpack.unpackb(packed, raw=True, strict_map_key=False)
+        return msgpack.unpackb(encoded, raw=True, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise DataError(f"a sample is damaged: {error}, expected what ml-pyxis packs") from None
+        raise DataError(f"a sample is damaged: {error}, expected what ml-pyxis writes") from None
 
 
 class PyxisSamples:
-    """How the samples of such a store are read.
+    """Decodes the samples of a store of ml-pyxis.
 
     Parameters
     ----------
     transaction, bases
-        Of LMDB; used only to look up the number of samples and the strings.
+        Of LMDB; used only to look up the number of samples and the metadata.
 
     Notes
     -----
-    ml-pyxis writes the number of samples apart from them, so a store may lack it, or have one above the samples there
-    are, or 0 beside samples; then the samples are counted.
+    ml-pyxis writes the number of samples separately, so that it may be missing, too large, or 0 beside samples; then
+    the samples are counted.
     """
 
     def __init__(self, transaction: Any, bases: dict[bytes, Any]) -> None:
         texts = {bytes(key): bytes(text) for key, text in transaction.cursor(bases[META_BASE])}
         self.metadata = {key.decode("utf-8", "replace"): text.decode("utf-8", "replace") for key, text in texts.items()}
-        told, there = self.metadata.pop(_COUNT, ""), int(transaction.stat(bases[DATA_BASE])["entries"])
-        count = int(told) if told.isdecimal() else 0
-        self.length = count if 0 < count <= there else there
+        noted, n_records = self.metadata.pop(_COUNT, ""), int(transaction.stat(bases[DATA_BASE])["entries"])
+        count = int(noted) if noted.isdecimal() else 0
+        self.length = count if 0 < count <= n_records else n_records
 
     def keys(self) -> tuple[Any, ...]:
-        """Nothing: they are in the samples."""
+        """None known: only the samples say them."""
         return ()
 
     def one(self, record: Any, keys: Any) -> Any:
         """A sample, or what `keys` selects of it."""
-        packed = _unpacked(record)
-        if not isinstance(packed, dict):
+        sample = _decoded(record)
+        if not isinstance(sample, dict):
             raise DataError("a sample is damaged: expected a mapping of names to values")
-        by_name = {_text(name): value for name, value in packed.items()}
+        by_name = {_text(name): value for name, value in sample.items()}
         if keys is None:
             return {name: _value(value) for name, value in by_name.items()}
         try:
@@ -77,9 +77,7 @@ class PyxisSamples:
         return tuple(map(_value, chosen)) if isinstance(keys, tuple) else _value(chosen)
 
     def many(self, records: list[Any], keys: Any) -> Any:
-        """Many samples, in each place a list of values."""
-        from ..reading.form import transposed
-
+        """Many samples, with a list of values in each place."""
         return transposed([self.one(record, keys) for record in records])
 
 
@@ -87,9 +85,9 @@ def _text(name: Any) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
-def _value(packed: Any) -> Any:
+def _value(encoded: Any) -> Any:
     """A value of a sample."""
-    value = _unpacked(packed) if isinstance(packed, bytes) else packed
+    value = _decoded(encoded) if isinstance(encoded, bytes) else encoded
     if isinstance(value, bytes):
         return _text(value)
     if not isinstance(value, dict):
@@ -102,16 +100,16 @@ def _value(packed: Any) -> Any:
         if b"nd" in value or value.get(b"type") == _ARRAY:
             return _array(value)
     except (KeyError, TypeError, ValueError, SyntaxError) as error:
-        raise DataError(f"a sample is damaged: {error!r}, expected an array as ml-pyxis packs it") from None
+        raise DataError(f"a sample is damaged: {error!r}, expected an array as ml-pyxis writes it") from None
     return {_text(name): _value(inside) for name, inside in value.items()}
 
 
-def _array(packed: dict[bytes, Any]) -> Any:
-    """An array, or a scalar of it, copied."""
-    if packed.get(b"kind") == b"O":
+def _array(described: dict[bytes, Any]) -> Any:
+    """A copy of an array, or a scalar."""
+    if described.get(b"kind") == b"O":
         raise DataError("a sample holds pickled Python objects, which are not read: they can run code")
-    dtype = _dtype(packed[b"type"] if b"nd" in packed else packed[b"dtype"])
-    data, shape = packed[b"data"], tuple(packed.get(b"shape", ()))
+    dtype = _dtype(described[b"type"] if b"nd" in described else described[b"dtype"])
+    data, shape = described[b"data"], tuple(described.get(b"shape", ()))
     if dtype.hasobject or len(data) != math.prod(shape) * dtype.itemsize:
         raise DataError(f"a sample is damaged: {len(data)} bytes for {dtype} of shape {shape}")
     array: NDArray[Any] = np.ndarray(shape, dtype, bytearray(data))

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from operator import index
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.label import short
-from ...exceptions import DataError, ParameterError
+from ...exceptions import DataError
 from ..handle import Handle
+from ..reading.form import keys_of
 from ..source import Source
-from .codec import Layout
-from .environment import ABOUT, EXPECTED, SAMPLES, Closed, Lease
+from ..stores import checked_path
+from .environment import SAMPLES, Closed
+from .format import layout_in, read_header, read_metadata, sample_key, sample_keys
+from .lease import Lease
 from .pyxis import DATA_BASE, META_BASE, PyxisSamples
 
-__all__ = ["FORMAT", "GENERATIONS", "METADATA", "STORE", "LMDBStore", "about", "layout_of", "numbered", "strings"]
+__all__ = ["LMDBStore"]
 
-#: The format that this version writes, and the latest that it reads.
-FORMAT = 1
-#: The entries about a store: what it holds, and the user's own strings.
-STORE, METADATA = b"store", b"metadata"
-REPLACED = "its samples are no longer those that were there, expected a store that is only appended to"
-#: A key is 8 bytes, the most significant first: above these bits the generation, which tells the samples of a store
-#: from those that they have replaced, and below it the number.
-NUMBER_BITS = 40
-GENERATIONS = 1 << 23
-#: What is raised by taking apart what is damaged; not all, for the handler of a signal raises others.
-_DAMAGED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, SyntaxError, RecursionError)
+_REPLACED = "its samples have been replaced since it was opened; open it again"
 
 
 class LMDBStore(Source):
-    """The samples that `LMDBWriter` has written, or that ml-pyxis has.
+    """The samples that `LMDBWriter`, or ml-pyxis, has written.
 
     Parameters
     ----------
@@ -49,27 +37,28 @@ class LMDBStore(Source):
     Raises
     ------
     DataError
-        If there is no store.  Nothing is created.
+        If there is no store; none is created.
 
     Notes
     -----
-    A store is as long as it was when this was made, here and in every process that it is sent to; to see samples that
-    were added since, make another.  If the store has been replaced, reading raises a `DataError`.
+    The length is that at the time of opening, here and in every process that the store is sent to; to see samples that
+    were added since, open it again.  If the samples have been replaced, reading raises a `DataError`.
 
-    Of the keys that a stream does not read nothing is decoded.  A scalar is read as NumPy's scalar of its dtype, text
-    as `str`.  What is read is a copy that may be changed.
+    Only the keys that a stream reads are decoded.  A scalar is read as NumPy's scalar of its dtype, text as `str`.
+    What is read is a copy that may be changed.
 
-    There may be any number of stores and writers in a process, of one path too; of many, those that were opened first
-    are closed and open again by themselves.  None of LMDB crosses a fork.  A store in a folder that may not be written
-    to is read without locks: nobody may write to it at that time.
+    A process may have any number of stores and writers, also of one path; if there are many, those that were opened
+    first are closed, and opened again when they are used.  Nothing of LMDB crosses a fork.  A store in a folder without
+    permission to write is read without locks, so nobody may write to it at that time.
 
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from streamflow.sources import LMDBWriter
     >>> folder = tempfile.mkdtemp()
     >>> with LMDBWriter(folder) as db:
-    ...     db.extend({"X": np.arange(6).reshape(3, 2), "name": ["a", "b", "c"]})
+    ...     db.extend_columns({"X": np.arange(6).reshape(3, 2), "name": ["a", "b", "c"]})
     ...     db.metadata["made"] = "2026"
     >>> db = LMDBStore(folder)
     >>> db[-1], len(db), db.metadata["made"]
@@ -79,10 +68,8 @@ class LMDBStore(Source):
     """
 
     def __init__(self, path: Any) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise ParameterError(f"`path` must be the path of a folder, got {short(path)}")
-        self._given, self._path = os.fsdecode(path), str(Path(os.fsdecode(path)).absolute())
-        self._handle = Handle(Opened, self._path)
+        self._path, self._given = checked_path(path, "path"), os.fsdecode(path)
+        self._handle = Handle(OpenStore, self._path)
         opened = self._handle.get()
         self._length: int = opened.length
         self._generation: int = opened.generation
@@ -92,10 +79,10 @@ class LMDBStore(Source):
         return self._length
 
     def sample(self, index: int) -> Any:
-        return self._read(Opened.one, index)
+        return self._read(OpenStore.one, index)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return self._read(Opened.many, indices)
+        return self._read(OpenStore.many, indices)
 
     def _read(self, how: Callable[..., Any], which: Any) -> Any:
         while True:
@@ -109,16 +96,16 @@ class LMDBStore(Source):
                     raise
                 raise DataError(f"{self._path!r}: {error}") from None
 
-    def _checked(self) -> Opened:
-        """The store, open in this process, if it has the samples that it had."""
+    def _checked(self) -> OpenStore:
+        """The store as it is open in this process; raises if its samples have been replaced."""
         opened = self._handle.get()
         if opened.generation != self._generation or opened.length < self._length:
-            raise DataError(f"{self._path!r}: {REPLACED}")
+            raise DataError(f"{self._path!r}: {_REPLACED}")
         return opened
 
     def keys(self) -> tuple[Any, ...] | None:
         if self._keys is not None:
-            return tuple(range(len(self._keys))) if isinstance(self._keys, tuple) else None
+            return keys_of(self._keys)
         if not self._length:
             return None
         known: tuple[Any, ...] | None = self._checked().decoder.keys()
@@ -126,7 +113,7 @@ class LMDBStore(Source):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The strings that were written with the store, as they are now."""
+        """Strings about the whole store, by name, as they are now."""
         while True:
             try:
                 opened = self._handle.get()
@@ -148,12 +135,12 @@ class LMDBStore(Source):
         return chosen
 
     def _label(self) -> str:
-        told = f"LMDBStore({self._given!r})"
-        return told if self._keys is None else f"{told}.{self._keys!r}"
+        label = f"LMDBStore({self._given!r})"
+        return label if self._keys is None else f"{label}.{self._keys!r}"
 
 
-class Opened:
-    """A store open in this process.
+class OpenStore:
+    """A store that is open in this process.
 
     Parameters
     ----------
@@ -171,91 +158,43 @@ class Opened:
 
     def _look(self, transaction: Any, bases: dict[bytes, Any]) -> None:
         self.decoder: Any = None
-        if DATA_BASE in bases and META_BASE in bases:
+        self._is_pyxis = DATA_BASE in bases and META_BASE in bases
+        if self._is_pyxis:
             self.decoder = PyxisSamples(transaction, bases)
             self._base, self.length, self.generation = DATA_BASE, self.decoder.length, -1
             return
-        known = about(transaction, bases, self._path)
-        self._base, self.length, self.generation = SAMPLES, known["count"], known["generation"]
-        self.decoder = layout_of(known, self._path)
+        header = read_header(transaction, bases, self._path)
+        self._base, self.length, self.generation = SAMPLES, header["count"], header["generation"]
+        self.decoder = layout_in(header, self._path)
 
     def one(self, index: int, keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
         """A sample, or what `keys` selects of it."""
-        old = self.generation < 0
-        key = b"%010d" % index if old else (self.generation << NUMBER_BITS | index).to_bytes(8, "big")
+        key = b"%010d" % index if self._is_pyxis else sample_key(self.generation, index)
         record = transaction.get(key, None, bases[self._base])
         if record is None:
-            raise DataError(REPLACED)
+            raise DataError(_REPLACED)
         return self.decoder.one(record, keys)
 
     def many(self, indices: NDArray[np.intp], keys: Any, transaction: Any, bases: dict[bytes, Any]) -> Any:
-        """Many samples, in each place an array or a list of values."""
+        """Many samples, with an array or a list of values in each place."""
         if self.decoder is None:  # there are no samples
             return []
-        old, get, base = self.generation < 0, transaction.get, bases[self._base]
-        numbers = [b"%010d" % index for index in indices.tolist()] if old else numbered(self.generation, indices)
-        records = [get(number, None, base) for number in numbers]
+        get, base = transaction.get, bases[self._base]
+        if self._is_pyxis:
+            keys_of_records = [b"%010d" % index for index in indices.tolist()]
+        else:
+            keys_of_records = sample_keys(self.generation, indices)
+        records = [get(key, None, base) for key in keys_of_records]
         if None in records:
-            raise DataError(REPLACED)
+            raise DataError(_REPLACED)
         return self.decoder.many(records, keys)
 
     def metadata(self, transaction: Any, bases: dict[bytes, Any]) -> dict[str, str]:
-        """The user's strings."""
-        if self.generation < 0:
+        """The user's metadata."""
+        if self._is_pyxis:
             return PyxisSamples(transaction, bases).metadata
-        return strings(transaction, bases, self._path)
+        return read_metadata(transaction, bases, self._path)
 
     def close(self) -> None:
         """Give back the environment."""
         self._lease.close()
-
-
-def about(transaction: Any, bases: dict[bytes, Any], path: str) -> dict[str, Any]:
-    """What a store says of itself: ``format``, ``generation``, ``count``, ``layout``."""
-    entry = transaction.get(STORE, None, bases[ABOUT]) if ABOUT in bases and SAMPLES in bases else None
-    if entry is None:
-        raise DataError(f"{path!r} holds another LMDB data base, {EXPECTED}")
-    with _whole(path):
-        known: dict[str, Any] = json.loads(bytes(entry))
-        written = index(known["format"])
-    if written > FORMAT:
-        raise DataError(
-            f"{path!r} has format {written}, expected at most {FORMAT}: a newer version of streamflow wrote it"
-        )
-    with _whole(path):
-        count, generation, writers = index(known["count"]), index(known["generation"]), known.get("writers", {})
-        if count < 0 or not 0 <= generation < GENERATIONS or type(writers) is not dict or "layout" not in known:
-            raise ValueError("it says of itself what cannot be")
-    return known
-
-
-def layout_of(known: dict[str, Any], path: str) -> Layout | None:
-    """The layout of a store that says so much of itself; None if it has had no samples."""
-    with _whole(path):
-        return None if known["layout"] is None else Layout.parse(known["layout"])
-
-
-def strings(transaction: Any, bases: dict[bytes, Any], path: str) -> dict[str, str]:
-    """The user's strings."""
-    entry = transaction.get(METADATA, None, bases[ABOUT])
-    with _whole(path):
-        found: dict[str, str] = {} if entry is None else json.loads(bytes(entry))
-        if not all(type(text) is str for text in found.values()):
-            raise ValueError("its metadata are not text by text")
-    return found
-
-
-@contextmanager
-def _whole(path: str) -> Iterator[None]:
-    """A block that takes apart what a store says of itself; if that cannot be done, it is damaged."""
-    try:
-        yield
-    except _DAMAGED as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DataError(f"{path!r} is damaged ({told}), {EXPECTED}") from None
-
-
-def numbered(generation: int, indices: NDArray[Any]) -> list[bytes]:
-    """The keys of samples."""
-    keys: list[bytes] = ((generation << NUMBER_BITS) + indices).astype(">u8").view("V8").tolist()
-    return keys

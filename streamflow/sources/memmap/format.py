@@ -1,14 +1,14 @@
-"""What a memmap store is on the disk: files of arrays, and an index that lists them.
+"""The files of a memmap store: files of arrays, and an index that lists them.
 
 ::
 
     index.json          what the store holds; a store without it is not finished
-    journal.jsonl       while it is written: what will be in the index (`memmap_session.py`)
-    arrays/3f2a90c1/    what one writing has written: a real .npy file for each entry, or shards
+    journal.jsonl       while it is written: what will be in the index (see `journal`)
+    arrays/3f2a90c1/    what one session has written: a .npy file for each entry, or shards
 
-A shard is .npy files one behind the other; the headers are filled up so that the data of each begins at a multiple of
-64 bytes.  The index is JSON with a line for each entry.  It is replaced as a whole, so a store is always the old one
-or the new one; reading it runs no code.
+A shard is a sequence of .npy files in one file; the headers are padded so that the data of each begin at a multiple of
+64 bytes.  The index is JSON with a line for each entry.  It is replaced as a whole, so readers see the old store or the
+new one, never a mixture; reading it runs no code.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
-from ...core.validate import is_integer, require
+from ...core.validate import is_integer
 from ...exceptions import DataError
+from ..metadata import checked_strings
+from ..stores import check_folder
 
 __all__ = [
     "ARRAYS",
@@ -40,8 +42,6 @@ __all__ = [
     "NEW_INDEX",
     "Entry",
     "Index",
-    "checked_path",
-    "checked_texts",
     "naming",
     "npy_header",
     "read_index",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 INDEX, NEW_INDEX, JOURNAL, ARRAYS = "index.json", "index.json.new", "journal.jsonl", "arrays"
-#: What comes of a document that is another than it should be.
+#: What reading a damaged document may raise.
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError, MemoryError)
 _FORMAT = "streamflow memmap store"
 _VERSION = 1
@@ -59,7 +59,7 @@ _ALIGNMENT = 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where an array is, and what is known about it.
+    """Where an array lies, and what is known about it.
 
     Attributes
     ----------
@@ -71,11 +71,11 @@ class Entry:
     dtype : numpy.dtype
     shape : tuple of int
     fortran : bool
-        Whether the first index runs fastest.
+        Whether the array is in Fortran order.
     metadata : dict
-        The user's.
+        As the user gave them.
     stamp : tuple of int, optional
-        Size and time of the file that it was built from.
+        Size and modification time of the file that it was built from.
     """
 
     name: str
@@ -95,33 +95,39 @@ class Entry:
 
     @property
     def end(self) -> int:
-        """Where they end."""
-        return self.begin + self.dtype.itemsize * math.prod(self.shape)
+        """Where the data end in the file."""
+        return self.begin + self.nbytes
 
-    def told(self) -> dict[str, Any]:
-        """It for JSON."""
-        told: dict[str, Any] = {"name": self.name, "file": self.file, "offset": self.offset, "header": self.header}
-        told.update(dtype=_dtype_told(self.dtype), shape=list(self.shape))
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the data have."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as the index and the journal hold it."""
+        document: dict[str, Any] = {"name": self.name, "file": self.file, "offset": self.offset, "header": self.header}
+        document.update(dtype=_dtype_to_text(self.dtype), shape=list(self.shape))
         if self.fortran:
-            told["fortran"] = True
+            document["fortran"] = True
         if self.metadata:
-            told["metadata"] = self.metadata
+            document["metadata"] = self.metadata
         if self.stamp is not None:
-            told["stamp"] = list(self.stamp)
-        return told
+            document["stamp"] = list(self.stamp)
+        return document
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Entry:
-        """The entry that `told` gave; one of `DAMAGED` if it is none."""
-        name, file, shape = told["name"], told["file"], tuple(told["shape"])
-        metadata, stamp = told.get("metadata", {}), told.get("stamp")
+    def from_json(cls, document: dict[str, Any]) -> Entry:
+        """The entry that `to_json` gave; raises one of `DAMAGED` for anything else."""
+        name, file, shape = document["name"], document["file"], tuple(document["shape"])
+        metadata, stamp = document.get("metadata", {}), document.get("stamp")
         if file[0] == "/" or ".." in file.split("/") or not isinstance(name, str) or not isinstance(metadata, dict):
-            raise ValueError(f"the entry {name!r} is none")
-        if not all(type(number) is int and number >= 0 for number in (told["offset"], told["header"], *shape)):
-            raise ValueError(f"the entry {name!r} has numbers that are none")
-        fortran = told.get("fortran", False) is True
+            raise ValueError(f"entry {name!r} is malformed")
+        offset, header = document["offset"], document["header"]
+        if not all(type(number) is int and number >= 0 for number in (offset, header, *shape)):
+            raise ValueError(f"entry {name!r} has an offset, header or shape that is not a natural number")
+        fortran = document.get("fortran", False) is True
         stamp = None if stamp is None else tuple(stamp)
-        return cls(name, file, told["offset"], told["header"], _dtype(told["dtype"]), shape, fortran, metadata, stamp)
+        return cls(name, file, offset, header, _dtype_from_text(document["dtype"]), shape, fortran, metadata, stamp)
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,9 @@ class Index:
     metadata : dict of str
         The store's.
     build : dict, optional
-        How it was built from a folder.
+        How it was built from a folder of files.
     written : str
-        Which writing has made it.
+        The token of the session that wrote it.
     """
 
     entries: list[Entry]
@@ -146,12 +152,12 @@ class Index:
 
     @cached_property
     def digest(self) -> str:
-        """Of the names, dtypes and shapes."""
-        return _hashed([entry.name, _dtype_told(entry.dtype), entry.shape] for entry in self.entries)
+        """A digest of the names, dtypes and shapes."""
+        return _hashed([entry.name, _dtype_to_text(entry.dtype), entry.shape] for entry in self.entries)
 
     @cached_property
     def places(self) -> str:
-        """A digest of where the arrays are: each writing has a folder of its own, so it tells their data too."""
+        """A digest of where the arrays lie: each session has its own folder, so this identifies their data too."""
         return _hashed([entry.file, entry.offset] for entry in self.entries)
 
 
@@ -162,23 +168,23 @@ def _hashed(parts: Iterable[Any]) -> str:
     return hashed.hexdigest()
 
 
-def _dtype_told(dtype: np.dtype[Any]) -> str:
-    """A dtype as a .npy file tells it."""
-    told = dtype_to_descr(dtype)
-    return told if isinstance(told, str) else repr(told)
+def _dtype_to_text(dtype: np.dtype[Any]) -> str:
+    """A dtype as the header of a .npy file describes it."""
+    described = dtype_to_descr(dtype)
+    return described if isinstance(described, str) else repr(described)
 
 
 @cache
-def _dtype(told: str) -> np.dtype[Any]:
-    """The dtype that `_dtype_told` gave."""
-    dtype: np.dtype[Any] = descr_to_dtype(ast.literal_eval(told) if told.startswith("[") else told)  # type: ignore[arg-type]
+def _dtype_from_text(text: str) -> np.dtype[Any]:
+    """The dtype that `_dtype_to_text` gave."""
+    dtype: np.dtype[Any] = descr_to_dtype(ast.literal_eval(text) if text.startswith("[") else text)  # type: ignore[arg-type]
     if dtype.hasobject:
         raise ValueError("an entry holds Python objects")
     return dtype
 
 
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int = 0) -> bytes:
-    """The header of a ``.npy`` file that begins at `offset`, filled up so that the data are aligned in the file.
+    """The header of a ``.npy`` file that begins at `offset`, padded so that the data are aligned in the file.
 
     >>> len(npy_header(np.dtype("f4"), (2, 3), False)), 100 + len(npy_header(np.dtype("f4"), (2, 3), False, 100))
     (128, 192)
@@ -192,72 +198,57 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offs
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(length, len(encoded)) + encoded
 
 
-def checked_path(path: Any, name: str) -> str:
-    """A path as it is from anywhere: the process may go to another folder, and others begin there."""
-    ok = isinstance(path, (str, os.PathLike)) and "\0" not in os.fsdecode(path)
-    require(ok, name, "a path", path)
-    return str(Path(os.fsdecode(path)).absolute())
-
-
 def read_index(store: str) -> Index:
     """Read the index of a store; DataError where there is none."""
     path = Path(store, INDEX)
     try:
-        return _index_of(json.loads(path.read_bytes()), path)
+        return _index_from_json(json.loads(path.read_bytes()), path)
     except OSError as error:
-        raise _no_store(store, error) from None
+        raise _no_index(store, error) from None
     except DAMAGED as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{str(path)!r} is damaged ({told}), expected the index of a memmap store") from None
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{str(path)!r} is damaged ({why}), expected the index of a memmap store") from None
 
 
-def _index_of(document: Any, path: Path) -> Index:
-    """The index that a document is; one of `DAMAGED` if it is none."""
+def _index_from_json(document: Any, path: Path) -> Index:
+    """The index in a document; raises one of `DAMAGED` where there is none."""
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise ValueError("it is another kind of file")
     version = document["version"]
     if is_integer(version) and version > _VERSION:
         raise DataError(
-            f"{str(path)!r} has version {version}, expected at most {_VERSION}: a newer streamflow has written it"
+            f"{str(path)!r} has version {version}, expected at most {_VERSION}: a newer streamflow wrote it"
         )
-    entries, metadata, build = document["entries"], checked_texts(document["metadata"]), document["build"]
+    entries, metadata, build = document["entries"], checked_strings(document["metadata"]), document["build"]
     if build is not None:
-        checked_texts({name: told["error"] for name, told in build["skipped"].items()})
-    return Index([Entry.of(told) for told in entries], metadata, build, document["written"])
+        checked_strings({name: skipped["error"] for name, skipped in build["skipped"].items()})
+    return Index([Entry.from_json(entry) for entry in entries], metadata, build, document["written"])
 
 
-def checked_texts(metadata: Any) -> dict[str, str]:
-    """The metadata of a store; one of `DAMAGED` if they are not text by text."""
-    if not all(isinstance(text, str) for item in metadata.items() for text in item):
-        raise ValueError("its metadata are not text")
-    texts: dict[str, str] = metadata
-    return texts
-
-
-def _no_store(store: str, error: OSError) -> DataError:
-    """Why there is no index."""
+def _no_index(store: str, error: OSError) -> DataError:
+    """The reason why there is no index to read."""
+    try:
+        check_folder(store, "a memmap store")
+    except DataError as missing:
+        return missing
     folder = Path(store)
-    if not folder.exists():
-        return DataError(f"{store!r} does not exist, expected the folder of a memmap store")
-    if not folder.is_dir():
-        return DataError(f"{store!r} is a file, expected the folder of a memmap store")
     if not isinstance(error, FileNotFoundError):
-        told = (error.strerror or "").lower()
-        return DataError(f"{str(folder / INDEX)!r} cannot be read ({told}), expected the index of a memmap store")
+        why = (error.strerror or "").lower()
+        return DataError(f"{str(folder / INDEX)!r} cannot be read ({why}), expected the index of a memmap store")
     if (folder / JOURNAL).exists():
         return DataError(
-            f"{store!r} is not finished, expected {INDEX!r} in it: it is being written, or the writing was interrupted "
-            "and goes on when the same call is made again"
+            f"{store!r} is not finished, expected {INDEX!r} in it: it is being written, or writing was interrupted; "
+            "the same call resumes it"
         )
     return DataError(f"{store!r} holds no memmap store, expected {INDEX!r} in it")
 
 
 def write_index(store: Path, index: Index) -> None:
-    """Put an index in the place of the one that is there, whole or not at all."""
+    """Replace the index of a store, all at once."""
     head = {"format": _FORMAT, "version": _VERSION, "written": index.written}
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     lines += [f' "metadata": {json.dumps(index.metadata)},', f' "build": {json.dumps(index.build)},', ' "entries": [']
-    entries = ",\n".join([f"  {json.dumps(entry.told())}" for entry in index.entries])
+    entries = ",\n".join([f"  {json.dumps(entry.to_json())}" for entry in index.entries])
     text = "\n".join(["{", *lines, entries, " ]", "}", ""])
     with naming(store / NEW_INDEX), (store / NEW_INDEX).open("w", encoding="ascii") as file:
         file.write(text)
@@ -269,7 +260,7 @@ def write_index(store: Path, index: Index) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of the system say which file they are about."""
+    """Add the name of the file to errors of the system that lack it."""
     try:
         yield
     except OSError as error:

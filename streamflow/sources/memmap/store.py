@@ -17,17 +17,18 @@ from ...exceptions import DataError
 from ..handle import Handle
 from ..mmap.kept import CAN_ADVISE, Ahead, Stretch, keep
 from ..mmap.npy_files import array_at, damaged, map_file
-from .format import INDEX, Entry, Index, checked_path, npy_header, read_index
+from ..stores import checked_path
+from .format import INDEX, Entry, Index, npy_header, read_index
 from .index import Entries
 
 __all__ = ["MemmapStore"]
 
 
 class MemmapStore(Entries):
-    """Arrays of any shapes and dtypes with metadata, mapped from a folder that `MemmapWriter` has written.
+    """Arrays of any shapes and dtypes with metadata, memory-mapped from a folder that `MemmapWriter` has written.
 
-    Sample i is entry i, a read-only view of the file: only the parts that are used are read.  Further indices apply to
-    the entry as NumPy would apply them, and `random_crop` may stand among them.
+    Sample i is entry i, a read-only view of its file: only the parts that are used are read.  Further indices apply to
+    the entry as in NumPy; `random_crop` may be one of them.
 
     Parameters
     ----------
@@ -37,23 +38,23 @@ class MemmapStore(Entries):
     Attributes
     ----------
     metadata : mapping of str
-        The store's.
+        Strings about the whole store, by name.
     names : tuple of str
-        The entries'.
+        The names of the entries.
     skipped : mapping of str
-        The files that were left out when it was built, and why.
+        The files that were left out when the store was built, and why.
 
     Raises
     ------
     DataError
-        If there is no finished store, or if its index is damaged or of a newer version.  A file that is missing, is
-        truncated or is another than the index says raises when it is first read.
+        If there is no finished store, or if its index is damaged or of a newer version.  A file that is missing,
+        truncated or not what the index says raises when it is first read.
 
     Notes
     -----
-    It reads the index, which runs no code, and maps files when they are first needed.  Of those a process keeps at most
-    256, of all stores and sources together.  Pickled it is the path; where it is opened again the files
-    must be those of the same writing, and what was added since is not seen.
+    Opening reads the index, which runs no code; files are mapped when they are first needed.  A process keeps at most a
+    quarter as many maps as it may have open files, of all stores and sources together.  A pickled store is its path:
+    where it is opened again, the entries must still be the same; those that were added meanwhile are not seen.
 
     Examples
     --------
@@ -83,7 +84,7 @@ class MemmapStore(Entries):
         index = self._known
         if index is None:
             index = read_index(self._path)
-            index = replace(index, entries=index.entries[: self._identity[0]])  # what was added since is not its own
+            index = replace(index, entries=index.entries[: self._identity[0]])  # without those that were added since
             if (len(index.entries), index.digest, index.places) != self._identity:
                 raise _replaced(self._path)
             self._known = index
@@ -91,7 +92,7 @@ class MemmapStore(Entries):
 
     @property
     def _identity(self) -> tuple[int, str, str]:
-        """What tells the entries from any others: how many, what they are called and look like, and where they are."""
+        """How many entries there are, and digests of their names and forms and of where they lie."""
         if self._same is None:
             self._same = len(self._index.entries), self._index.digest, self._index.places
         return self._same
@@ -111,9 +112,9 @@ class MemmapStore(Entries):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The files that were left out when it was built, by their names, and why."""
+        """Why files were left out when the store was built, by name."""
         left_out = (self._index.build or {}).get("skipped", {})
-        return MappingProxyType({name: told["error"] for name, told in left_out.items()})
+        return MappingProxyType({name: skipped["error"] for name, skipped in left_out.items()})
 
     def __len__(self) -> int:
         return len(self._index.entries)
@@ -151,11 +152,11 @@ class MemmapStore(Entries):
 
 
 def _replaced(store: str) -> DataError:
-    return DataError(f"{store!r} has been replaced since it was opened, expected the entries that it had")
+    return DataError(f"{store!r} has been replaced since it was opened; open it again")
 
 
 class OpenFiles:
-    """The files of a store that are mapped.
+    """The mapped files of a store.
 
     Parameters
     ----------
@@ -170,21 +171,21 @@ class OpenFiles:
 
     def array(self, entry: Entry) -> NDArray[Any]:
         """The array of an entry."""
-        memory, seen = self._mapped(entry.file)
-        if entry.offset not in seen:
+        memory, checked = self._mapped(entry.file)
+        if entry.offset not in checked:
             self._check(entry, memory)
-            seen.add(entry.offset)
+            checked.add(entry.offset)
         try:
             return _array(entry, memory)
-        except (ValueError, OverflowError) as error:  # of no elements, and the index was made so
-            raise damaged(self._told(entry), error) from None
+        except (ValueError, OverflowError) as error:  # an array of no elements with an impossible shape
+            raise damaged(self._entry_label(entry), error) from None
 
     def memory(self, entry: Entry) -> mmap.mmap:
         """The map of the file that an entry is in."""
         return self._mapped(entry.file)[0]
 
     def _mapped(self, file: str) -> tuple[mmap.mmap, set[int]]:
-        """A file, and where in it entries lie that have been checked since it was mapped."""
+        """A map of a file, and the offsets of the entries that have been checked since it was mapped."""
         found = self._maps.get(file)
         if found is None:
             with self._lock:
@@ -198,8 +199,7 @@ class OpenFiles:
         try:
             return map_file(self._path(file))
         except DataError:
-            there = {entry.file for entry in read_index(self._store).entries}
-            if file not in there:
+            if file not in {entry.file for entry in read_index(self._store).entries}:
                 raise _replaced(self._store) from None
             raise
 
@@ -207,27 +207,27 @@ class OpenFiles:
         self._maps.pop(file, None)
 
     def _check(self, entry: Entry, memory: mmap.mmap) -> None:
-        """Raise unless the file has what the index says."""
+        """Raise unless the file holds what the index says."""
         header = npy_header(entry.dtype, entry.shape, entry.fortran, entry.offset)
         if entry.end <= len(memory) and memory[entry.offset : entry.begin] == header:
-            return  # as it was written; to read a header takes several times as long as to make one
-        told = self._told(entry)
-        found = array_at(memory, entry.offset, len(memory), told, None)
+            return  # as it was written: making a header is several times as fast as parsing one
+        label = self._entry_label(entry)
+        found = array_at(memory, entry.offset, len(memory), label, None)
         same = (found.dtype, found.shape) == (entry.dtype, entry.shape)
         if not same or found.__array_interface__ != _array(entry, memory).__array_interface__:
             raise DataError(
-                f"{told} is {found.dtype} of shape {found.shape}, expected {entry.dtype} of shape {entry.shape} as "
+                f"{label} is {found.dtype} of shape {found.shape}, expected {entry.dtype} of shape {entry.shape} as "
                 f"{INDEX!r} says"
             )
 
-    def _told(self, entry: Entry) -> str:
+    def _entry_label(self, entry: Entry) -> str:
         return f"entry {entry.name!r} in {self._path(entry.file)!r}"
 
     def _path(self, file: str) -> str:
         return os.path.join(self._store, file)  # noqa: PTH118  (a tenth of what a Path costs)
 
     def close(self) -> None:
-        """Forget the maps; each is closed when nothing shows it any more."""
+        """Forget the maps; each is closed when no array refers to it any more."""
         self._maps.clear()
 
 

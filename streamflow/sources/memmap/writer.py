@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import threading
 from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-import numpy as np
-from numpy.lib.format import descr_to_dtype, dtype_to_descr
-from numpy.typing import NDArray
-
-from ...core.label import short
-from ...core.validate import is_integer, require
-from ...exceptions import DataError, ParameterError, StreamflowError
-from ..metadata import Metadata
-from .format import Entry, checked_path, naming, npy_header, sync
+from ...core.validate import choice, optional_positive_integer, require
+from ...exceptions import DataError, StreamflowError
+from ..metadata import Metadata, entry_metadata
+from ..stores import check_elements, checked_path
+from .arrays import ArrayWriter, checked_array
 from .journal import Session
 
-__all__ = ["MemmapWriter", "Pack", "checked_array", "checked_metadata", "checked_shard_bytes"]
+__all__ = ["MemmapWriter"]
 
 
 class MemmapWriter:
@@ -34,31 +28,33 @@ class MemmapWriter:
     path : path
         The folder of the store; made if need be.
     mode : {'a', 'w'}
-        Whether the arrays join those of a store that is there, or take its place.
+        Add to the store that is there, or replace it.
     shard_bytes : int, optional
         Arrays are packed into shards of about this size.  None: each becomes a ``.npy`` file.
 
     Attributes
     ----------
     metadata : mapping of str
-        The store's; text by text.
+        Strings about the whole store, by name.
 
     Raises
     ------
     DataError
-        If another writer is at work there, or if the folder holds something that is no memmap store.
+        If another writer is open on the store, or if the folder holds anything but a memmap store.
 
     Notes
     -----
-    Readers see what was written once it is closed, all of it at once; until then they see the store that was there
-    before, or none.  If it is not closed, because of an error or because the process was killed, what had been added is
-    kept, and another writer with ``mode="a"`` goes on from there; ``len`` says how far it had come.  So are the
-    `metadata`: all after an error, and if the process was killed those that were set before the last entry or `flush`.
-    What was to take the place of a finished store is not gone on with: ``mode="a"`` raises, ``mode="w"`` begins anew.
+    Readers see nothing of what was written until the writer is closed, then all of it at once; until then they see the
+    store that was there before, or none.  If the writer is not closed, because of an error or because the process was
+    killed, what was added is kept, and another writer with ``mode="a"`` continues from there; its ``len`` says how many
+    entries there are.  `metadata` are kept too: all of them after an error; after a kill, those that were set before
+    the last entry or `flush`.  An unfinished replacement of a finished store cannot be continued: ``mode="a"`` raises,
+    ``mode="w"`` starts over.
 
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from streamflow.sources import MemmapStore
     >>> path = tempfile.mkdtemp()
     >>> with MemmapWriter(path) as out:
@@ -72,8 +68,8 @@ class MemmapWriter:
 
     def __init__(self, path: Any, mode: str = "a", shard_bytes: int | None = None) -> None:
         self._path, self._process = checked_path(path, "path"), os.getpid()
-        require(isinstance(mode, str) and mode in {"a", "w"}, "mode", "'a' or 'w'", mode)
-        checked_shard_bytes(shard_bytes)
+        mode = choice("mode", mode, ("a", "w"))
+        shard_bytes = optional_positive_integer("shard_bytes", shard_bytes)
         session = Session(self._path, None, mode == "w", "always" if mode == "w" else "never")
         self._session: Session | None = session
         before = session.index
@@ -82,8 +78,8 @@ class MemmapWriter:
         known = session.metadata if session.metadata is not None else {} if before is None else before.metadata
         self._metadata = Metadata(known)
         self._noted = dict(self._metadata)
-        self._pack = Pack(Path(self._path), session.folder, "", shard_bytes)
-        self._lock = threading.RLock()  # who was interrupted anywhere can end it all the same
+        self._arrays = ArrayWriter(Path(self._path), session.folder, "", shard_bytes)
+        self._lock = threading.RLock()  # reentrant: a writer that was interrupted while it held the lock can be closed
 
     @property
     def metadata(self) -> MutableMapping[str, str]:
@@ -94,18 +90,18 @@ class MemmapWriter:
         return len(self._before) + len(self._entries)
 
     def _check_process(self) -> None:
-        """Raise in a forked process; before the lock, which a thread of the parent may have held."""
+        """Raise in a forked process.  Called before taking the lock, which a thread of the parent may have held."""
         if os.getpid() != self._process:
             raise StreamflowError(f"the writer of {self._path!r} belongs to another process; make one in this process")
 
     def _open_session(self) -> Session:
-        """The session, for who has the lock."""
+        """The session; call it with the lock held."""
         if self._session is None or self._session.has_ended:
-            raise DataError(f"the writer of {self._path!r} is closed, expected one that is open")
+            raise DataError(f"the writer of {self._path!r} is closed; open another")
         return self._session
 
     def _note_metadata(self, session: Session) -> None:
-        """The store's metadata are kept with what has been added."""
+        """Note the store's metadata in the journal if they have changed."""
         known = dict(self._metadata)
         if known != self._noted:
             session.note_metadata(known)
@@ -117,27 +113,27 @@ class MemmapWriter:
         Parameters
         ----------
         array : array-like
-            Of any shape and dtype but objects.
+            Of any shape, and any dtype but objects.
         metadata : mapping, optional
-            Of text to text, numbers, lists and mappings, as JSON has them; NumPy's are made so.
+            What JSON can hold: strings, numbers, lists and mappings by name; NumPy's types are converted.
         name : str, optional
-            If it is not given: its number, or the next that no entry has as its name.
+            Default: the number of the entry, or the next number that is not a name yet.
 
         Raises
         ------
         DataError
-            If the array cannot be stored, or if there is an entry of this name.
+            If the array cannot be stored, or if the name is taken.
         """
-        require(name is None or isinstance(name, str), "name", "text", name)
-        known = checked_metadata(metadata)
+        require(name is None or isinstance(name, str), "name", "None or a str", name)
+        known = entry_metadata(metadata)
         self._check_process()
         with self._lock:
             session = self._open_session()
             name = self._free_name() if name is None else name
             values = checked_array(array, f"entry {name!r} of {self._path!r}")
             if self._has(name):
-                raise DataError(f"{self._path!r} has an entry {name!r} already, expected names that differ")
-            entry = self._pack.write(values, name, known)
+                raise DataError(f"{self._path!r} has an entry {name!r} already; choose another name")
+            entry = self._arrays.write(values, name, known)
             self._note_metadata(session)
             session.note_entry(entry)
 
@@ -148,41 +144,40 @@ class MemmapWriter:
         """The number of the next entry, or the first free one after it."""
         return next(name for number in count(len(self)) if not self._has(name := f"{number:08d}"))
 
-    def append(self, sample: Any) -> None:
+    def append(self, array: Any) -> None:
         """Add an entry without metadata, named by its number.
 
         Parameters
         ----------
-        sample : array-like
+        array : array-like
         """
-        self.add(sample)
+        self.add(array)
 
     def extend(self, arrays: Iterable[Any]) -> None:
-        """Add each of some arrays, or each row of one.
+        """Add an entry for each element, as `append` does.
 
         Parameters
         ----------
         arrays : iterable of array-likes
+            The elements of an array are its rows.
         """
-        refused = isinstance(arrays, (Mapping, str, bytes)) or not hasattr(type(arrays), "__iter__")
-        refused = refused or getattr(arrays, "ndim", 1) == 0  # an array with no rows
-        require(not refused, "arrays", "a collection of arrays", arrays)
+        check_elements("arrays", arrays, "arrays")
         for array in arrays:
-            self.add(array)
+            self.append(array)
 
     def flush(self) -> None:
-        """Wait until all that was added is on the disk; readers see it once the writer is closed."""
+        """Wait until all that was added is on the disk; readers see it when the writer is closed."""
         self._check_process()
         with self._lock:
             self._flush(self._open_session())
 
     def _flush(self, session: Session) -> None:
-        self._pack.sync()
+        self._arrays.sync()
         self._note_metadata(session)
         session.flush()
 
     def close(self) -> None:
-        """Let readers see all that was added; may be called again."""
+        """Let readers see all that was added; further calls do nothing."""
         if self._session is None:
             return
         self._check_process()
@@ -190,16 +185,16 @@ class MemmapWriter:
             session = self._session
             if session is None:  # another thread has closed it
                 return
-            if session.has_ended:  # this was interrupted at its end
+            if session.has_ended:  # an earlier call was interrupted at its end
                 session.close()
             else:
                 self._publish(session)
             self._session = None
-            self._metadata.end()
+            self._metadata.close()
 
     def _publish(self, session: Session) -> None:
         self._flush(session)
-        self._pack.close()
+        self._arrays.close()
         before = session.index
         if before is not None and not session.entries and session.metadata is None:
             session.drop()
@@ -220,142 +215,16 @@ class MemmapWriter:
             self._leave()
 
     def _leave(self) -> None:
-        """End, if that has not been done: unfinished, another writer may go on."""
+        """End without publishing, unless that is done: another writer may continue."""
         if os.getpid() != self._process:
             return
         with self._lock:
             session, self._session = self._session, None
             if session is None:
                 return
-            self._metadata.end()
+            self._metadata.close()
             try:
-                self._pack.close()
+                self._arrays.close()
                 self._note_metadata(session)
             finally:
                 session.close()
-
-
-class Pack:
-    """Files of arrays, written one after another.
-
-    Parameters
-    ----------
-    store : Path
-    folder : str
-        Below the store, where to write.
-    prefix : str
-        What the names of the files begin with.
-    shard_bytes : int or None
-        As of `MemmapWriter`.
-    """
-
-    def __init__(self, store: Path, folder: str, prefix: str, shard_bytes: int | None) -> None:
-        self._store, self._prefix, self._shard_bytes = store, f"{folder}/{prefix}", shard_bytes
-        self._written = 0  #: files so far
-        self._unsynced: set[Path] = set()
-        self._shard: BinaryIO | None = None
-        self._file = ""
-
-    def write(
-        self, array: NDArray[Any], name: str, metadata: dict[str, Any], stamp: tuple[int, ...] | None = None
-    ) -> Entry:
-        """Write an array that `checked_array` gave; it is whole when this returns."""
-        shard = self._shard or self._next()
-        offset = shard.tell()
-        fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-        header = npy_header(array.dtype, array.shape, fortran, offset)
-        path = self._store / self._file
-        try:
-            self._unsynced.add(path)
-            with naming(path):
-                _write(shard, memoryview(header))
-                if array.nbytes:
-                    flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
-                    _write(shard, memoryview(flat.view(np.uint8).data))
-            if self._shard_bytes is None or shard.tell() >= self._shard_bytes:
-                self._end()
-        except BaseException:
-            with contextlib.suppress(OSError):  # the part of an array is nobody's, and there may be no room
-                os.truncate(path, offset)
-            self._end()
-            raise
-        return Entry(name, self._file, offset, len(header), array.dtype, array.shape, fortran, metadata, stamp)
-
-    def _next(self) -> BinaryIO:
-        """Begin a file."""
-        extension = "npy" if self._shard_bytes is None else "shard"
-        self._file = f"{self._prefix}{self._written:06d}.{extension}"
-        self._written += 1  # first: whatever comes of it, the next has another name
-        self._shard = (self._store / self._file).open("xb", buffering=0)
-        return self._shard
-
-    def _end(self) -> None:
-        """No more goes into this file."""
-        shard, self._shard = self._shard, None
-        if shard is not None:
-            shard.close()
-
-    def sync(self) -> None:
-        """Wait until all that was written is on the disk."""
-        sync(self._unsynced)
-        self._unsynced.clear()
-
-    def close(self) -> None:
-        """Wait until all is on the disk, and end."""
-        self._end()
-        self.sync()
-
-
-def _write(file: BinaryIO, data: memoryview) -> None:
-    while data:
-        data = data[file.write(data) :]
-
-
-def checked_shard_bytes(shard_bytes: Any) -> None:
-    """Raise unless it is a size of shards."""
-    ok = shard_bytes is None or (is_integer(shard_bytes) and shard_bytes >= 1)
-    require(ok, "shard_bytes", "None or an integer from 1 on", shard_bytes)
-
-
-def checked_array(array: Any, told: str) -> NDArray[Any]:
-    """What is given as an array that can be stored; `told` is what errors call it."""
-    if isinstance(array, (Mapping, np.ma.MaskedArray)):
-        raise DataError(f"{told} is {short(array)}, expected one array without a mask")
-    try:
-        values = np.asarray(array)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{told} is {short(array)}, expected an array: {error}") from None
-    if values.dtype.hasobject:
-        raise DataError(f"{told} is {short(array)}, which holds Python objects; expected numbers, text or dates")
-    if descr_to_dtype(dtype_to_descr(values.dtype)) != values.dtype:
-        raise DataError(f"{told} has dtype {values.dtype}, expected one that a .npy file can hold")
-    return values
-
-
-def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """The metadata of an entry as JSON has them, copied."""
-    if metadata is None:
-        return {}
-    require(isinstance(metadata, Mapping), "metadata", "a mapping", metadata)
-    try:
-        plain: dict[str, Any] = _plain(metadata, "metadata")
-        json.dumps(plain)
-    except ParameterError:
-        raise
-    except (RecursionError, ValueError) as error:  # it is too deep, or a number has too many digits
-        raise ParameterError(f"`metadata` must be what JSON can hold, got {short(metadata)}: {error}") from None
-    return plain
-
-
-def _plain(value: Any, name: str) -> Any:
-    if isinstance(value, (np.generic, np.ndarray)):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        for key in value:
-            require(isinstance(key, str), name, "a mapping of text", key)
-        return {str(key): _plain(item, f"{name}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{name}[{place}]") for place, item in enumerate(value)]
-    known = value is None or isinstance(value, (str, bool, int, float))
-    require(known, name, "text, a number, None, or lists and mappings of those", value)
-    return value

@@ -1,0 +1,101 @@
+"""What memmap and LMDB stores share: rules for their folder, the lock of its one writer, and what `extend` takes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.label import short
+from ..core.validate import require
+from ..exceptions import DataError, ParameterError
+
+try:
+    import fcntl
+except ImportError:  # not on this system
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["check_elements", "check_folder", "check_target", "checked_path", "lock", "unlock"]
+
+
+def checked_path(path: Any, name: str) -> str:
+    """The absolute path, which stays the same if the process changes its working directory."""
+    ok = isinstance(path, (str, os.PathLike)) and "\0" not in os.fsdecode(path)
+    require(ok, name, "a path", path)
+    return str(Path(os.fsdecode(path)).absolute())
+
+
+def check_folder(path: str, what: str) -> None:
+    """Raise unless `path` is a folder, which is to be read as `what`.
+
+    >>> check_folder("/nowhere/store", "a memmap store")
+    Traceback (most recent call last):
+    streamflow.exceptions.DataError: '/nowhere/store' does not exist, expected the folder of a memmap store
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "is a broken link" if folder.is_symlink() else "does not exist"
+        raise DataError(f"{path!r} {found}, expected the folder of {what}")
+
+
+def check_target(folder: Path, what: str, own: Collection[str]) -> None:
+    """Raise unless `what` may be written to a folder: it is missing, or holds nothing but hidden and `own` files."""
+    if not folder.exists():
+        if folder.is_symlink():
+            raise DataError(f"{str(folder)!r} is a broken link, expected a folder for {what}")
+        return
+    if not folder.is_dir():
+        raise DataError(f"{str(folder)!r} is a file, expected a folder for {what}")
+    others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")}.difference(own))
+    if others:
+        raise DataError(f"{str(folder)!r} holds {others[0]!r}, expected {what}, an empty folder or none")
+
+
+def lock(folder: Path) -> list[int]:
+    """Lock a folder for one writer.
+
+    Returns
+    -------
+    list of int
+        For `unlock`: the descriptor that holds the lock, which the system releases however the process ends; none
+        where the system or the file system has no locks.
+
+    Raises
+    ------
+    DataError
+        If another writer, in this process or another, holds the lock.
+    """
+    if fcntl is None:
+        return []
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise DataError(f"{str(folder)!r} is being written by another writer; wait until it has ended") from None
+        return []
+    return [descriptor]
+
+
+def unlock(held: list[int], process: int) -> None:
+    """Close descriptors, the first of which `lock` gave, and empty the list.
+
+    In the process that locked, the lock is released explicitly: a process that was forked meanwhile would keep it.
+    """
+    if fcntl is not None and held and os.getpid() == process:
+        with contextlib.suppress(OSError):
+            fcntl.flock(held[0], fcntl.LOCK_UN)
+    while held:
+        os.close(held.pop())
+
+
+def check_elements(name: str, values: Any, what: str, advice: str = "") -> None:
+    """Raise unless `values` can be iterated over as `what`: no mapping, text or single number."""
+    refused = isinstance(values, (Mapping, str, bytes)) or not hasattr(type(values), "__iter__")
+    refused = refused or getattr(values, "ndim", 1) == 0
+    if refused:
+        got = short(values) + (f"; {advice}" if advice else "")
+        raise ParameterError(f"`{name}` must be an iterable of {what}, got {got}")
