@@ -25,6 +25,7 @@ def check_streamer(
     shards: str | None = "partition",
     pickles: bool | None = None,
     fresh_process: bool = True,
+    cuts: int | None = None,
     timeout: float = 60,
 ) -> None:
     """Check that a streamer keeps every promise of streams; raise where it does not.
@@ -51,6 +52,8 @@ def check_streamer(
     fresh_process : bool
         Whether states are resumed in a new interpreter too.  It gets this one's `sys.path`, and imports from there the
         modules that the tree's functions are in.
+    cuts : int, optional
+        After how many of the numbers of items 0, 1, ..., `n_items` a pass is resumed.  None: after each.
     timeout : float
         Seconds for which the new interpreter may run.
 
@@ -96,6 +99,7 @@ def check_streamer(
     whole = is_whole(n_items)
     require(whole and n_items >= 1, "n_items", "an integer from 1 on", n_items)
     require(shards in _SHARDS, "shards", "'partition', 'parts' or None", shards)
+    require(cuts is None or (is_whole(cuts) and cuts >= 1), "cuts", "None or a positive integer", cuts)
     require(samples_of is None or callable(samples_of), "samples_of", "None or a function", samples_of)
     subject = Subject(streamer, int(n_items), samples_of)
     copies = pickled_copies(subject, pickles)
@@ -106,7 +110,7 @@ def check_streamer(
     check_draws(subject)
     check_closing(subject)
     states = states_of(subject)
-    check_resumes(subject, states)
+    check_resumes(subject, states, cuts)
     if fresh_process and pickles is not False:
         check_fresh_process(subject, states, timeout)
     if shards is not None:

@@ -1,6 +1,7 @@
 """What a pass leaves behind in shared memory: nothing but what is seen when it is closed, whoever else may map it."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -153,9 +154,12 @@ def test_programs_that_we_start_inherit_nothing():
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_semaphores_have_no_names_once_the_worker_has_spoken(method):
+def test_semaphores_have_no_names_once_the_worker_has_spoken(method, monkeypatch):
+    ours = f"mp-of-{os.getpid()}"  # others on this machine have some too
+    monkeypatch.setitem(multiprocessing.current_process()._config, "semprefix", f"/{ours}")
+
     def names():
-        return {path.name for path in Path("/dev/shm").glob("sem.*")}
+        return {path.name for path in Path("/dev/shm").glob(f"sem.{ours}-*")}
 
     def pids():
         while True:

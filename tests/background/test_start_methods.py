@@ -115,10 +115,10 @@ def main(method, transport):
 
 
 @WAYS
-def test_functions_and_classes_of_a_script(tmp_path, script, method, transport):
+def test_functions_and_classes_of_a_script(tmp_path, interpreter, method, transport):
     path = tmp_path / "guarded.py"
     path.write_text(BODY + "if __name__ == '__main__':\n    main(*sys.argv[1:])\n")
-    out, errors = script(path, method, transport).communicate(timeout=60)
+    out, errors = interpreter(path, method, transport).communicate(timeout=60)
     assert (out, errors) == ("[0, 1, 2, 3, 4, 5]\n", "")
 
 

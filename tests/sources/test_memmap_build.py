@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -457,7 +455,7 @@ print("finished", flush=True)
 
 
 @pytest.mark.parametrize(("n_workers", "shard_bytes"), [(1, 0), (2, 0), (2, 3000)])
-def test_killed_at_random_moments(tmp_path, n_workers, shard_bytes):
+def test_killed_at_random_moments(tmp_path, n_workers, shard_bytes, zygote):
     root, target, log = tmp_path / "root", tmp_path / "target", tmp_path / "log"
     root.mkdir()
     log.touch()
@@ -466,10 +464,9 @@ def test_killed_at_random_moments(tmp_path, n_workers, shard_bytes):
     rng = np.random.default_rng(n_workers + shard_bytes)
     script = tmp_path / "build.py"
     script.write_text(BUILD)
-    command = [sys.executable, script, root, target, log, str(n_workers), str(shard_bytes)]
     kills = 0
     while True:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:
+        with zygote.start(script, root, target, log, n_workers, shard_bytes, stderr=None) as builder:
             assert builder.stdout.readline() == "begun\n"
             if kills < 5:
                 time.sleep(rng.uniform(0, 0.15 if n_workers == 1 else 0.6))
