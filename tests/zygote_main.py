@@ -29,7 +29,7 @@ import numpy as np
 import zmq  # noqa: F401
 
 STANDARD = sys.path[1:]
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path[0] = str(Path(__file__).parents[1])  # the package beside these tests
 import streamflow  # noqa: E402, F401
 
 _FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))

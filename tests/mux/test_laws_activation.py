@@ -226,7 +226,7 @@ def test_other_parameters_are_checked_where_they_are_given(name, values):
             StochasticMux(pool(3), **{"n_active": 2, "rate": 8, name: value})
 
 
-@pytest.mark.parametrize("streamers", [[], {}, (), iter([])], ids=repr)
+@pytest.mark.parametrize("streamers", [[], {}, (), iter([])], ids=["list", "dict", "tuple", "iterator"])
 def test_an_empty_pool_raises(streamers):
     with pytest.raises(ParameterError, match="streamers"):
         StochasticMux(streamers, None, None)
