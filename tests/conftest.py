@@ -9,13 +9,8 @@ from hypothesis import settings
 
 from streamflow.testing import check_streamer, resuming
 
-from .amount import options
+from .amount import amount, options
 from .zygote import Zygote
-
-# No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
-# Every run has the same examples.
-settings.register_profile("streamflow", deadline=None, derandomize=True)
-settings.load_profile("streamflow")
 
 
 def pytest_addoption(parser):
@@ -28,6 +23,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     options["thorough"] = config.getoption("thorough")
+    # No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
+    # Every run has the same examples.
+    settings.register_profile("streamflow", deadline=None, derandomize=True, max_examples=amount(50, 200))
+    settings.load_profile("streamflow")
     if not config.getoption("thorough"):
         check_streamer.__kwdefaults__["cuts"] = 9
     # A shell starts what it leaves in the background with SIGINT ignored; tests send it.

@@ -101,8 +101,10 @@ class Zygote:
         program = self.start(*command, **how)
         try:
             out, errors = program.communicate(timeout=timeout)
-        finally:
+        except BaseException:
             program.kill()
+            program.communicate()
+            raise
         return subprocess.CompletedProcess([sys.executable, *map(str, command)], program.wait(), out, errors)
 
     def _answer(self) -> tuple[str, int, int]:
@@ -133,6 +135,8 @@ class Program:
         self._zygote, self.pid = zygote, pid
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.returncode: int | None = None
+        self._texts = ["", ""]
+        self._readers: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         return self
@@ -183,19 +187,19 @@ class Program:
         if self.stdin is not None:
             self.stdin.close()
         end = time.monotonic() + timeout
-        texts = ["", ""]
-
-        def read(place: int, file: Any) -> None:
-            texts[place] = file.read()
-
-        files = [(place, file) for place, file in enumerate((self.stdout, self.stderr)) if file and not file.closed]
-        readers = [threading.Thread(target=read, args=one, daemon=True) for one in files]
-        for reader in readers:
-            reader.start()
-        for reader in readers:
+        if not self._readers:
+            self._readers = [threading.Thread(target=self._read, args=(n,), daemon=True) for n in range(2)]
+            for reader in self._readers:
+                reader.start()
+        for reader in self._readers:
             reader.join(max(0.0, end - time.monotonic()))
-        if any(reader.is_alive() for reader in readers):
+        if any(reader.is_alive() for reader in self._readers):
             raise subprocess.TimeoutExpired(str(self.pid), timeout)
         self.wait(max(0.0, end - time.monotonic()))
         self.close()
-        return texts[0], texts[1]
+        return self._texts[0], self._texts[1]
+
+    def _read(self, number: int) -> None:
+        file = (self.stdout, self.stderr)[number]
+        if file is not None and not file.closed:
+            self._texts[number] = file.read()

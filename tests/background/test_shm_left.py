@@ -14,6 +14,7 @@ import pytest
 import streamflow as sf
 from streamflow.background.segment import DATA
 
+from ..amount import amount
 from .views import MIB, filled, full, is_lent
 
 pytestmark = [pytest.mark.usefixtures("channel"), pytest.mark.parametrize("channel", ["shm"], indirect=True)]
@@ -46,7 +47,7 @@ def test_forty_passes(segments, collecting, ending):
     if not collecting:
         gc.disable()
     try:
-        for _ in range(40):
+        for _ in range(amount(12, 40)):
             stream = z.open()
             kept = [next(stream) for _ in range(3)]
             assert len(segments()) > 0
