@@ -12,6 +12,7 @@ import streamflow as sf
 from streamflow.background import Listener, ZmqDoor
 from streamflow.background.records import END, HELLO, ITEM, MARK, Quiet, Stopped
 
+from .leaves import settled
 from .views import MIB, filled, full, is_lent
 
 pytestmark = pytest.mark.parametrize("channel", ["ipc", "tcp"], indirect=True)
@@ -163,10 +164,7 @@ def test_credit_goes_back_long_before_all_is_taken(size):
 
     with sf.ZMQStreamer(items, buffer_bytes=2 * MIB).open() as stream:
         next(stream)
-        last = -1
-        while last != made.value:  # until the worker waits
-            last = made.value
-            time.sleep(0.2)
+        last = settled(lambda: made.value)
         for _ in range(last * 3 // 4):
             next(stream)
         until = time.monotonic() + 20
