@@ -1,8 +1,68 @@
 """What holds for every test."""
 
+import os
+import signal
+import threading
+
+import pytest
 from hypothesis import settings
 
-# No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
-# Every run has the same examples.
-settings.register_profile("streamflow", deadline=None, derandomize=True)
-settings.load_profile("streamflow")
+from streamflow.testing import check_streamer, resuming
+
+from .amount import amount, options
+from .zygote import Zygote
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="run the tests marked `thorough` too, and the others with all their seeds, cuts, kills and interrupts",
+    )
+
+
+def pytest_configure(config):
+    options["thorough"] = config.getoption("thorough")
+    # No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
+    # Every run has the same examples.
+    settings.register_profile("streamflow", deadline=None, derandomize=True, max_examples=amount(50, 200))
+    settings.load_profile("streamflow")
+    if not config.getoption("thorough"):
+        check_streamer.__kwdefaults__["cuts"] = 9
+    # A shell starts what it leaves in the background with SIGINT ignored; tests send it.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Two for each processor, for many tests wait; none for a few files, which are run sooner than workers start."""
+    if all(argument.partition("::")[0].endswith(".py") for argument in config.args):
+        return 0
+    return min(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """Starts Python programs from a fork; see `zygote.py`."""
+    process = Zygote()
+    yield process
+    process.close()
+
+
+@pytest.fixture(autouse=True)
+def _programs_of_checks(monkeypatch, request):
+    """What `check_streamer` runs in a new interpreter comes from the zygote; its doctest starts one."""
+
+    def from_zygote(program, given, answer, timeout):
+        return request.getfixturevalue("zygote").run("-c", program, given, answer, timeout=timeout)
+
+    monkeypatch.setattr(resuming, "in_new_interpreter", from_zygote)

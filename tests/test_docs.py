@@ -7,10 +7,11 @@ other lines of the page are blank in that script, so that a traceback has the li
 import ast
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from .zygote import Zygote
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -51,13 +52,12 @@ def script(text: str) -> str:
     return "\n".join(lines)
 
 
-def run(text: str, folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+def run(zygote: Zygote, text: str, folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     path = folder / f"{name}.py"
     path.write_text(script(text), encoding="utf-8")
     work = folder / "empty"
     work.mkdir()
-    command = [sys.executable, "-W", "error", str(path)]
-    return subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    return zygote.run("-W", "error", path, cwd=work, timeout=100)
 
 
 def page_id(page: Path) -> str:
@@ -65,8 +65,8 @@ def page_id(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in page.read_text("utf-8")], ids=page_id)
-def test_python_blocks_run(page, tmp_path):
-    done = run(page.read_text("utf-8"), tmp_path, page.stem)
+def test_python_blocks_run(page, tmp_path, zygote):
+    done = run(zygote, page.read_text("utf-8"), tmp_path, page.stem)
     assert done.returncode == 0, done.stderr
 
 
@@ -118,15 +118,15 @@ def test_docs_show_a_mux_of_ones_own_in_under_30_lines():
     assert [(mux.name, mux.end_lineno - mux.lineno + 1) for mux in muxes if mux.end_lineno - mux.lineno >= 29] == []
 
 
-def test_blocks_of_a_page_share_their_names_and_keep_their_lines(tmp_path):
+def test_blocks_of_a_page_share_their_names_and_keep_their_lines(tmp_path, zygote):
     page = "# Page\n```python\nx = 1\n```\n* in a list\n  ```python\n  if x:\n      x += 1\n  ```\n```text\nx\n```\n"
     assert script(page).splitlines() == ["", "", "x = 1", "", "", "", "if x:", "    x += 1", "", "", "", ""]
-    done = run(f"{page}\n```python\nassert x == 3, x\n```\n", tmp_path, "page")
+    done = run(zygote, f"{page}\n```python\nassert x == 3, x\n```\n", tmp_path, "page")
     assert done.returncode == 1
     assert 'page.py", line 15' in done.stderr
     assert "AssertionError: 2" in done.stderr
 
 
-def test_a_warning_in_a_block_is_an_error(tmp_path):
-    done = run("```python\nimport warnings\nwarnings.warn('old')\n```\n", tmp_path, "page")
+def test_a_warning_in_a_block_is_an_error(tmp_path, zygote):
+    done = run(zygote, "```python\nimport warnings\nwarnings.warn('old')\n```\n", tmp_path, "page")
     assert done.returncode == 1

@@ -48,7 +48,7 @@ def test_extras():
         assert names(extras[extra]) == {library}
     assert names(extras["lmdb"]) == {"lmdb", "msgpack"}
     light = {f"{PROJECT['name']}[{extra}]" for extra in ("cli", "demo", "hdf5", "zarr", "image", "audio", "lmdb")}
-    assert names(extras["test"]) == {"pytest", "pytest-timeout", "hypothesis"} | light
+    assert names(extras["test"]) == {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis"} | light
 
 
 def test_the_name_that_errors_tell_is_the_name_of_the_distribution():

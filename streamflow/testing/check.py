@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..core import Streamer
-from ..core.validate import is_integer, require
+from ..core.validate import optional_positive_integer, positive_integer, require
 from .parts import check_shards
 from .passes import check_closing, check_draws, check_pickles, check_repeats, check_unchanged, pickled_copies
 from .resuming import check_fresh_process, check_resumes, states_of
@@ -25,6 +25,7 @@ def check_streamer(
     shards: str | None = "partition",
     pickles: bool | None = None,
     fresh_process: bool = True,
+    cuts: int | None = None,
     timeout: float = 60,
 ) -> None:
     """Check that a streamer keeps every promise of streams; raise where it does not.
@@ -51,6 +52,8 @@ def check_streamer(
     fresh_process : bool
         Whether states are resumed in a new interpreter too.  It gets this one's `sys.path`, and imports from there the
         modules that the tree's functions are in.
+    cuts : int, optional
+        After how many of the numbers of items 0, 1, ..., `n_items` a pass is resumed.  None: after each.
     timeout : float
         Seconds for which the new interpreter may run.
 
@@ -93,11 +96,11 @@ def check_streamer(
     AssertionError: two passes over a seeded stream at one epoch are equal: the second pass differs at item 0: ...
     """
     require(isinstance(streamer, Streamer), "streamer", "a Streamer", streamer)
-    whole = is_integer(n_items)
-    require(whole and n_items >= 1, "n_items", "an integer from 1 on", n_items)
+    n_items = positive_integer("n_items", n_items)
     require(shards in _SHARDS, "shards", "'partition', 'parts' or None", shards)
+    cuts = optional_positive_integer("cuts", cuts)
     require(samples_of is None or callable(samples_of), "samples_of", "None or a function", samples_of)
-    subject = Subject(streamer, int(n_items), samples_of)
+    subject = Subject(streamer, n_items, samples_of)
     copies = pickled_copies(subject, pickles)
     with promise("a stream can be iterated"):
         subject.take_expected()
@@ -106,7 +109,7 @@ def check_streamer(
     check_draws(subject)
     check_closing(subject)
     states = states_of(subject)
-    check_resumes(subject, states)
+    check_resumes(subject, states, cuts)
     if fresh_process and pickles is not False:
         check_fresh_process(subject, states, timeout)
     if shards is not None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..core import Stream, Streamer
 from .subject import Subject, expect, expect_items, expect_position, promise, taken
@@ -48,10 +51,10 @@ def _through_json(state: dict[str, Any]) -> dict[str, Any]:
     return back
 
 
-def check_resumes(subject: Subject, states: list[dict[str, Any]]) -> None:
-    """Every state is resumed, and so is a state taken a little later."""
+def check_resumes(subject: Subject, states: list[dict[str, Any]], cuts: int | None) -> None:
+    """So many states are resumed (None: every one), and so are states taken a little later."""
     count = len(subject.expected)
-    for cut in range(count + 1):
+    for cut in _places(count, cuts):
         with promise(f"a pass goes on where a state was taken (after {cut} items)"):
             resume_one(subject.seeded, states[cut], cut, subject.expected, subject.ended)
     if subject.ended:
@@ -61,6 +64,16 @@ def check_resumes(subject: Subject, states: list[dict[str, Any]]) -> None:
                 expect(stream.epoch == 1, f"`epoch` is {stream.epoch} instead of 1")
                 expect(stream.position == 0, f"`position` is {stream.position} instead of 0")
                 expect_items(taken(stream, count + 1), wanted, "the next epoch")
+
+
+def _places(count: int, cuts: int | None) -> list[int]:
+    """So many of 0, ..., `count`: the ends and their neighbours, the middle, and others that `count` decides."""
+    if cuts is None or cuts > count:
+        return list(range(count + 1))
+    first = list(dict.fromkeys((0, count, 1, count - 1, count // 2)))
+    others = [place for place in range(count + 1) if place not in first]
+    np.random.default_rng(count).shuffle(others)
+    return sorted([*first, *others][:cuts])
 
 
 def resume_one(streamer: Streamer, state: dict[str, Any], cut: int, expected: list[Any], ended: bool) -> None:
@@ -86,9 +99,16 @@ def _resumed(streamer: Streamer, state: dict[str, Any]) -> Stream:
     return stream
 
 
+def in_new_interpreter(program: str, given: str, answer: str, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a program that is given two paths."""
+    command = [sys.executable, "-c", program, given, answer]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
 def check_fresh_process(subject: Subject, states: list[dict[str, Any]], timeout: float) -> None:
     """States from all over the pass are resumed in one new interpreter."""
-    import subprocess
     import tempfile
 
     import cloudpickle
@@ -100,14 +120,7 @@ def check_fresh_process(subject: Subject, states: list[dict[str, Any]], timeout:
         with tempfile.TemporaryDirectory(prefix="streamflow-") as folder:
             given, answer = Path(folder, "job"), Path(folder, "answer")
             given.write_bytes(pickle.dumps((sys.path, job)))
-            done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, str(given), str(answer)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
+            done = in_new_interpreter(_PROGRAM, str(given), str(answer), timeout)
             expect(done.returncode == 0 and answer.exists(), f"it ended with {done.returncode}: {done.stderr[-2000:]}")
             told = answer.read_text("utf-8")
             expect(not told, told)

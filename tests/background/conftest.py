@@ -58,7 +58,7 @@ def within(seconds: float, ok) -> bool:
 
 
 @pytest.fixture(autouse=True, name="sockets")
-def nothing_left(monkeypatch, tmp_path_factory):
+def nothing_left(monkeypatch, tmp_path_factory, zygote):
     """The folder that the folders of sockets are made in; empty at the end."""
     multiprocessing.util.get_temp_dir()  # Python's own, which it keeps for the whole session, as pytest keeps its
     tmp_path_factory.getbasetemp()
@@ -121,24 +121,32 @@ def within_fixture():
 
 
 @pytest.fixture(name="script")
-def script_fixture():
-    """Start a Python process that can import the package from where we have it."""
+def script_fixture(zygote):
+    """Start a Python program, from the zygote, that can import the package from where we have it."""
+    yield from _starting(zygote.start)
+
+
+@pytest.fixture(name="interpreter")
+def interpreter_fixture():
+    """The same in a new interpreter."""
+
+    def start(*arguments, env):
+        command = [sys.executable, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+    yield from _starting(start)
+
+
+def _starting(start):
     started = []
+    where = os.pathsep.join([str(Path(streamflow.__file__).parents[1]), str(Path(__file__).parent)])
 
-    def start(*arguments):
-        where = os.pathsep.join([str(Path(streamflow.__file__).parents[1]), str(Path(__file__).parent)])
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": where},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+    def program(*arguments):
+        started.append(start(*arguments, env={**os.environ, "PYTHONPATH": where}))
+        return started[-1]
 
-    yield start
+    yield program
     for process in started:
         if process.poll() is None:
             process.kill()

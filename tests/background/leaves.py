@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -218,3 +219,14 @@ def workers() -> list[int]:
             if b"resource_tracker" not in command and b"forkserver" not in command:
                 found.append(int(path.name))
     return sorted(found)
+
+
+def settled(count: Callable[[], int]) -> int:
+    """What there is when all workers wait; one that a busy machine gives no time has not settled."""
+    last, still = -1, 0
+    while still < 5:
+        time.sleep(0.05)
+        now = count()
+        asleep = all(_stat(pid)[:1] == ["S"] for pid in workers())
+        last, still = now, still + 1 if now == last and asleep else 0
+    return last

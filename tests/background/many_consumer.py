@@ -1,5 +1,6 @@
 """A script whose consumer ends in many ways; run by test_consumer_ends_of_many."""
 
+import multiprocessing
 import os
 import re
 import sys
@@ -68,4 +69,6 @@ def main(value, method, transport, ending):
 
 
 if __name__ == "__main__":
+    # What it and its workers share can be told from what others on this machine share.
+    multiprocessing.current_process()._config["semprefix"] = f"/mp-of-{os.getpid()}"
     main(*sys.argv[1:])

@@ -8,6 +8,8 @@ import pytest
 
 import streamflow as sf
 
+from .leaves import settled
+
 pytestmark = pytest.mark.usefixtures("channel")
 
 
@@ -25,10 +27,7 @@ def test_a_sleeping_consumer_is_not_run_over(limit, size, within):
     made = Value("l", 0, lock=False)
     with sf.ZMQStreamer(sf.Streamer(counting, made, size), buffer_bytes=limit).open() as stream:
         next(stream)
-        last = -1
-        while last != made.value:  # until the worker waits
-            last = made.value
-            time.sleep(0.3)
+        settled(lambda: made.value)
         assert (made.value - 1) * size <= limit + size
         # It is used, too: what is counted beside the bytes of an item is little.
         assert (made.value + 1) * (size + 400) >= limit
@@ -72,8 +71,7 @@ def test_marks_count_too(monkeypatch):
     made = Value("l", 0, lock=False)
     with sf.ZMQStreamer(sf.Streamer(Wordy), buffer_bytes=1 << 20).open() as stream:
         next(stream)
-        time.sleep(0.5)
-        assert made.value <= 110
+        assert settled(lambda: made.value) <= 110
         assert [next(stream) for _ in range(500)] == list(range(2, 502))
         state = stream.state_dict()
     with sf.ZMQStreamer(sf.Streamer(Wordy)).open() as again:

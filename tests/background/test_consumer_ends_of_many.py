@@ -2,13 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-import streamflow
 
 from .leaves import alive, of_session
 
@@ -17,24 +13,11 @@ METHODS = ["fork", "forkserver", "spawn"]
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT}
 
 
-def memory():
-    return {path.name for path in Path("/dev/shm").iterdir()}
-
-
 class Consumer:
     """A consumer in a session of its own, and its workers."""
 
-    def __init__(self, *arguments):
-        self.memory = memory()
-        self.process = subprocess.Popen(
-            [sys.executable, SCRIPT, *arguments],
-            env={**os.environ, "PYTHONPATH": str(Path(streamflow.__file__).parents[1])},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def __init__(self, script, *arguments):
+        self.process = script(SCRIPT, *arguments)
         self.workers = [int(word) for word in self.process.stdout.readline().split()]
 
     def until_ready(self):
@@ -52,15 +35,16 @@ class Consumer:
     def left(self, sockets):
         """All that should not be there any more."""
         folders = [str(path) for path in Path(sockets).iterdir() if not path.name.startswith("pymp-")]
-        return [*of_session(self.process.pid), *(memory() - self.memory), *folders]
+        memory = [path.name for path in Path("/dev/shm").glob(f"*-of-{self.process.pid}-*")]
+        return [*of_session(self.process.pid), *memory, *folders]
 
 
 @pytest.fixture(name="consumer")
-def consumer_fixture():
+def consumer_fixture(script):
     started = []
 
     def start(*arguments):
-        started.append(Consumer(*arguments))
+        started.append(Consumer(script, *arguments))
         assert len(started[-1].workers) == 2, started[-1].errors()
         return started[-1]
 

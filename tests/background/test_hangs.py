@@ -175,12 +175,12 @@ def test_a_death_is_a_death_under_a_limit(transport):
 @TRANSPORTS
 @pytest.mark.parametrize("buffer_bytes", [1, 1 << 20])
 def test_a_consumer_may_take_his_time(buffer_bytes, transport):
-    z = sf.ZMQStreamer(range(12), n_workers=2, item_timeout=0.3, buffer_bytes=buffer_bytes, transport=transport)
+    z = sf.ZMQStreamer(range(12), n_workers=2, item_timeout=1, buffer_bytes=buffer_bytes, transport=transport)
     got = []
     for item in z:
         got.append(item)
         if item in (0, 5):
-            time.sleep(0.7)
+            time.sleep(1.3)
     assert got == list(range(12))
 
 
@@ -211,11 +211,11 @@ def test_a_worker_that_calculates_is_heard(transport):
 
 @TRANSPORTS
 def test_waiting_between_the_epochs_is_no_hang(transport):
-    with sf.ZMQStreamer(range(4), item_timeout=0.3, n_workers=2, transport=transport).open(cycle=True) as stream:
+    with sf.ZMQStreamer(range(4), item_timeout=1, n_workers=2, transport=transport).open(cycle=True) as stream:
         got = []
         for _ in range(3):
             got += [next(stream) for _ in range(4)]
-            time.sleep(0.6)
+            time.sleep(1.3)
     assert got == [0, 1, 2, 3] * 3
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from streamflow.background.heap import ALIGN, Heap
 
+from ..amount import amount
+
 START, END = 3 * ALIGN, 1 << 40
 sizes = st.one_of(st.integers(1, 300), st.integers(1, 1 << 22), st.sampled_from([64, 100, 4096, 5000, 1 << 20]))
 
@@ -59,7 +61,7 @@ def test_there_are_few_size_classes():
     assert len(classes) <= 8 * 4 + 1
 
 
-@settings(max_examples=300)
+@settings(max_examples=amount(100, 300))
 @given(st.lists(st.one_of(sizes, st.integers(-50, -1)), max_size=150), st.sampled_from([0, 1 << 12, 1 << 20, END]))
 def test_blocks_never_overlap(steps, mark):
     """A positive step takes so many bytes, a negative one gives a block back; `Checked` looks."""

@@ -7,6 +7,7 @@ import pytest
 
 import streamflow as sf
 
+from ..amount import amount
 from .leaves import endless, pool
 
 #: Fixed seeds: the same verdict each time.  A p-value below this one is a broken law.
@@ -38,7 +39,7 @@ TREES = {
 def test_first_items_of_each_lane_have_the_shares(tree, n_lanes, n_workers):
     first = [[0, 0, 0] for _ in range(n_lanes)]
     early = [[0, 0, 0] for _ in range(n_lanes)]
-    for seed in range(100):
+    for seed in range(amount(50, 100)):
         z = sf.ZMQStreamer(TREES[tree](seed), n_lanes=n_lanes, n_workers=n_workers)
         items = list(z(max_iter=6 * n_lanes))
         for lane in range(n_lanes):

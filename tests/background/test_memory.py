@@ -1,7 +1,6 @@
 """Several workers: what all of them are ahead is bounded by `buffer_bytes` and one item each."""
 
 import os
-import time
 from multiprocessing import Array
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import workers
+from .leaves import settled, workers
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 
@@ -22,15 +21,6 @@ def counting(made, size, shard):
         made[shard[0]] += 1
         yield {"x": np.full(size, i % 251, np.uint8)}
         i += shard[1]
-
-
-def settled(made):
-    """How many items have been made when no more are."""
-    last = -1
-    while last != sum(made):
-        last = sum(made)
-        time.sleep(0.25)
-    return last
 
 
 @TRANSPORTS
@@ -58,7 +48,7 @@ def test_a_sleeping_consumer(limit, size, n_workers, n_lanes, transport):
             for i in range(taken, taken + more):
                 assert (next(stream)["x"] == i % 251).all()
             taken += more
-            ahead = (settled(made) - taken) * size
+            ahead = (settled(lambda: sum(made)) - taken) * size
             assert ahead <= limit + n_workers * size
         # It is used, too (what is counted beside the bytes of an item is little).
         assert (sum(made) - taken + 2 * n_workers) * (size + 500) >= 0.9 * limit
@@ -81,7 +71,7 @@ def test_the_bound_holds_after_a_worker_was_replaced(transport):
     with z.open() as stream:
         for _ in range(10):
             next(stream)
-        settled(made)
+        settled(lambda: sum(made))
         for pid in workers():
             os.kill(pid, 9)
         for _ in range(60):  # all that had come, and more
@@ -90,7 +80,7 @@ def test_the_bound_holds_after_a_worker_was_replaced(transport):
             made[lane] = 0
         for _ in range(4):
             next(stream)
-        assert settled(made) * size <= limit + 2 * size + 4 * size
+        assert settled(lambda: sum(made)) * size <= limit + 2 * size + 4 * size
         assert sum(made) > 0
 
 
@@ -117,7 +107,7 @@ def test_segments_are_no_larger_than_what_is_ahead_and_held(n_workers):
     with sf.ZMQStreamer(sf.Streamer(counting, made, size), n_workers=n_workers, buffer_bytes=limit).open() as stream:
         for _ in range(100):
             next(stream)
-        settled(made)
+        settled(lambda: sum(made))
         found = blocks()
         assert len(found) == n_workers
         # An item is held beside those that are ahead, and sizes are rounded up; rings and pages that were touched.

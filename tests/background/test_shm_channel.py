@@ -21,6 +21,7 @@ from streamflow.background.shm.channel import ShmChannel
 from streamflow.background.shm.segment import DATA, EVENTS, RECORDS
 from streamflow.background.shm.sender import ShmSender
 
+from .leaves import settled
 from .views import MIB, address, filled, full, is_lent
 
 pytestmark = pytest.mark.parametrize("channel", ["shm"], indirect=True)
@@ -262,10 +263,7 @@ def test_a_sleeping_consumer_bounds_the_segment(touched, limit, size):
 
     with sf.ZMQStreamer(items, buffer_bytes=limit).open() as stream:
         kept = next(stream)
-        last = -1
-        while last != made.value:  # until the worker waits
-            last = made.value
-            time.sleep(0.2)
+        settled(lambda: made.value)
         # What is lent, what is written, one item more, and the ends of pages.
         assert touched() <= DATA + limit + 2 * size + size // 8 + (64 << 10)
         assert (kept == 0).all()

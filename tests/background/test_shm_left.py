@@ -1,6 +1,7 @@
 """What a pass leaves behind in shared memory: nothing but what is seen when it is closed, whoever else may map it."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import streamflow as sf
 from streamflow.background.shm.segment import DATA
 
+from ..amount import amount
 from .views import MIB, filled, full, is_lent
 
 pytestmark = [pytest.mark.usefixtures("channel"), pytest.mark.parametrize("channel", ["shm"], indirect=True)]
@@ -45,7 +47,7 @@ def test_forty_passes(segments, collecting, ending):
     if not collecting:
         gc.disable()
     try:
-        for _ in range(40):
+        for _ in range(amount(12, 40)):
             stream = z.open()
             kept = [next(stream) for _ in range(3)]
             assert len(segments()) > 0
@@ -153,9 +155,12 @@ def test_programs_that_we_start_inherit_nothing():
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_semaphores_have_no_names_once_the_worker_has_spoken(method):
+def test_semaphores_have_no_names_once_the_worker_has_spoken(method, monkeypatch):
+    ours = f"mp-of-{os.getpid()}"  # others on this machine have some too
+    monkeypatch.setitem(multiprocessing.current_process()._config, "semprefix", f"/{ours}")
+
     def names():
-        return {path.name for path in Path("/dev/shm").glob("sem.*")}
+        return {path.name for path in Path("/dev/shm").glob(f"sem.{ours}-*")}
 
     def pids():
         while True:

@@ -38,7 +38,7 @@ LARGE = {
     "text": lambda i: {"t": chr(97 + i % 26) * MIB},
     "bytes": lambda i: bytes([i % 256]) * MIB,
     "bytearray": lambda i: {"x": bytearray([i % 256]) * MIB, "y": full(i, 10)},
-    "integers": lambda i: list(range(i, 1_000_000 + i)),
+    "integers": lambda i: list(range(i, 300_000 + i)),
     "objects": lambda i: {"o": np.array([str(i + j) for j in range(100_000)], dtype=object), "x": full(i)},
     "masked": lambda i: np.ma.masked_array(full(i, 4 * MIB), mask=full(i, 4 * MIB) > 100),
     "inside": lambda i: {"thing": Thing([full(i, MIB), full(i + 1, MIB)]), "i": i},

@@ -1,4 +1,4 @@
-"""ThreadStreamer: what only a thread does; the promises that it shares are held by `check_background`."""
+"""ThreadStreamer: what only a thread does; the promises that it shares are held in tests/conformance."""
 
 import _thread
 import gc

@@ -19,6 +19,8 @@ from streamflow.background.wire import (
     unpickled,
 )
 
+from ..amount import amount
+
 arrays = st.one_of(
     hnp.arrays(
         st.one_of(hnp.scalar_dtypes(), hnp.array_dtypes(max_size=3), hnp.unicode_string_dtypes(min_len=1)),
@@ -76,7 +78,7 @@ def alike(a, b):
     return a == b or (a != a and b != b)
 
 
-@settings(max_examples=200)
+@settings(max_examples=amount(60, 300))
 @given(items)
 def test_any_item_comes_back(item):
     assert alike(item, carried(item))

@@ -13,6 +13,7 @@ from streamflow.background.records import END, HELLO, ITEM, MARK, ItemTimeout, S
 from streamflow.background.zmq.channel import ZmqChannel
 from streamflow.background.zmq.listener import Listener
 
+from .leaves import settled
 from .views import MIB, filled, full, is_lent
 
 pytestmark = pytest.mark.parametrize("channel", ["ipc", "tcp"], indirect=True)
@@ -164,10 +165,7 @@ def test_credit_goes_back_long_before_all_is_taken(size):
 
     with sf.ZMQStreamer(items, buffer_bytes=2 * MIB).open() as stream:
         next(stream)
-        last = -1
-        while last != made.value:  # until the worker waits
-            last = made.value
-            time.sleep(0.2)
+        last = settled(lambda: made.value)
         for _ in range(last * 3 // 4):
             next(stream)
         until = time.monotonic() + 20

@@ -1,8 +1,8 @@
 """The command as users run it: in a process of its own, with a folder for temporary files that must be empty after."""
 
+import functools
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from streamflow.cli import main
+
+from .terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,25 +41,22 @@ def environment(temporary):
 
 
 @pytest.fixture
-def streamflow(environment, tmp_path_factory):
+def streamflow(environment, tmp_path_factory, zygote):
     """Run the command to its end, in a folder where something else is called streamflow."""
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "streamflow.py").write_text("raise ImportError('this is another streamflow')")
 
     def run(*arguments, code=None):
         how = ["-c", code] if code else ["-m", "streamflow"]
-        return subprocess.run(
-            [sys.executable, "-P", *how, *map(str, arguments)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=100,
-        )
+        return zygote.run("-P", *how, *arguments, cwd=folder, env=environment, timeout=100)
 
     return run
+
+
+@pytest.fixture
+def on_terminal(environment, zygote):
+    """Start the command on a terminal."""
+    return functools.partial(Terminal, zygote, environment)
 
 
 @pytest.fixture

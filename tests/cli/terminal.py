@@ -3,8 +3,6 @@
 import os
 import re
 import select
-import subprocess
-import sys
 
 #: Takes the terminal for its own, so that Ctrl-C there reaches it.
 MAIN = """
@@ -18,16 +16,10 @@ main()
 class Terminal:
     """The command on a terminal of its own, as the leader of a session; `before`: code that runs first."""
 
-    def __init__(self, environment, *arguments, before=""):
+    def __init__(self, zygote, environment, *arguments, before=""):
         self.screen, terminal = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", before + MAIN, *map(str, arguments)],
-            env=environment,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        )
+        files = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+        self.process = zygote.start("-c", before + MAIN, *arguments, env=environment, **files)
         os.close(terminal)
         self.text = ""
 

@@ -9,8 +9,6 @@ import pytest
 
 from streamflow.sources import LMDBStore, MemmapStore
 
-from .terminal import Terminal
-
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
 
 N = 60
@@ -95,23 +93,23 @@ def test_killed_at_any_moment(streamflow, convert, corpus, tmp_path, options):
     assert len(names) == N - 1
 
 
-def slow(environment, pause, *arguments):
+def slow(on_terminal, pause, *arguments):
     """The command on a terminal, where each file takes so many seconds."""
-    return Terminal(environment, "convert", *arguments, before=SLOWLY.format(pause=pause))
+    return on_terminal("convert", *arguments, before=SLOWLY.format(pause=pause))
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
-def test_ctrl_c_on_a_terminal_where_a_bar_moves(environment, corpus, tmp_path, to):
+def test_ctrl_c_on_a_terminal_where_a_bar_moves(on_terminal, corpus, tmp_path, to):
     (corpus / "a/20.npy").unlink()
     arguments = corpus, tmp_path / "store", "--to", to, "--workers", "1"
-    first = slow(environment, 0.1, *arguments)
+    first = slow(on_terminal, 0.1, *arguments)
     first.read_until(r" ([2-9]|\d\d)/59")  # so at least one is in the store
     os.write(first.screen, b"\x03")
     assert first.end() == 130, first.text
     assert first.text.count("streamflow convert: stopped; the same command goes on where this one was") == 1
     assert " store of " not in first.text
 
-    second = slow(environment, 0, *arguments)
+    second = slow(on_terminal, 0, *arguments)
     assert second.end() == 0, second.text
     done, before = map(int, re.search(r": (\d+) converted, .*; (\d+) were there already\r\n", second.text).groups())
     assert done + before == 59
@@ -119,8 +117,8 @@ def test_ctrl_c_on_a_terminal_where_a_bar_moves(environment, corpus, tmp_path, t
     assert len(everything(tmp_path / "store")[0]) == 59
 
 
-def test_the_bar(environment, corpus, tmp_path):
-    terminal = slow(environment, 0.01, corpus, tmp_path / "store", "--on-error", "skip", "--workers", "1")
+def test_the_bar(on_terminal, corpus, tmp_path):
+    terminal = slow(on_terminal, 0.01, corpus, tmp_path / "store", "--on-error", "skip", "--workers", "1")
     assert terminal.end() == 1
     positions = [int(place) for place in re.findall(r"arrays \x1b[^\r\n]*?(\d+)/60", terminal.text)]
     assert len(set(positions)) > 2
@@ -128,8 +126,8 @@ def test_the_bar(environment, corpus, tmp_path):
     assert "1 of 60 files were skipped:" in terminal.text
 
 
-def test_sigterm(environment, corpus, tmp_path):
-    terminal = slow(environment, 0.1, corpus, tmp_path / "a.lmdb", "--workers", "2")
+def test_sigterm(on_terminal, corpus, tmp_path):
+    terminal = slow(on_terminal, 0.1, corpus, tmp_path / "a.lmdb", "--workers", "2")
     terminal.read_until(r" [1-9]\d?/60")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM

@@ -1,8 +1,6 @@
 """The examples run, and print what they say."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,17 +9,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def example(environment, tmp_path):
+def example(environment, tmp_path, zygote):
     def run(name):
-        done = subprocess.run(
-            [sys.executable, EXAMPLES / f"{name}.py"],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = zygote.run(EXAMPLES / f"{name}.py", cwd=tmp_path, env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         assert list(tmp_path.iterdir()) == []
         return done.stdout.splitlines()

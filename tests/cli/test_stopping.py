@@ -3,14 +3,10 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-from .terminal import Terminal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
 
@@ -45,23 +41,23 @@ def ended_cleanly(terminal, code, temporary):
 
 
 @pytest.mark.parametrize("words", ["first half", "second half"])
-def test_ctrl_c(environment, temporary, words):
-    terminal = Terminal(environment, "demo", "--batches", "240")
+def test_ctrl_c(on_terminal, temporary, words):
+    terminal = on_terminal("demo", "--batches", "240")
     terminal.read_until(words)
     os.write(terminal.screen, b"\x03")  # goes to every process of the session
     ended_cleanly(terminal, 130, temporary)
 
 
 @pytest.mark.parametrize(("number", "words"), [(signal.SIGTERM, "second half"), (signal.SIGINT, r"3\. Stopped")])
-def test_a_signal_to_the_command_alone(environment, temporary, number, words):
-    terminal = Terminal(environment, "demo", "--batches", "240")
+def test_a_signal_to_the_command_alone(on_terminal, temporary, number, words):
+    terminal = on_terminal("demo", "--batches", "240")
     terminal.read_until(words)
     terminal.process.send_signal(number)
     ended_cleanly(terminal, 128 + number, temporary)
 
 
-def test_on_a_terminal_a_bar_moves(environment, temporary):
-    terminal = Terminal(environment, "demo", "--batches", "80")
+def test_on_a_terminal_a_bar_moves(on_terminal, temporary):
+    terminal = on_terminal("demo", "--batches", "80")
     assert terminal.end() == 0, terminal.text[-2000:]
     for half in ("first half", "second half"):
         positions = re.findall(rf"{half} [^\r\n]*?(\d+)%", terminal.text)
@@ -71,14 +67,8 @@ def test_on_a_terminal_a_bar_moves(environment, temporary):
     assert list(temporary.iterdir()) == []
 
 
-def test_a_reader_that_goes_away(environment, temporary):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamflow", "demo", "--batches", "40"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_a_reader_that_goes_away(environment, temporary, zygote):
+    process = zygote.start("-m", "streamflow", "demo", "--batches", "40", env=environment)
     assert process.stdout.readline().startswith("streamflow demo")
     process.stdout.close()
     assert "Traceback" not in process.stderr.read()

@@ -9,6 +9,7 @@ import pytest
 from streamflow import StochasticMux, Streamer
 from streamflow.exceptions import ParameterError
 
+from ..amount import amount
 from .chance import RARE, p_of_columns, p_of_independence, p_value, share, table, uniform_order, weighted_order
 from .members import Ledger, endless, every_other, numbered, pool
 
@@ -30,7 +31,7 @@ def test_all_active_items_are_independent_draws_from_the_weights(mode, n_active,
     def mux(seed):
         return StochasticMux(pool(3), n_active, rate, weights=WEIGHTS, mode=mode, random_state=seed)
 
-    assert p_of_columns(table(lambda seed: mux(seed).iterate(5), 1500), share(WEIGHTS)) > RARE
+    assert p_of_columns(table(lambda seed: mux(seed).iterate(5), amount(500, 1500)), share(WEIGHTS)) > RARE
     items = list(mux(0).iterate(20_000))
     assert p_value(items, share(WEIGHTS)) > RARE
     assert p_of_independence(zip(items[::2], items[1::2], strict=True)) > RARE
@@ -65,7 +66,7 @@ def test_exhaustive_all_active_picks_by_weight_among_the_slots_still_open(n_acti
     def order(seed):
         return tuple(i for i, _ in StochasticMux(members, n_active, None, WEIGHTS, "exhaustive", random_state=seed))
 
-    assert p_value([order(seed) for seed in range(3000)], weighted_order(WEIGHTS)) > RARE
+    assert p_value([order(seed) for seed in range(amount(1000, 3000))], weighted_order(WEIGHTS)) > RARE
 
 
 def test_as_many_slots_as_members_with_a_rate_is_not_all_active():
@@ -86,14 +87,14 @@ def test_exhaustive_order_is_uniform_over_three_members(weights):
     def order(seed):
         return tuple(i for i, _ in StochasticMux(members, 1, None, weights, "exhaustive", random_state=seed))
 
-    assert p_value([order(seed) for seed in range(3000)], uniform_order(3)) > RARE
+    assert p_value([order(seed) for seed in range(amount(1000, 3000))], uniform_order(3)) > RARE
 
 
 @pytest.mark.parametrize("n_active", [1, 2, 3])
 def test_exhaustive_order_is_uniform_over_four_members_in_every_epoch(n_active):
     members = [Streamer(numbered, i, 1) for i in range(4)]
     mux = StochasticMux(members, n_active, 1, mode="exhaustive", random_state=0)
-    orders = [tuple(i for i, _ in mux.iterate(epoch=epoch)) for epoch in range(3000)]
+    orders = [tuple(i for i, _ in mux.iterate(epoch=epoch)) for epoch in range(amount(1000, 3000))]
     assert p_value(orders, uniform_order(4)) > RARE
     assert p_of_independence((a[0], b[0]) for a, b in zip(orders[::2], orders[1::2], strict=True)) > RARE
 

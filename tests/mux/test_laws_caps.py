@@ -7,14 +7,16 @@ import pytest
 
 from streamflow import StochasticMux, Streamer
 
+from ..amount import amount
 from .chance import RARE, cap_law, mean, p_of_independence, p_value
 from .members import Ledger
 
 DISTS = pytest.mark.parametrize("dist", ["constant", "poisson", "binomial"])
 
 
-def caps(n_active, rate, dist, n=4000, seed=0, part=None):
+def caps(n_active, rate, dist, n=None, seed=0, part=None):
     """The lengths of the first n activations (in the order of their opening), all of which have ended."""
+    n = n or amount(1500, 4000)
     ledger = Ledger()
     mux = StochasticMux(
         [Streamer(ledger.activations, i) for i in range(3)], n_active, rate, dist=dist, random_state=seed
@@ -44,7 +46,7 @@ def test_poisson_caps_have_the_variance_of_one_plus_poisson(rate):
 
 
 def test_caps_are_independent_of_each_other():
-    lengths = np.minimum(caps(1, 2.5, "poisson", n=6000), 5).tolist()
+    lengths = np.minimum(caps(1, 2.5, "poisson", n=amount(2500, 6000)), 5).tolist()
     assert p_of_independence(zip(lengths[::2], lengths[1::2], strict=True)) > RARE
 
 
@@ -52,8 +54,13 @@ def test_caps_are_independent_of_each_other():
 def test_caps_inside_a_part_are_those_of_the_whole_tree(count):
     """Four slots over 2 or 4 parts: the binomial law is that of four slots, also where a part has one."""
     for index in range(count):
-        assert p_value(caps(4, 6, "binomial", n=2500, part=(index, count)), cap_law("binomial", 6, 4)) > RARE
-        assert p_value(caps(4, 2.4, "binomial", n=2500, part=(index, count)), cap_law("binomial", 2.4, 4)) > RARE
+        assert (
+            p_value(caps(4, 6, "binomial", n=amount(1000, 2500), part=(index, count)), cap_law("binomial", 6, 4)) > RARE
+        )
+        assert (
+            p_value(caps(4, 2.4, "binomial", n=amount(1000, 2500), part=(index, count)), cap_law("binomial", 2.4, 4))
+            > RARE
+        )
 
 
 def test_caps_belong_to_the_seed_and_the_activation():

@@ -8,6 +8,7 @@ import pytest
 
 from streamflow import StochasticMux, Streamer
 
+from ..amount import amount
 from .chance import (
     RARE,
     p_of_columns,
@@ -37,7 +38,7 @@ def test_each_of_the_first_50_items_has_the_shares(weights, rate, n_active):
     def stream(seed):
         return StochasticMux(members, n_active, rate, weights=weights, random_state=seed).iterate(50)
 
-    items = table(stream, 500)
+    items = table(stream, amount(200, 500))
     assert p_value(items[:, 0].tolist(), share(weights)) > RARE, "the very first item"
     assert p_of_columns(items, share(weights)) > RARE
 
@@ -50,7 +51,7 @@ def test_first_items_have_the_shares_under_every_dist(dist, n_active):
     def stream(seed):
         return StochasticMux(members, n_active, 3.3, weights=SKEWED, dist=dist, random_state=seed).iterate(12)
 
-    assert p_of_columns(table(stream, 1200), share(SKEWED)) > RARE
+    assert p_of_columns(table(stream, amount(400, 1200)), share(SKEWED)) > RARE
 
 
 @pytest.mark.parametrize("n_active", [1, 2, 3, 6])
@@ -61,7 +62,7 @@ def test_first_filling_is_independent_and_slots_are_chosen_alike(n_active):
     def stream(seed):
         return StochasticMux(members, n_active, NEVER, weights=SKEWED, dist="constant", random_state=seed).iterate(2)
 
-    pairs = [tuple(pair) for pair in table(stream, 2500).tolist()]
+    pairs = [tuple(pair) for pair in table(stream, amount(900, 2500)).tolist()]
     law = {
         (i, j): a * ((i == j) / n_active + (1 - 1 / n_active) * b)
         for i, a in enumerate(SKEWED)
@@ -95,7 +96,7 @@ def test_long_run_has_the_shares(weights, n_active, rate, dist):
     members = pool(len(weights))
     streams = (
         StochasticMux(members, n_active, rate, weights=weights, dist=dist, random_state=seed).iterate(1500)
-        for seed in range(80)
+        for seed in range(amount(30, 80))
     )
     assert p_of_shares(streams, weights) > RARE
 
@@ -110,7 +111,7 @@ def test_every_activation_draws_its_member_in_proportion_to_the_weights():
 
 def test_shares_hold_over_epochs_of_one_seed():
     mux = StochasticMux(pool(3), 2, 8, weights=SKEWED, random_state=0)
-    assert p_of_columns(table(lambda epoch: mux.iterate(4, epoch=epoch), 1500), share(SKEWED)) > RARE
+    assert p_of_columns(table(lambda epoch: mux.iterate(4, epoch=epoch), amount(500, 1500)), share(SKEWED)) > RARE
 
 
 # --- law 2: single_active with a rate ---------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_single_active_has_the_shares_in_the_long_run(n_active, rate, dist):
             300,
             None,
         )
-        for seed in range(40)
+        for seed in range(amount(25, 40))
     )
     assert p_of_shares(streams, weights) > RARE
 
@@ -209,7 +210,10 @@ def test_with_one_slot_and_no_rate_members_are_drawn_in_proportion_to_the_weight
 @pytest.mark.parametrize("mode", ["with_replacement", "single_active"])
 def test_with_one_slot_and_no_rate_the_first_filling_follows_the_weights_too(mode):
     members = pool(4)
-    muxes = (StochasticMux(members, 1, None, weights=WHOLE, mode=mode, random_state=seed) for seed in range(2000))
+    muxes = (
+        StochasticMux(members, 1, None, weights=WHOLE, mode=mode, random_state=seed)
+        for seed in range(amount(700, 2000))
+    )
     assert p_value([next(mux.iterate(1)) for mux in muxes], share(WHOLE)) > RARE
 
 

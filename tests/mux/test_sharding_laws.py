@@ -9,6 +9,7 @@ import pytest
 from streamflow import ChainMux, RoundRobinMux, ShuffledMux, StochasticMux, Streamer, ZipMux
 from streamflow.exceptions import ParameterError
 
+from ..amount import amount
 from .chance import RARE, p_of_columns, p_of_independence, p_of_shares, p_value, share, table, uniform_order
 from .members import Ledger, drawing, numbered, pool
 
@@ -90,7 +91,7 @@ def test_parts_of_an_exhaustive_mux_share_out_whole_members_evenly(count):
 def test_which_members_an_exhaustive_part_holds_is_uniform():
     mux = StochasticMux(members([1] * 4, numbered), 1, None, mode="exhaustive", random_state=0)
     orders = []
-    for epoch in range(1500):
+    for epoch in range(amount(500, 1500)):
         even, odd = ([i for i, _ in part] for part in part_items(mux, 2, epoch))
         orders.append((even[0], odd[0], even[1], odd[1]))
     assert p_value(orders, uniform_order(4)) > RARE
@@ -199,7 +200,7 @@ def test_parts_of_parts_need_slots_too():
 def test_parts_are_independent_of_each_other(make, and_whole):
     """Parts with a key of their own are so of the whole tree, too."""
     rows = []
-    for seed in range(600):
+    for seed in range(amount(200, 600)):
         tree = make(seed)
         parts = [tree.shard(index, 3) for index in range(3)] + [tree] * and_whole
         rows.append([next(part.iterate(1)) for part in parts])

@@ -10,6 +10,7 @@ import pytest
 from streamflow import ShuffledMux, StochasticMux, Streamer
 from streamflow.exceptions import ParameterError
 
+from ..amount import amount
 from .chance import RARE, p_of_columns, p_of_independence, p_value, share, table
 from .members import Ledger, drawing, endless, every_other, pool
 
@@ -21,7 +22,7 @@ WEIGHTS = (0.7, 0.2, 0.1)
 def test_each_item_is_an_independent_draw_from_the_weights(weights):
     law = share(weights or (1, 1, 1))
     members = pool(len(law))
-    firsts = table(lambda seed: ShuffledMux(members, weights, random_state=seed).iterate(10), 1500)
+    firsts = table(lambda seed: ShuffledMux(members, weights, random_state=seed).iterate(10), amount(500, 1500))
     assert p_of_columns(firsts, law) > RARE
     items = list(ShuffledMux(members, weights, random_state=0).iterate(60_000))
     assert p_value(items, law) > RARE
@@ -141,6 +142,6 @@ def test_a_tree_of_two_levels_has_the_product_of_the_shares():
     """The documented letters: three to one between groups, from the first item on."""
     inner = [ShuffledMux([Streamer(endless, (group, k)) for k in range(2)], (0.6, 0.4)) for group in range(2)]
     law = {(0, 0): 0.45, (0, 1): 0.3, (1, 0): 0.15, (1, 1): 0.1}
-    firsts = [next(ShuffledMux(inner, (0.75, 0.25), random_state=seed).iterate(1)) for seed in range(2000)]
+    firsts = [next(ShuffledMux(inner, (0.75, 0.25), random_state=seed).iterate(1)) for seed in range(amount(700, 2000))]
     assert p_value(firsts, law) > RARE
     assert p_value(ShuffledMux(inner, (0.75, 0.25), random_state=0).iterate(30_000), law) > RARE

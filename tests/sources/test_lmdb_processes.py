@@ -1,5 +1,6 @@
 """LMDB stores over processes: forks, growth beside readers, and writers that are killed at any moment."""
 
+import functools
 import multiprocessing
 import os
 import pickle
@@ -23,6 +24,8 @@ from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb import environment as lmdb_environment
 from streamflow.sources.lmdb import writer as lmdb_writer
 
+from ..amount import amount
+
 DATA = np.random.default_rng(0).integers(0, 256, (400, 3000), np.uint8)
 
 linux = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -39,23 +42,23 @@ def ys(store, indices):
     return store.read(indices)["y"].tolist()
 
 
-def started(code, *args):
-    """A new interpreter that runs `code`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, args)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+@pytest.fixture
+def started(zygote):
+    """Start a program that runs some code."""
+    return functools.partial(zygote.start, "-c", stdin=subprocess.PIPE, stderr=None)
 
 
-def killed_after(seconds, code, *args):
-    """Run `code` in a new interpreter, and kill it some seconds after its first line."""
-    with started(code, *args) as process:
-        process.stdout.readline()
-        time.sleep(seconds)
-        process.kill()
+@pytest.fixture
+def killed_after(started):
+    """Run some code, and kill it some seconds after its first line."""
+
+    def run(seconds, code, *args):
+        with started(code, *args) as process:
+            process.stdout.readline()
+            time.sleep(seconds)
+            process.kill()
+
+    return run
 
 
 # ---------------------------------------------------------------------- forks
@@ -225,7 +228,7 @@ with LMDBWriter(sys.argv[1]) as db:
 """
 
 
-def test_readers_go_on_while_another_process_lets_the_map_grow(path):
+def test_readers_go_on_while_another_process_lets_the_map_grow(path, started):
     store = LMDBStore(path)
     size = store._handle.get().environment._env.info()["map_size"]
     lengths = []
@@ -243,7 +246,7 @@ def test_readers_go_on_while_another_process_lets_the_map_grow(path):
     assert store._handle.get().environment._env.info()["map_size"] > size
 
 
-def test_a_store_that_grows_while_it_is_opened(path, monkeypatch):
+def test_a_store_that_grows_while_it_is_opened(path, monkeypatch, started):
     opened = lmdb_environment.Environment._open
 
     def slowly(self, writeable):
@@ -256,7 +259,7 @@ def test_a_store_that_grows_while_it_is_opened(path, monkeypatch):
     assert len(LMDBStore(path)) == 400 + 30 * 200
 
 
-def test_writers_of_two_processes_append_and_grow(path):
+def test_writers_of_two_processes_append_and_grow(path, started):
     writers = [started(GROW, path) for _ in range(2)]
     assert [writer.communicate()[0].count("more") for writer in writers] == [30, 30]
     store = LMDBStore(path)
@@ -264,7 +267,7 @@ def test_writers_of_two_processes_append_and_grow(path):
     assert store.read(slice(0, 400))["y"].tolist() == list(range(400))
 
 
-def test_a_full_table_of_readers_is_cleared_of_the_dead(path):
+def test_a_full_table_of_readers_is_cleared_of_the_dead(path, started):
     code = """
 import lmdb, os, signal, sys
 environment = lmdb.open(sys.argv[1], readonly=True, max_readers=3)
@@ -310,10 +313,10 @@ with LMDBWriter(sys.argv[1]) as db:
 """
 
 
-def test_a_writer_killed_at_any_moment_leaves_a_readable_store(tmp_path):
+def test_a_writer_killed_at_any_moment_leaves_a_readable_store(tmp_path, killed_after):
     rng, lengths = random.Random(0), []
     live = None
-    for seed in range(25):
+    for seed in range(amount(12, 50)):
         killed_after(rng.choice([0, 0.001, 0.01]) + rng.random() * 0.15, KILLED, tmp_path / "data", seed)
         if not (tmp_path / "data" / "data.mdb").exists():  # killed before there was a store
             with pytest.raises(DataError):
@@ -337,7 +340,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_readable_store(tmp_path):
     assert lengths[-1] > 0
 
 
-def test_a_writer_killed_while_it_replaces(tmp_path):
+def test_a_writer_killed_while_it_replaces(tmp_path, killed_after):
     code = """
 import sys
 from streamflow.sources import LMDBWriter
@@ -349,7 +352,7 @@ while True:
     with LMDBWriter(tmp_path) as db:
         db.extend(list(range(500)))
     rng = random.Random(1)
-    for _ in range(10):
+    for _ in range(amount(6, 20)):
         killed_after(rng.random() * 0.1, code, tmp_path)
         assert list(LMDBStore(tmp_path)) in ([], list(range(500)))
 

@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -461,12 +459,11 @@ while True:
 
 
 @pytest.mark.parametrize("shard_bytes", [None, 20_000])
-def test_killed_at_random_moments(tmp_path, shard_bytes):
+def test_killed_at_random_moments(tmp_path, shard_bytes, zygote):
     rng = np.random.default_rng(0)
     closed = written = 0
     for seed in range(6):
-        command = [sys.executable, "-c", WRITE, str(tmp_path), str(seed), str(shard_bytes or 0)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        with zygote.start("-c", WRITE, tmp_path, seed, shard_bytes or 0, stderr=None) as writer:
             for _ in range(int(rng.integers(1, 200))):
                 line = writer.stdout.readline()
                 assert line, "it has failed"

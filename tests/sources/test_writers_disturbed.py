@@ -14,6 +14,8 @@ import streamflow as sf
 from streamflow.sources import MemmapStore, MemmapWriter
 from streamflow.sources.memmap.arrays import ArrayWriter
 
+from ..amount import amount
+
 
 def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
     out = MemmapWriter(tmp_path)
@@ -135,7 +137,7 @@ def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # some hundred writers
     moment, there = 0, True
     while there:
-        moment += 2
+        moment += amount(7, 1)
         path, done = tmp_path / str(moment), []
         out = MemmapWriter(path, shard_bytes=shard_bytes)
 

@@ -26,6 +26,7 @@ from streamflow import (
 )
 from streamflow.testing import check_streamer, rows
 
+from ..amount import amount
 from . import leaves
 from .leaves import Again, Calls, Remembering, TakeTurns, Thrice
 
@@ -100,6 +101,8 @@ PARTS = {
     "BaseMux, ending by chance": Thrice(FINITE),
     "a map of two": SAMPLES.pipe(leaves.pairs),
 }
+#: Each state that is resumed starts workers.
+CUTS = amount(4, None)
 FRESH = ["Streamer of a drawing function", "StochasticMux", "StochasticMux, exhaustive", "ChainMux, lazy", "a tree"]
 
 
@@ -125,16 +128,16 @@ def test_deprecated_mux():
 
 
 def test_background():
-    check_streamer(ZMQStreamer(ShuffledMux(FINITE[:2], random_state=3)), 6, pickles=True)
+    check_streamer(ZMQStreamer(ShuffledMux(FINITE[:2], random_state=3)), 6, pickles=True, cuts=CUTS)
 
 
 def test_finite_background():
-    check_streamer(ZMQStreamer(RoundRobinMux(FINITE[:2])), 9, fresh_process=False, pickles=True)
+    check_streamer(ZMQStreamer(RoundRobinMux(FINITE[:2])), 9, fresh_process=False, pickles=True, cuts=CUTS)
 
 
 def test_several_workers():
     tree = ZMQStreamer(RoundRobinMux(FINITE[:2]), n_workers=2)
-    check_streamer(tree, 9, fresh_process=False, pickles=True)
+    check_streamer(tree, 9, fresh_process=False, pickles=True, cuts=CUTS)
 
 
 def test_threads():

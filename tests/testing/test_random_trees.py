@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from streamflow import ParameterError
 from streamflow.testing import check_streamer
 
+from ..amount import amount
 from .trees import divisible_trees, trees
 
 # The same trees each time; they are told as the expression that builds them, so no database of failures is needed.
@@ -20,7 +21,7 @@ fixed = settings(
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_trees(depth):
-    @settings(fixed, max_examples=40)
+    @settings(fixed, max_examples=amount(15, 120))
     @given(trees(depth))
     def check(made):
         try:
@@ -34,7 +35,7 @@ def test_trees(depth):
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_parts_of_finite_trees(depth):
-    @settings(fixed, max_examples=40)
+    @settings(fixed, max_examples=amount(15, 120))
     @given(divisible_trees(depth))
     def check(made):
         check_streamer(made(), 12, fresh_process=False)
@@ -43,7 +44,7 @@ def test_parts_of_finite_trees(depth):
 
 
 def test_trees_in_a_fresh_process():
-    @settings(fixed, max_examples=6)
+    @settings(fixed, max_examples=amount(6, 20))
     @given(trees(2))
     def check(made):
         check_streamer(made(), 12, shards=None)

@@ -8,14 +8,16 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
 
-from ..core import Streamer
-from ..exceptions import StateError
-from ..maps import buffer_stream
-from ..mux import ChainMux, RoundRobinMux
+from streamflow.core import Streamer
+from streamflow.exceptions import StateError
+from streamflow.maps import buffer_stream
+from streamflow.mux import ChainMux, RoundRobinMux
+from streamflow.testing.resuming import resume_one
+from streamflow.testing.subject import expect, expect_items, promise, taken
+
+from ..amount import amount
 from .case import Case
-from .journal import drawing, failing, noted, summed
-from .resuming import resume_one
-from .subject import expect, expect_items, promise, taken
+from .journal import Counting, drawing, failing, noted, summed
 
 __all__ = ["LANES", "LASTING"]
 
@@ -36,7 +38,7 @@ def _state_after(streamer: Streamer, cut: int) -> Any:
 def _resumes(case: Case) -> None:
     tree = _tree(_PAUSE)
     expected = list(_tree())
-    for cut in (0, 1, 6, 13, 14):
+    for cut in amount((0, 6, 14), (0, 1, 6, 13, 14)):
         with promise(f"after {cut} items"):
             resume_one(case.make(tree), _state_after(case.make(tree), cut), cut, expected, ended=True)
 
@@ -121,6 +123,17 @@ def _another_tree(case: Case) -> None:
         raise AssertionError(f"the state of a source was taken by {other!r}")
 
 
+def _states_of_sources(case: Case) -> None:
+    """Of one that gives its state away and goes on changing it."""
+    with case.over(Counting, 20, 0.008).open() as stream:
+        taken(stream, 9)
+        state = stream.state_dict()
+        expect_items(taken(stream, 20), list(range(10, 21)), "the pass")
+    with case.over(Counting, 20, 0.008).open() as stream:
+        stream.load_state_dict(state)
+        expect_items(taken(stream, 20), list(range(10, 21)), "the resumed pass")
+
+
 def _nested(case: Case) -> None:
     def tree(put: Callable[[Streamer], Streamer]) -> Streamer:
         members = [put(Streamer(drawing, name, n)) for name, n in (("a", 5), ("b", 7))]
@@ -156,6 +169,7 @@ LASTING = {
     "a state is right while items are on their way, and taking it disturbs nothing": _in_flight,
     "after an error there is the state of the last item": _after_error,
     "there is a state while the source hangs": _while_it_hangs,
+    "the state of a source is that of its moment": _states_of_sources,
     "the state of another tree is refused": _another_tree,
     "a background stream is a part of a tree like any other": _nested,
     "its parts are the parts of the tree": _parts,

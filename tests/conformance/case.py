@@ -1,31 +1,19 @@
-"""What `check_background` checks: a function from a stream to its background stream, and what it should give."""
+"""What is held to the promises: a function from a stream to its background stream, and what it should give."""
 
 from __future__ import annotations
 
-import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..core import Streamer
+from streamflow.core import Streamer
+from streamflow.testing.subject import expect
+
 from .journal import Journal, appear, noted
-from .subject import expect
 
-__all__ = ["Case", "takes_lanes"]
-
-#: Parameters of what can divide a stream.
-LANE_NAMES = ("n_workers", "n_lanes")
-
-
-def takes_lanes(make: Callable[..., Any]) -> bool:
-    """Whether it has parameters for lanes, or takes any keyword."""
-    try:
-        parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):  # a builtin that tells nothing of itself
-        return False
-    names = {one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY}
-    return names.issuperset(LANE_NAMES) or any(one.kind is one.VAR_KEYWORD for one in parameters)
+__all__ = ["Case", "threads_left"]
 
 
 class Case:
@@ -33,16 +21,18 @@ class Case:
 
     Parameters
     ----------
-    make : function
+    make : class or function
+        Called as ``make(streamer)``; gives the background stream of a `Streamer`, as a Streamer of one lane.  What
+        divides streams is also called as ``make(streamer, n_workers=2, n_lanes=3)``.
     folder : Path
+    ahead : int
+        Items of 4 MiB that may be made ahead, at least 1.
     timeout : float
         Seconds that anything may take.
-    ahead : int
-        Items of 4 MiB that may be ahead.
     """
 
-    def __init__(self, make: Callable[..., Any], folder: Path, timeout: float, ahead: int) -> None:
-        self._make, self._folder, self.timeout, self.ahead = make, folder, timeout, ahead
+    def __init__(self, make: Callable[..., Any], folder: Path, ahead: int = 32, timeout: float = 60) -> None:
+        self._make, self._folder, self.ahead, self.timeout = make, folder, ahead, timeout
         self._journals = 0
 
     def make(self, streamer: Any, **how: Any) -> Streamer:
@@ -80,3 +70,9 @@ class Case:
         expect(not journal.open(), f"`finally` has not run in {journal.open()} of its sources")
         appear(lambda: not journal.processes(), self.timeout / 2)
         expect(not journal.processes(), f"processes that sources ran in live: {sorted(journal.processes())}")
+
+
+def threads_left(before: set[threading.Thread], seconds: float) -> list[str]:
+    """The names of threads that were not there before and are there after so many seconds."""
+    appear(lambda: set(threading.enumerate()) <= before, seconds)
+    return [thread.name for thread in threading.enumerate() if thread not in before]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..core import Streamer
+from streamflow.core import Streamer
+from streamflow.testing.subject import expect, taken
+
 from .case import Case
 from .journal import Journal, appear
-from .subject import expect, taken
 
 __all__ = ["STOPPING"]
 

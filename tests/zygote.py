@@ -1,0 +1,205 @@
+"""Python programs at the price of a fork: a process that has the libraries loaded becomes the program.
+
+A new interpreter takes half a second and more before it has NumPy, ZeroMQ and streamflow.  The zygote is one that has
+them, and waits; each `start` forks it, and the fork becomes what ``python [-P] [-W error] script.py | -c code | -m
+module`` would be: a process with its own `__main__`, arguments, environment, folder, files and session, which ends as
+an interpreter ends.  It is no child of the tests' process, and nothing that they have done is in it.
+
+Two things are not those of a new interpreter: the modules that are loaded, and what they read from the environment when
+they were.  What is about either starts an interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+__all__ = ["Program", "Zygote"]
+
+_MAIN = Path(__file__).with_name("zygote_main.py")
+#: Seconds; a hang is a failure.
+_PATIENCE = 60.0
+
+
+class Zygote:
+    """The process that programs are forked from; it ends when this one does."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(_PATIENCE)
+        self._codes: dict[int, int] = {}
+        # It leaves us at once: tests count, kill and wait for the children of this process.
+        subprocess.run(
+            [sys.executable, str(_MAIN), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            check=True,
+        )
+        theirs.close()
+
+    def close(self) -> None:
+        """End it, and whatever it has started that still runs."""
+        self._socket.shutdown(socket.SHUT_WR)
+        while self._socket.recv(1 << 10):
+            pass
+        self._socket.close()
+
+    def start(
+        self,
+        *command: Any,
+        env: dict[str, str] | None = None,
+        cwd: Any = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int | None = subprocess.PIPE,
+    ) -> Program:
+        """Start ``python *command``, as `subprocess.Popen` does with ``text=True`` and a session of its own.
+
+        A file that is None is that of the zygote: what a program writes to it goes where pytest's output goes.
+        """
+        pipes: list[Any] = [None, None, None]
+        given = []
+        for place, how in enumerate((stdin, stdout, 2 if stderr is None else stderr)):
+            if how == subprocess.PIPE:
+                reader, writer = os.pipe()
+                ours, theirs = (writer, reader) if place == 0 else (reader, writer)
+                pipes[place] = os.fdopen(ours, "w" if place == 0 else "r", encoding="utf-8", buffering=1)
+            elif how == subprocess.DEVNULL:
+                theirs = os.open(os.devnull, os.O_RDWR)
+            elif how == subprocess.STDOUT:
+                theirs = os.dup(given[1])
+            else:
+                theirs = os.dup(how)
+            given.append(theirs)
+        job = {
+            "command": list(map(str, command)),
+            "env": dict(os.environ if env is None else env),
+            "cwd": str(Path.cwd() if cwd is None else cwd),
+        }
+        # Of any length, so it is written to a file of its own.
+        text = os.memfd_create("job")
+        os.write(text, json.dumps(job).encode())
+        socket.send_fds(self._socket, [b"job"], [text, *given])
+        for descriptor in (text, *given):
+            os.close(descriptor)
+        while (answer := self._answer())[0] != "started":
+            self._codes[answer[1]] = answer[2]
+        return Program(self, answer[1], *pipes)
+
+    def run(self, *command: Any, timeout: float = _PATIENCE, **how: Any) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, as `subprocess.run` does with ``capture_output=True, text=True``."""
+        program = self.start(*command, **how)
+        try:
+            out, errors = program.communicate(timeout=timeout)
+        except BaseException:
+            program.kill()
+            program.communicate()
+            raise
+        return subprocess.CompletedProcess([sys.executable, *map(str, command)], program.wait(), out, errors)
+
+    def _answer(self) -> tuple[str, int, int]:
+        told = json.loads(self._socket.recv(1 << 10) or b'["ended", 0, 0]')
+        if told[0] == "ended" and not told[1]:
+            raise AssertionError("the zygote has ended")
+        return told
+
+    def code(self, pid: int, timeout: float | None) -> int | None:
+        """How a program ended, as `subprocess` says it; None if it still runs after so many seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while pid not in self._codes:
+            self._socket.settimeout(None if end is None else max(0.0, end - time.monotonic()))
+            try:
+                _, other, code = self._answer()
+            except (TimeoutError, BlockingIOError):
+                return None
+            finally:
+                self._socket.settimeout(_PATIENCE)
+            self._codes[other] = code
+        return self._codes[pid]
+
+
+class Program:
+    """A program that was started: what `subprocess.Popen` is, as far as tests use it."""
+
+    def __init__(self, zygote: Zygote, pid: int, stdin: Any, stdout: Any, stderr: Any) -> None:
+        self._zygote, self.pid = zygote, pid
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.returncode: int | None = None
+        self._texts = ["", ""]
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+        self.wait()
+
+    def close(self) -> None:
+        """Close our ends of its files."""
+        for file in (self.stdin, self.stdout, self.stderr):
+            if file is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    file.close()
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._ended(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, when it has ended."""
+        if self._ended(timeout) is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def _ended(self, timeout: float | None) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._zygote.code(self.pid, timeout)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless it has ended."""
+        self.send_signal(signal.SIGTERM)
+
+    def communicate(self, timeout: float = _PATIENCE) -> tuple[str, str]:
+        """All that it still writes, until nobody can write more and it has ended."""
+        if self.stdin is not None:
+            self.stdin.close()
+        end = time.monotonic() + timeout
+        if not self._readers:
+            self._readers = [threading.Thread(target=self._read, args=(n,), daemon=True) for n in range(2)]
+            for reader in self._readers:
+                reader.start()
+        for reader in self._readers:
+            reader.join(max(0.0, end - time.monotonic()))
+        if any(reader.is_alive() for reader in self._readers):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        self.wait(max(0.0, end - time.monotonic()))
+        self.close()
+        return self._texts[0], self._texts[1]
+
+    def _read(self, number: int) -> None:
+        file = (self.stdout, self.stderr)[number]
+        if file is not None and not file.closed:
+            self._texts[number] = file.read()
