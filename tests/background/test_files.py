@@ -2,7 +2,11 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from streamflow import background
 
@@ -40,3 +44,17 @@ def test_a_file_imports_only_from_those_above_it():
     }
     assert wrong == set()
     assert len(imported(FOLDER / "node.py")) > 2
+
+
+def test_names_are_loaded_when_they_are_used():
+    code = """
+import sys, streamflow
+from streamflow import background
+heavy = {"multiprocessing", "streamflow.background.node", "streamflow.background.zmq.channel"}
+print(*heavy & set(sys.modules))
+print(*[name for name in background.__all__ if getattr(background, name).__name__ != name])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "\n\n"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = background.nothing
