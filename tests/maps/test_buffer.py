@@ -224,6 +224,7 @@ def test_keys_must_agree(partial):
     [
         ("buffer_size", {"buffer_size": 0}),
         ("buffer_size", {"buffer_size": -3}),
+        ("partial", {"buffer_size": 2, "partial": "no"}),
         ("buffer_size", {"buffer_size": True}),
         ("buffer_size", {"buffer_size": "4"}),
         ("buffer_size", {"buffer_size": float("nan")}),

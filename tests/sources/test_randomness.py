@@ -199,7 +199,7 @@ def test_a_source_over_crops_by_check_source(store):
 
 
 @pytest.mark.parametrize("kind", COMPOSED)
-def test_what_is_read_for_its_form_draws_nothing(store, kind):
+def test_probing_draws_nothing(store, kind):
     source = COMPOSED[kind](store)
     before = str(np.random.get_state())
     source.keys()
