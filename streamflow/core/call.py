@@ -66,37 +66,35 @@ _PATH = re.compile(r"[/\\]|\w\.\w{1,8}$")
 
 
 class OneShot:
-    """An iterator, which can be iterated only once; whatever needs more is refused in words."""
+    """An iterator as the source of a Streamer: it serves one pass, and what needs more is refused in words."""
 
-    __slots__ = ("_iterator", "name")
+    __slots__ = ("__name__", "_iterator")
     ADVICE = "give a function that makes the iterator, or a list"
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator: Iterator[Any] | None = iterator
-        self.name = name_of(iterator)
+        self.__name__ = name_of(iterator)
 
     def __iter__(self) -> Iterator[Any]:
         if self._iterator is None:
-            raise StreamflowError(
-                f"the iterator {self.name!r} can be iterated only once, and an earlier pass has used it; {self.ADVICE}"
-            )
+            raise StreamflowError(self.refusal("an earlier pass has used it"))
         iterator, self._iterator = self._iterator, None
         return iterator
 
+    def refusal(self, why: str, advice: str = ADVICE) -> str:
+        """The text of an error."""
+        return f"the iterator {self.__name__!r} can be iterated only once and {why}; {advice}"
+
     def no_shards(self) -> ParameterError:
         """The error for an attempt to shard it."""
-        return ParameterError(
-            f"the iterator {self.name!r} can be iterated only once and cannot be sharded; {self.ADVICE}"
-        )
+        return ParameterError(self.refusal("cannot be sharded"))
 
     def no_state(self) -> StateError:
         """The error for an attempt to save its state."""
-        return StateError(f"the iterator {self.name!r} can be iterated only once and cannot be resumed; {self.ADVICE}")
+        return StateError(self.refusal("cannot be resumed"))
 
     def __reduce__(self) -> Any:
-        raise StreamflowError(
-            f"the iterator {self.name!r} can be iterated only once and cannot be sent or copied; {self.ADVICE}"
-        )
+        raise StreamflowError(self.refusal("cannot be sent or copied"))
 
 
 def checked_source(source: Any) -> Any:

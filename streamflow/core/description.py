@@ -19,7 +19,7 @@ from .fingerprint import Fingerprint, digest_of
 from .fork import at_fork
 from .node import Node
 from .stream import Stream
-from .validate import epoch_number, integer, item_count, positive_integer, require
+from .validate import epoch_number, flag, integer, item_count, positive_integer, require
 from .walk import check_shards
 
 __all__ = ["Description"]
@@ -80,7 +80,7 @@ class Description(Bindable):
         cycle : bool
             Go on with the next epoch at the end of each, until one is empty.
         """
-        stream = Stream(self, epoch, cycle)
+        stream = Stream(self, epoch, flag("cycle", cycle))
         own = self._overrides
         if own is not None and own.binding is not None:
             own.binding.opened.add(stream)
@@ -98,7 +98,7 @@ class Description(Bindable):
         self, max_iter: int | None = None, cycle: bool = False, *, epoch: int = 0
     ) -> Generator[Any, None, None]:
         """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on."""
-        return self._run(item_count("max_iter", max_iter), bool(cycle), epoch_number("epoch", epoch))
+        return self._run(item_count("max_iter", max_iter), flag("cycle", cycle), epoch_number("epoch", epoch))
 
     def __iter__(self) -> Generator[Any, None, None]:
         return self._run(None, False, 0)
@@ -156,7 +156,7 @@ class Description(Bindable):
         (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
         """
         index, count = integer("index", index), positive_integer("count", count)
-        require(0 <= index < count, "index", f"from 0 to {count - 1}", index)
+        require(0 <= index < count, "index", f"at least 0 and below `count` ({count})", index)
         own = self._overrides or Overrides()
         twin = self._twin(Overrides(own.root, (*own.shards, (index, count)), own.binding))
         check_shards(twin, twin._own_shards())

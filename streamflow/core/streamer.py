@@ -89,8 +89,9 @@ class Streamer(Description):
         else:
             source = checked_source(source)
             if args or kwargs:
-                called_one = callable(source) and not isinstance(source, Streamer)
-                require(called_one, "source", "a function, where arguments are given", source, "is a `pipe` meant?")
+                called = callable(source) and not isinstance(source, Streamer)
+                advice = "`pipe` applies a function to a stream"
+                require(called, "source", "a function if arguments are given", source, advice)
         self.source = source
         self.args = args
         self._kwargs = kwargs or None

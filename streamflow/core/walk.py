@@ -13,26 +13,40 @@ from ..exceptions import ParameterError
 from .call import OneShot, Shards
 from .spec import Spec
 
-__all__ = ["check_resendable", "check_shards", "large_arguments", "walk"]
+__all__ = ["Path", "check_resendable", "check_shards", "large_arguments", "walk"]
 
 
-def walk(tree: Spec) -> Iterator[tuple[str, Any]]:
+class Path:
+    """The way from the root of a tree to a Streamer in it; written down by `str`, for a pool may have many."""
+
+    __slots__ = ("name", "one", "parent")
+
+    def __init__(self, one: Spec, name: Any = None, parent: Path | None = None) -> None:
+        self.one, self.name, self.parent = one, name, parent
+
+    def __str__(self) -> str:
+        label = self.one._label()
+        return label if self.parent is None else f"{self.parent} > {self.name}: {label}"
+
+
+def walk(tree: Spec) -> Iterator[tuple[Path, Any]]:
     """Every Streamer of a tree once, parents first, each with its path.
 
     >>> from streamflow import RoundRobinMux, Streamer
     >>> tree = RoundRobinMux({"odd": [1, 3], "even": Streamer(range, 0, 4, 2)})
-    >>> [path for path, _ in walk(tree)]
+    >>> [str(path) for path, _ in walk(tree)]
     ['RoundRobinMux', 'RoundRobinMux > odd: list', 'RoundRobinMux > even: range(0, 4, 2)']
     """
     seen: dict[int, Spec] = {}  # with the Streamers themselves, so that their identities stay theirs
-    waiting: list[tuple[str, Spec]] = [(tree._label(), tree)]
+    waiting = [Path(tree)]
     while waiting:
-        path, one = waiting.pop()
+        path = waiting.pop()
+        one = path.one
         if id(one) in seen:
             continue
         seen[id(one)] = one
         yield path, one
-        below = [(f"{path} > {name}: {child._label()}", child) for name, child in one._typical_children()]
+        below = [Path(child, name, path) for name, child in one._typical_children()]
         waiting.extend(reversed(below))
 
 
@@ -51,11 +65,10 @@ def check_resendable(tree: Spec) -> None:
     for path, one in walk(tree):
         for held in one._held():
             if isinstance(held, OneShot):
-                what = f"the iterator {held.name!r} can be iterated only once and cannot run in the background"
-                raise ParameterError(f"{what} (at {path}); {OneShot.ADVICE}")
+                raise ParameterError(held.refusal(f"cannot run in the background (at {path})"))
 
 
-def large_arguments(tree: Spec, limit: int) -> Iterator[tuple[str, Any, int]]:
+def large_arguments(tree: Spec, limit: int) -> Iterator[tuple[Path, Any, int]]:
     """What a tree holds that has more than `limit` bytes: path, value and size of each."""
     for path, one in walk(tree):
         for held in one._held():

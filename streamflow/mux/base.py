@@ -37,7 +37,7 @@ class PoolMux(Streamer, ABC):
     def __init__(self, streamers: Any, random_state: Any = None) -> None:
         self._describe(random_state)
         self._pool = Pool(streamers, type(self).__name__)
-        require(len(self._pool), "streamers", "at least one streamer", streamers)
+        require(len(self._pool), "streamers", "a collection of at least one streamer", streamers)
 
     @property
     def n_streams(self) -> int:

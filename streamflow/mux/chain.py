@@ -155,10 +155,8 @@ class _ChainNode(Node):
 
     def state(self, failed: bool = False) -> Any:
         if isinstance(self._mux._lazy, OneShot):
-            raise StateError(
-                f"the members come from the iterator {self._mux._lazy.name!r}, which can be iterated only once, and "
-                "cannot be resumed; give ChainMux a function that makes it"
-            )
+            why = "its members cannot be resumed"
+            raise StateError(self._mux._lazy.refusal(why, "give ChainMux a function that makes it"))
         held = None if self._held is None else activation_state(self._held, failed)
         return {"begun": self._begun, "before": self._before, "before_pass": self._before_round, "turn": held}
 

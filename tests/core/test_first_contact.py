@@ -146,7 +146,7 @@ def test_a_function_that_was_given_a_default_later_is_read_again():
 def test_a_generator_that_has_been_used_is_named_in_plain_words():
     streamer = sf.Streamer(rows("a", 3))
     assert len(list(streamer)) == 3
-    with pytest.raises(sf.StreamflowError, match="the iterator 'rows' can be iterated only once, and an earlier pass"):
+    with pytest.raises(sf.StreamflowError, match="the iterator 'rows' can be iterated only once and an earlier pass"):
         list(streamer)
 
 

@@ -50,7 +50,7 @@ def test_a_length_that_changes():
 
 
 def test_one_shot():
-    rejected(Streamer(iter("abc")), "one-shot", pickles=False)
+    rejected(Streamer(iter("abc")), "only once", pickles=False)
 
 
 def test_a_source_that_fails():
