@@ -17,7 +17,10 @@ try:
 except ImportError:  # not on this system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_elements", "check_folder", "check_target", "checked_path", "lock", "unlock"]
+__all__ = ["REBUILD", "check_elements", "check_folder", "check_target", "checked_path", "lock", "unlock"]
+
+#: What to do about a store that another call has left.
+REBUILD = "make the same call, or pass overwrite=True to start over"
 
 
 def checked_path(path: Any, name: str) -> str:
