@@ -207,7 +207,9 @@ def convert(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Convert a folder of arrays, images or audio files into a store that is fast to read in any order.
+    """Convert a folder of arrays, images or audio into one store.
+
+    A store is read quickly in any order.
 
     A memmap store holds an entry for each file: an array of any shape, named by the path of the file below SRC; for
     audio the metadata hold the sample rate. An LMDB store holds a sample for each file: {"x": the array, "name": the
@@ -223,7 +225,7 @@ def convert(
     with _told("streamflow convert", stopped="stopped; the same command resumes"):
         lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
         if lmdb and shard_mb:
-            raise CorpusError("--shard-mb: must be used with memmap stores only")
+            raise CorpusError("--shard-mb: it is for memmap stores")
         settings = conversion.Settings(
             source=source,
             target=target,
