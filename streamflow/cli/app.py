@@ -162,19 +162,19 @@ class _OnError(StrEnum):
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of files; searched with all in it.")],
-    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder of the store; made if it is not there.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of files; subfolders are searched too.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder of the store; made if need be.")],
     to: Annotated[
         Optional[_Store],  # noqa: UP045
         typer.Option(help="Which store. [default: lmdb if DST ends in .lmdb, else memmap]", show_default=False),
     ] = None,
-    kind: Annotated[_Kind, typer.Option(help="What the files are; auto: what their endings say.")] = _Kind.auto,
+    kind: Annotated[_Kind, typer.Option(help="What the files are; auto: what their extensions say.")] = _Kind.auto,
     pattern: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             metavar="GLOB",
-            help="Take the files whose names match, as in --pattern '*.png'; may be repeated. [default: the endings "
-            "of the kind]",
+            help="Take the files whose names match, as in --pattern '*.png'; may be repeated. [default: the "
+            "extensions of the kind]",
         ),
     ] = None,
     workers: Annotated[
@@ -182,7 +182,7 @@ def convert(
         typer.Option(
             metavar="N",
             min=1,
-            help="How many files to read at once. [default: as many as there are cores, fewer for few files]",
+            help="How many files to read at once. [default: the number of cores, fewer for few files]",
         ),
     ] = None,
     on_error: Annotated[
@@ -193,12 +193,12 @@ def convert(
         typer.Option(
             metavar="N",
             min=1,
-            help="Pack the arrays of a memmap store into files of about N MB, which is quicker for small arrays. "
+            help="Pack the arrays of a memmap store into files of about N MB, which is faster for small arrays. "
             "[default: a .npy file for each]",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is there, once the new one is whole.")
+        bool, typer.Option("--overwrite", help="Replace a store that is there, once the new one is complete.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -206,18 +206,18 @@ def convert(
 
     A store is read quickly in any order.
 
-    A memmap store has an entry for each file: an array of any shape, named by the path of the file below SRC; the
-    metadata of audio have the sample rate. An LMDB store has a sample for each file: {"x": the array, "name": the
-    path}, of audio also "rate"; the arrays of an .npz file keep their own keys. Images become RGB, audio float32
-    of shape (frames, channels). Arrays of Python objects and files of several images are refused.
+    A memmap store holds an entry for each file: an array of any shape, named by the path of the file below SRC; for
+    audio the metadata hold the sample rate. An LMDB store holds a sample for each file: {"x": the array, "name": the
+    path}, for audio also "rate"; the arrays of an .npz file keep their own keys. Images become RGB, audio float32
+    of shape (frames, channels). Arrays of Python objects and files with several images are refused.
 
-    If it is stopped, by Ctrl-C or in any other way, the same command goes on where it was. Once the store is finished
-    it does nothing, unless the files have changed.
+    If it is stopped, by Ctrl-C or otherwise, the same command resumes. Once the store is finished the command does
+    nothing, unless the files have changed.
 
-    Exit code: 0 all files are in the store, 1 some were skipped, 2 wrong usage, unusable files or no room, 130 stopped
-    by Ctrl-C.
+    Exit code: 0 all files are in the store, 1 some were skipped, 2 wrong usage, unusable files or a full disk, 130
+    stopped by Ctrl-C.
     """
-    with _told("streamflow convert", stopped="stopped; the same command goes on where this one was"):
+    with _told("streamflow convert", stopped="stopped; the same command resumes"):
         lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
         if lmdb and shard_mb:
             raise UsageError("--shard-mb: it is for memmap stores")

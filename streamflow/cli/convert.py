@@ -17,7 +17,7 @@ from ..exceptions import BackgroundError, DataError, ParameterError
 from ..sources import build_memmap_store
 from ..sources.build.engine import Failure
 from ..sources.build.lmdb import build_lmdb_store
-from ..sources.memmap.journal import REBUILD
+from ..sources.stores import REBUILD
 from .inputs import KINDS, Inputs, counted, find, sample
 from .work import UsageError
 

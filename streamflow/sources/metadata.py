@@ -28,7 +28,7 @@ class Metadata(MutableMapping[str, str]):
     Attributes
     ----------
     changes : list of (str, str or None)
-        With `log`, what has been set and not been written yet, in order; None: deleted.  Whoever writes a change
+        With `log`, the changes that have not been written yet, in order; None: deleted.  Code that writes a change
         removes it from the list.
 
     Examples

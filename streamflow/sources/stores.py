@@ -17,7 +17,10 @@ try:
 except ImportError:  # not on this system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_elements", "check_folder", "check_target", "checked_path", "lock", "unlock"]
+__all__ = ["REBUILD", "check_elements", "check_folder", "check_place", "check_target", "checked_path", "lock", "unlock"]
+
+#: What to do about a store that another call has left.
+REBUILD = "make the same call, or pass overwrite=True to start over"
 
 
 def checked_path(path: Any, name: str) -> str:
@@ -40,14 +43,18 @@ def check_folder(path: str, what: str) -> None:
         raise DataError(f"{path!r} {found}, expected the folder of {what}")
 
 
+def check_place(folder: Path, what: str) -> None:
+    """Raise unless `folder` is a folder, or can be made one, for `what`."""
+    if not folder.is_dir() and (folder.exists() or folder.is_symlink()):
+        found = "is a file" if folder.exists() else "is a broken link"
+        raise DataError(f"{str(folder)!r} {found}, expected a folder for {what}")
+
+
 def check_target(folder: Path, what: str, own: Collection[str]) -> None:
-    """Raise unless `what` may be written to a folder: it is missing, or holds nothing but hidden and `own` files."""
+    """Raise unless `folder` is missing, or holds nothing but hidden files and those of `what`, which are `own`."""
+    check_place(folder, what)
     if not folder.exists():
-        if folder.is_symlink():
-            raise DataError(f"{str(folder)!r} is a broken link, expected a folder for {what}")
         return
-    if not folder.is_dir():
-        raise DataError(f"{str(folder)!r} is a file, expected a folder for {what}")
     others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")}.difference(own))
     if others:
         raise DataError(f"{str(folder)!r} holds {others[0]!r}, expected {what}, an empty folder or none")

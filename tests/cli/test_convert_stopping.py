@@ -106,7 +106,7 @@ def test_ctrl_c_on_a_terminal_where_a_bar_moves(on_terminal, corpus, tmp_path, t
     first.read_until(r" ([2-9]|\d\d)/59")  # so at least one is in the store
     os.write(first.screen, b"\x03")
     assert first.end() == 130, first.text
-    assert first.text.count("streamflow convert: stopped; the same command goes on where this one was") == 1
+    assert first.text.count("streamflow convert: stopped; the same command resumes") == 1
     assert " store of " not in first.text
 
     second = slow(on_terminal, 0, *arguments)

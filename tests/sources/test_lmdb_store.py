@@ -507,8 +507,14 @@ def test_a_newer_version(path):
 
 def test_writers_name_a_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="cannot be written to"):
-        LMDBWriter(tmp_path / "file")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, why in {
+        "file": "is a file, expected a folder for an LMDB store",
+        "link": "is a broken link, expected a folder for an LMDB store",
+        "file/below": r"cannot be written to \(.*Not a directory.*\), expected a folder for an LMDB store",
+    }.items():
+        with pytest.raises(DataError, match=f"^{str(tmp_path / name)!r} {why}$"):
+            LMDBWriter(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Target(Protocol):
         """Note that a file is left out, and why."""
 
     def finish(self) -> None:
-        """All files have been converted or left out.  Raises if none is left."""
+        """Complete the store after the last file.  Raises if all files were left out."""
 
 
 def build(target: Target, progress: Any, on_error: str) -> None:

@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 from ...exceptions import DataError
 from ..lmdb.environment import DATA
 from ..lmdb.writer import LMDBWriter
-from ..memmap.journal import REBUILD
-from ..stores import check_target, checked_path, lock, unlock
+from ..stores import REBUILD, check_target, checked_path, lock, unlock
 from .engine import Failure, InputFile, Results, build, find_files, load_file
 from .workers import in_threads
 

@@ -14,11 +14,11 @@ from ...core.validate import choice, flag, optional_positive_integer, positive_i
 from ...exceptions import DataError
 from ..memmap.arrays import ArrayWriter, checked_array
 from ..memmap.format import INDEX, Entry, read_index
-from ..memmap.journal import REBUILD, Session, tidy
+from ..memmap.journal import Session, tidy
 from ..memmap.store import MemmapStore
 from ..metadata import entry_metadata
 from ..mmap.npy_files import NpyFile
-from ..stores import checked_path
+from ..stores import REBUILD, checked_path
 from .engine import Failure, InputFile, Results, build, checked_patterns, find_files, load_file
 from .workers import in_processes
 
@@ -115,7 +115,7 @@ def build_memmap_store(
         _check_unchanged(store, files, settings, on_error)
         tidy(store)
         return MemmapStore(store)
-    session = Session(store, settings, anew=True, forget="others" if overwrite else "never")
+    session = Session(store, settings, replace=True, forget="others" if overwrite else "never")
     try:
         building = _Building(session, files, settings, load, n_workers, shard_bytes)
         build(building, progress, on_error)

@@ -1,8 +1,8 @@
 """`Environment`: an LMDB data base as all users of it in a process share it.
 
 LMDB allows one environment per data base and process, none across a fork, and no transaction while the map is resized.
-So whoever reads or writes a store holds a `Lease` of its environment.  Transactions go through a gate together;
-opening, resizing and forking go through it alone.
+So each reader and writer of a store holds a `Lease` of its environment.  Transactions share a gate; opening, resizing
+and forking hold it alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "fil
 T = TypeVar("T")
 #: The file of a data base in its folder.
 DATA = "data.mdb"
-#: The data bases in a store: the samples, and what is about all of them.
+#: The data bases in a store: the samples, and the entries about all of them.
 SAMPLES, ABOUT = b"samples", b"about"
 #: Those in a store that ml-pyxis wrote.
 _PYXIS = (b"data_db", b"meta_db")
@@ -154,7 +154,7 @@ class Environment:
             self._gate.wake()
 
     def _complete(self) -> None:
-        """Make the file as long as its number of pages says, so that whoever opens it sees at once that it is complete.
+        """Make the file as long as its number of pages says, so that it is recognized as complete when it is opened.
 
         LMDB does not write pages at the end that nothing refers to.
         """

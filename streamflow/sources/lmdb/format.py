@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...exceptions import DataError
 from ..metadata import checked_strings
+from ..stores import check_place
 from .codec import RecordLayout
 from .environment import ABOUT, DATA, EXPECTED, SAMPLES, library
 
@@ -125,6 +126,7 @@ def empty_store(path: str) -> None:
     lmdb, folder = library(), Path(path)
     if (folder / DATA).exists():
         return
+    check_place(folder, "an LMDB store")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as apart:
@@ -141,4 +143,4 @@ def empty_store(path: str) -> None:
             except OSError:  # a file system without links
                 made.replace(folder / DATA)
     except (OSError, lmdb.Error) as error:
-        raise DataError(f"{path!r} cannot be written to ({error}), expected a folder for a store") from None
+        raise DataError(f"{path!r} cannot be written to ({error}), expected a folder for an LMDB store") from None

@@ -37,7 +37,7 @@ class LMDBStore(Source):
     Raises
     ------
     DataError
-        If there is no store; none is created.
+        If there is no store.
 
     Notes
     -----

@@ -1,7 +1,7 @@
-"""Indices with several axes: the first selects entries, the others apply to each as NumPy would apply them.
+"""Indices with several axes: the first selects entries, the others apply to each entry as in NumPy.
 
-Entries are arrays mapped from files, so an index inside one reads what it selects and no more.  Many entries with an
-index inside are a lazy view, `Inside`; `Scattered` has an entry for each index of an axis.
+Entries are arrays mapped from files, so an index inside one reads only what it selects.  Many entries with an index
+inside are a lazy view, `Inside`; `Scattered` has a sample for each index of an axis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...core.fingerprint import digest_of
 from ...core.label import short
-from ...core.validate import is_integer, require
+from ...core.validate import integer, require
 from ...exceptions import DataError
 from ...samplers import Sampler
 from ...seeding import Key
@@ -39,7 +39,7 @@ class Entries(Source):
 
     @abstractmethod
     def _about(self, index: int) -> Entry:
-        """What the store knows about the entry that a sample is, or is a part of."""
+        """The entry that a sample is, or is a part of."""
 
     def _shape(self, index: int) -> tuple[int, ...]:
         """The shape of a sample."""
@@ -68,15 +68,14 @@ class Entries(Source):
         Parameters
         ----------
         axis : int
-            Negative counts from the last.
+            A negative one counts from the last.
 
         Raises
         ------
         DataError
             If an entry has no such axis.
         """
-        require(is_integer(axis), "axis", "an integer", axis)
-        return Scattered(self, int(axis))
+        return Scattered(self, integer("axis", axis))
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         plain = View._view(self, at) if isinstance(self, View) else View(self, at)
@@ -88,7 +87,7 @@ class Entries(Source):
         if first is Ellipsis:
             first, rest = slice(None), [..., *rest]
         if isinstance(first, RandomCrop):
-            raise IndexError(f"the first index selects entries, got {first!r}, which crops an axis of each")
+            raise IndexError(f"the first index must select entries, got {first!r}, which crops an axis of each")
         first = list(first) if isinstance(first, tuple) else first  # inside an index a tuple is a list, as for NumPy
         if not rest:
             return self[first]
@@ -118,9 +117,9 @@ def _entries(source: Source) -> Entries:
 
 
 class Inside(Entries, Derived):
-    """What indices select inside each entry.
+    """The parts of entries that indices select.
 
-    A `random_crop` among them is drawn when an entry is read.
+    A `random_crop` among the indices is drawn when an entry is read.
     """
 
     def __init__(self, source: Source, steps: Steps) -> None:
@@ -141,7 +140,7 @@ class Inside(Entries, Derived):
         return per_sample(self.sample, indices.tolist())
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:
-        random = self._crops() and not is_keyed()  # where it will be cropped by hand nobody knows
+        random = self._crops() and not is_keyed()  # then the crop is not known in advance
         if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
             _ask(self._ahead, self, indices)
 
@@ -152,8 +151,8 @@ class Inside(Entries, Derived):
         return Inside(self._source._view(at), self._steps)
 
     def _label(self) -> str:
-        told = "".join(f"[:, {', '.join(map(_word, step))}]" for step in self._steps)
-        return f"{self._source._label()}{told}"
+        steps = "".join(f"[:, {', '.join(map(_item_label, step))}]" for step in self._steps)
+        return f"{self._source._label()}{steps}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_ahead": Ahead()}
@@ -165,7 +164,7 @@ class Scattered(Entries, Derived):
     def __init__(self, source: Entries, axis: int) -> None:
         super().__init__(source)
         lengths = []
-        require(not source._draws_random(), "scatter", "called where nothing is cropped at random", source)
+        require(not source._draws_random(), "scatter", "called before random crops", source)
         for index in range(len(source)):
             shape = source._shape(index)
             if not -len(shape) <= axis < len(shape):
@@ -184,7 +183,7 @@ class Scattered(Entries, Derived):
         return array[(slice(None),) * (axis if axis >= 0 else array.ndim + axis) + (place,)]
 
     def _place(self, index: int) -> tuple[int, int]:
-        """The entry of a sample, and its index in it."""
+        """The number of a sample's entry, and its index in that entry."""
         entry = int(self._ends.searchsorted(index, "right"))
         return entry, index - (int(self._ends[entry - 1]) if entry else 0)
 
@@ -197,7 +196,7 @@ class Scattered(Entries, Derived):
     def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> PassOrder:
-        return Source._pass_order(self, sampler, key, epochs, part, batch_size)  # its length is not that of `_source`
+        return Source._pass_order(self, sampler, key, epochs, part, batch_size)  # in its own length, not that of its source
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
@@ -212,12 +211,12 @@ class Scattered(Entries, Derived):
         return {**vars(self), "_ahead": Ahead()}
 
 
-#: Of these an index gives a view; what else there is copies, and reads.
+#: Indices of these types give views; all others copy, and so read.
 _BASIC = (int, np.integer, slice, type(...), type(None), RandomCrop)
 
 
 def _frozen(item: Any) -> Any:
-    """An element of an index that nobody can change; lists and tuples are arrays, as for NumPy."""
+    """An element of an index, protected against changes; lists and tuples become arrays, as in NumPy."""
     if not isinstance(item, (list, tuple, np.ndarray)):
         return item
     array = np.array(item)
@@ -227,30 +226,29 @@ def _frozen(item: Any) -> Any:
     return copy.copy(item) if array.dtype.kind == "U" else array
 
 
-def _word(item: Any) -> str:
-    """An element of an index in words."""
+def _item_label(item: Any) -> str:
+    """An element of an index for labels."""
     if isinstance(item, slice):
-        told = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
-        return told if item.step is not None else told.removesuffix(":")
+        text = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
+        return text if item.step is not None else text.removesuffix(":")
     if isinstance(item, np.ndarray):
         return f"{short(item)} {digest_of([item.tobytes()])[:8]}"
     return "..." if item is Ellipsis else repr(item)
 
 
 def _applied(array: Any, steps: Steps, name: str) -> Any:
-    """What the steps select of an entry."""
+    """The part of an entry that the steps select."""
     for step in steps:
         try:
             index = _without_crops(step, np.shape(array))
             array = array[index[0] if len(index) == 1 and isinstance(index[0], (str, list)) else index]
         except (IndexError, DataError) as error:
-            told = f"entry {name!r} of shape {np.shape(array)}: {error}"
-            raise type(error)(told) from None
+            raise type(error)(f"entry {name!r} of shape {np.shape(array)}: {error}") from None
     return array
 
 
 def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """An index with a slice in the place of each random crop, drawn now."""
+    """An index with each random crop replaced by a slice that is drawn now."""
     if RandomCrop not in map(type, step):
         return step
     step = tuple(map(_frozen, step))
@@ -268,20 +266,20 @@ def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, 
 
 
 def _width(item: Any) -> int:
-    """How many axes an element of an index stands for."""
+    """How many axes an element of an index selects from."""
     if item is None or item is Ellipsis or isinstance(item, (bool, np.bool_)):
         return 0
     return item.ndim if isinstance(item, np.ndarray) and item.dtype.kind == "b" else 1
 
 
 def _ask(ahead: Ahead, source: Source, indices: NDArray[Any]) -> None:
-    """Ask the system for samples that are views of maps."""
+    """Ask the system to read samples ahead."""
     if CAN_ADVISE:
         ahead.ask(lambda: _stretches(source, indices))
 
 
 def _stretches(source: Source, indices: NDArray[Any]) -> Iterator[Stretch]:
-    """Where samples lie in their maps, as far as it is in few pieces."""
+    """Where samples lie in their maps, if they are in few pieces."""
     for view in per_sample(source.sample, indices.tolist()):
         if not isinstance(view, np.ndarray):
             continue

@@ -17,13 +17,10 @@ from typing import Any
 
 from ...exceptions import DataError
 from ..metadata import checked_strings
-from ..stores import check_target, lock, unlock
+from ..stores import REBUILD, check_target, lock, unlock
 from .format import ARRAYS, DAMAGED, INDEX, JOURNAL, NEW_INDEX, Entry, Index, naming, read_index, sync, write_index
 
-__all__ = ["REBUILD", "Session", "tidy"]
-
-#: What to do about a store that another call has left.
-REBUILD = "make the same call, or pass overwrite=True to start over"
+__all__ = ["Session", "tidy"]
 
 
 class Session:
@@ -35,7 +32,7 @@ class Session:
         The folder of the store; made if need be.
     settings : dict or None
         The settings of a build, None for a `MemmapWriter`; an interrupted session is resumed with the same only.
-    anew : bool
+    replace : bool
         Replace the store that is there; else add to it.
     forget : {'never', 'others', 'always'}
         Whether to drop what an interrupted session has left; 'others': if its settings are others.
@@ -58,7 +55,7 @@ class Session:
         cannot be resumed with these parameters.
     """
 
-    def __init__(self, path: str, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
+    def __init__(self, path: str, settings: dict[str, Any] | None, replace: bool, forget: str) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
         self.metadata: dict[str, str] | None = None
@@ -73,14 +70,14 @@ class Session:
         _sessions.add(self)
         try:
             self._held += lock(self._store)
-            self._begin(settings, anew, forget)
+            self._begin(settings, replace, forget)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, settings: dict[str, Any] | None, anew: bool, forget: str) -> None:
+    def _begin(self, settings: dict[str, Any] | None, replace: bool, forget: str) -> None:
         exists = (self._store / INDEX).exists()
-        written = read_index(self.path).written if exists and not anew else _token_of(self._store)
+        written = read_index(self.path).written if exists and not replace else _token_of(self._store)
         try:
             head, end = self._read_journal() if forget != "always" else (None, 0)
         except DataError:
@@ -96,14 +93,14 @@ class Session:
                     f"{_described(settings)}); {REBUILD}"
                 )
             head = None
-        if head is not None and exists and head["anew"] and not anew:
+        if head is not None and exists and head["anew"] and not replace:
             raise DataError(
                 f"{self.path!r} holds an unfinished replacement of the finished store; reopen with mode='w' to start "
                 f"over, or remove {JOURNAL!r} to add to the finished store"
             )
         if head is None:
             self.entries, self.metadata, end = {}, None, 0
-            head = {"token": secrets.token_hex(8), "anew": anew, "settings": settings}
+            head = {"token": secrets.token_hex(8), "anew": replace, "settings": settings}
         self._resumed = list(self.entries.values())  # of an interrupted session, perhaps not on the disk yet
         self.token: str = head["token"]
         self.index = read_index(self.path) if exists and not head["anew"] else None
@@ -243,7 +240,7 @@ def tidy(path: str) -> None:
     if not Path(path, JOURNAL).exists():
         return
     with contextlib.suppress(DataError, OSError):  # it is being written, or another call may resume it
-        session = Session(path, None, anew=False, forget="never")
+        session = Session(path, None, replace=False, forget="never")
         if session.index is None or session.entries or session.metadata is not None:
             session.close()
         else:
