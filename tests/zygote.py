@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -34,9 +35,10 @@ class Zygote:
     """The process that programs are forked from; it ends when this one does."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_PATIENCE)
         self._codes: dict[int, int] = {}
+        self._told = b""  # of an answer that has not come as a whole
         # It leaves us at once: tests count, kill and wait for the children of this process.
         subprocess.run(
             [sys.executable, str(_MAIN), str(theirs.fileno())],
@@ -86,11 +88,11 @@ class Zygote:
             "env": dict(os.environ if env is None else env),
             "cwd": str(Path.cwd() if cwd is None else cwd),
         }
-        # Of any length, so it is written to a file of its own.
-        text = os.memfd_create("job")
-        os.write(text, json.dumps(job).encode())
-        socket.send_fds(self._socket, [b"job"], [text, *given])
-        for descriptor in (text, *given):
+        with tempfile.TemporaryFile() as text:  # it may be of any length
+            text.write(json.dumps(job).encode())
+            text.flush()
+            socket.send_fds(self._socket, [b"!"], [text.fileno(), *given])
+        for descriptor in given:
             os.close(descriptor)
         while (answer := self._answer())[0] != "started":
             self._codes[answer[1]] = answer[2]
@@ -108,10 +110,13 @@ class Zygote:
         return subprocess.CompletedProcess([sys.executable, *map(str, command)], program.wait(), out, errors)
 
     def _answer(self) -> tuple[str, int, int]:
-        told = json.loads(self._socket.recv(1 << 10) or b'["ended", 0, 0]')
-        if told[0] == "ended" and not told[1]:
-            raise AssertionError("the zygote has ended")
-        return told
+        while b"\n" not in self._told:
+            more = self._socket.recv(1 << 10)
+            assert more, "the zygote has ended"
+            self._told += more
+        line, _, self._told = self._told.partition(b"\n")
+        answer: tuple[str, int, int] = tuple(json.loads(line))
+        return answer
 
     def code(self, pid: int, timeout: float | None) -> int | None:
         """How a program ended, as `subprocess` says it; None if it still runs after so many seconds."""

@@ -52,7 +52,7 @@ def serve(link: socket.socket) -> dict[str, Any]:
                 os.read(reader, 1 << 10)
                 _tell_ends(link, living)
             if link in ready:
-                word, given, _, _ = socket.recv_fds(link, 1 << 10, 4)
+                word, given, _, _ = socket.recv_fds(link, 1, 4)
                 if not word:
                     break
                 pid = os.fork()
@@ -64,7 +64,7 @@ def serve(link: socket.socket) -> dict[str, Any]:
                 for descriptor in given:
                     os.close(descriptor)
                 living.add(pid)
-                link.send(json.dumps(["started", pid, 0]).encode())
+                _tell(link, "started", pid, 0)
     for pid in living:  # only if a test has failed
         os.kill(pid, signal.SIGKILL)
     os._exit(0)
@@ -76,7 +76,11 @@ def _tell_ends(link: socket.socket, living: set[int]) -> None:
         if ended:
             living.discard(pid)
             with contextlib.suppress(BrokenPipeError):
-                link.send(json.dumps(["ended", pid, os.waitstatus_to_exitcode(status)]).encode())
+                _tell(link, "ended", pid, os.waitstatus_to_exitcode(status))
+
+
+def _tell(link: socket.socket, *answer: Any) -> None:
+    link.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _job(given: list[int]) -> dict[str, Any]:
