@@ -159,7 +159,7 @@ def test_states_that_forget_the_end(rejected):
 
 
 def test_states_that_need_an_answer(rejected, monkeypatch):
-    monkeypatch.setattr(thread_stream, "_PATIENCE", 0.05)
+    monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.05)
 
     def state(node, failed=False):
         until = time.monotonic() + 0.3
