@@ -154,18 +154,18 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
     if known is not None:
         return known[1]
     found = _read(source)
-    name = id(source)
     try:
-        alive = weakref.ref(source, lambda _: _forget(name))
+        alive = weakref.ref(source, functools.partial(_forget, id(source)))
     except TypeError:  # not every callable can be referred to weakly; such a one is read again each time
         return found
-    _known[name] = (alive, found)
+    _known[id(source)] = (alive, found)
     return found
 
 
-def _forget(name: int) -> None:
-    _known.pop(name, None)
-    PLAIN.discard(name)
+def _forget(name: int, _: Any, known: dict[int, Any] = _known, plain: set[int] = PLAIN) -> None:
+    """A function has gone (perhaps at the end of the interpreter, when this module has lost its names already)."""
+    known.pop(name, None)
+    plain.discard(name)
 
 
 def _read(source: Callable[..., Any]) -> dict[str, int | None]:

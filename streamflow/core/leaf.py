@@ -171,12 +171,11 @@ def start(
         if isinstance(source, OneShot) and shards:
             raise source.no_shards()
         return iter(source), merged(shards)
-    args, kwargs = call.args, dict(call.kwargs)
+    args, kwargs = call.args, dict(sorted(call.kwargs.items()))  # the number of an argument is its place in this order
     last = len(args) + len(kwargs)
     for arg in (*args, *kwargs.values()):
         if isinstance(arg, Bindable):
-            places = zip(sorted(kwargs), range(len(args), last), strict=True)
-            kwargs.update({name: bound(kwargs[name], key, place, opened) for name, place in places})
+            kwargs = {name: bound(kwargs[name], key, place, opened) for place, name in enumerate(kwargs, len(args))}
             args = tuple([bound(arg, key, place, opened) for place, arg in enumerate(args)])
             break
     open_ones = unfilled(source, args, kwargs)

@@ -196,7 +196,8 @@ class Streamer(Description):
         The first lines are a shortcut for what most members of large pools are: a plain function that wants nothing
         injected and gets no Streamer.  They give what `_open` would give, in a third of its time.
         """
-        source, node = self.source, None
+        node: Node | None = None
+        source = self.source
         if (
             self.__class__ is Streamer
             and self._overrides is None
@@ -214,9 +215,10 @@ class Streamer(Description):
                     node = Leaf(self, key, shards, made)  # a plain function never looks at its key
                 elif not isinstance(made, Streamer):
                     node = Leaf(self, key, shards, iterated(source, made))
-        opened: Node = self._open(key.below(number, index), shards) if node is None else node
-        opened.index, opened.number, opened.budget = index, number, budget
-        return opened
+        if node is None:
+            node = self._open(key.below(number, index), shards)
+        node.index, node.number, node.budget = index, number, budget
+        return node
 
     # ------------------------------------------------------------------ pickling
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -130,7 +130,7 @@ class SlotNode(Node):
 
     def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
         """The items of a slot, activation by activation; this is where a slot is renewed."""
-        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
+        held, members, key, shards, weighs = self.held, self.pool.members, self.key, self.shards, self._weighs
         one = held[slot]
         if one is None:
             return
@@ -155,7 +155,7 @@ class SlotNode(Node):
             except BaseException:
                 held[slot] = Activation(index, number, budget)
                 raise
-            if self._weighs:
+            if weighs:
                 self._weigh(slot, index)
             held[slot] = one
             yield one.items if budget is None else islice(one.items, budget)

@@ -260,3 +260,13 @@ def test_one_shot_arguments_serve_one_pass():
     assert list(tree) == [1, 2]
     with pytest.raises(sf.StreamflowError, match="(?i)function|list|callable"):
         list(tree)
+
+
+def test_keywords_reach_a_function_in_order_of_their_names():
+    """Whatever order they were given in, and whether a Streamer is among them or not: streams depend on it."""
+
+    def names(**columns):
+        yield from columns
+
+    for extra in (1, sf.Streamer([1])):
+        assert list(sf.Streamer(names, b=extra, c=2, a=3)) == ["a", "b", "c"]

@@ -184,6 +184,8 @@ def test_a_leaf_that_gives_other_items_on_resume_is_told_which_keys_differ():
 @pytest.mark.parametrize(
     ("name", "call"),
     [
+        ("cycle", lambda value: sf.Streamer("ab")(cycle=value)),
+        ("cycle", lambda value: sf.Streamer("ab").open(cycle=value)),
         ("flatten", lambda value: sf.ZipMux([[1]], flatten=value)),
         ("prune_empty_streams", lambda value: sf.StochasticMux([[1]], 1, 1, prune_empty_streams=value)),
     ],
