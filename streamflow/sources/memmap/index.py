@@ -196,7 +196,7 @@ class Scattered(Entries, Derived):
     def _draws(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> Draws:
-        return Source._draws(self, sampler, key, epochs, part, batch_size)  # in its own length, not that of its source
+        return Source._draws(self, sampler, key, epochs, part, batch_size)  # its length is not that of `_source`
 
     def _origins(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
