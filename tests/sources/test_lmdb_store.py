@@ -560,7 +560,7 @@ def test_numbers_of_python_take_the_dtype_that_is_there(tmp_path):
 
 
 def test_unequal_arrays(tmp_path):
-    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="one length"):
+    with LMDBWriter(tmp_path) as db, pytest.raises(ParameterError, match="equal length"):
         db.extend_columns({"X": X, "y": Y[:3]})
 
 

@@ -337,7 +337,7 @@ def test_a_description_that_changes():
     ("how", "told"),
     [
         ({"streamer": [1, 2]}, "`streamer` must be a Streamer"),
-        ({"n_items": 0}, "`n_items` must be an integer from 1 on, got 0"),
+        ({"n_items": 0}, "`n_items` must be a positive integer, got 0"),
         ({"n_items": True}, "`n_items`"),
         ({"shards": "all"}, "`shards` must be 'partition', 'parts' or None, got 'all'"),
         ({"samples_of": 3}, "`samples_of` must be None or a function, got 3"),

@@ -196,9 +196,8 @@ class Scattered(Entries, Derived):
     def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> PassOrder:
-        return Source._pass_order(
-            self, sampler, key, epochs, part, batch_size
-        )  # of its own length
+        # Its length is not that of `_source`.
+        return Source._pass_order(self, sampler, key, epochs, part, batch_size)
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
