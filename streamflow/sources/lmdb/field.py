@@ -184,7 +184,16 @@ def form_from_json(document: Any, places: Iterator[int]) -> Any:
         return tuple([form_from_json(inside, places) for inside in document["tuple"]])
     if document["kind"] in {TEXT, BYTES}:
         return Field(next(places), document["kind"], np.dtype("V0"), ())
-    dtype, shape = descr_to_dtype(ast.literal_eval(document["dtype"])), tuple(map(index, document["shape"]))
+    dtype, shape = _dtype_from_json(document["dtype"]), tuple(map(index, document["shape"]))
     if dtype.hasobject or document["kind"] != ARRAY or min(shape, default=0) < 0:
         raise ValueError(f"{document!r} does not describe an array")
     return Field(next(places), ARRAY, dtype, shape)
+
+
+def _dtype_from_json(text: str) -> np.dtype[Any]:
+    """The dtype of ``repr(dtype_to_descr(dtype))``."""
+    descr: Any = text[1:-1]
+    if text != repr(descr):  # the dtype of a structure, which is a list
+        descr = ast.literal_eval(text)
+    dtype: np.dtype[Any] = descr_to_dtype(descr)
+    return dtype
