@@ -2,7 +2,7 @@
 
 * A slice of inner axes of an entry, beside the same of `numpy.memmap`.
 * Random batches of 64 entries of 64 KiB, packed into shards or each a file, beside sorted `pread`s of the same bytes
-  and beside reading the mapped entries one by one.  Cold: the system has been told to forget the files.
+  and beside reading the mapped entries one by one.  Cold: the files are dropped from the page cache.
 * Building from files of 16 KiB and of 2 MiB, beside the loop, which also waits until all is on the disk.
 
 The clock is that on the wall.  ``--quick`` takes a fraction of the data, to see that all runs.

@@ -1,7 +1,7 @@
 """Sources against the reads that they need at least: files of NumPy, cold and warm.
 
 * Random batches of 64 rows of 64 KiB from a mapped file, beside sorted `pread` and a plain memory map.  Cold: the
-  system has been told to forget the file.  The clock is that on the wall.
+  file is dropped from the page cache.  The clock is that on the wall.
 * A mux over shards in ``.npz`` files, beside pescador, which reads each shard as a whole.
 """
 

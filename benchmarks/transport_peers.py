@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 LENGTH = 10**9  # of a stream that has to have one
-AHEAD = 10  # items that a library keeps ready if it has to be told
+AHEAD = 10  # items that a library keeps ready, where that has to be set
 MEBIBYTE = 1 << 20
 PAGE = 1024  # values of float32 on a page of memory
 

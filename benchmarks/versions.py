@@ -158,7 +158,7 @@ def upper_bound(ratios: list[float], confidence: float = 0.95) -> float:
 
 def main() -> None:
     old, new = (load(Path(folder).resolve()) for folder in sys.argv[1:3])
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 41
+    rounds = max(5, int(sys.argv[3]) if len(sys.argv) > 3 else 41)  # below 5 there is no such bound
     print(f"{'new / old':45} {'median':>8} {'below':>8}   ({rounds} rounds)")
     rows: dict[str, Callable[[ModuleType], Callable[[], float]]] = {}
     for name, make in per_item().items():

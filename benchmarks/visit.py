@@ -2,8 +2,8 @@
 
 A library leaves threads, sockets and warm memory behind, so `visits` starts this file for each visit:
 ``python visit.py MODULE FUNCTION JSON`` calls that function with these arguments and prints what it returns as JSON.
-It imports nothing heavy, because workers that are spawned run it again.  The clocks of other processes, of cores and of
-memory are as Linux tells them, so these benchmarks run there only.
+It imports nothing heavy, because workers that are spawned run it again.  Processor times, cores and memory are read
+from `/proc`, so these benchmarks run on Linux only.
 """
 
 import importlib

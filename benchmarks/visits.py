@@ -105,7 +105,7 @@ def visiting(module: str, function: str, *args: Any) -> Callable[[], Visit]:
 
 
 def valid(visits: list[Visit | None]) -> list[Visit | None]:
-    """Those that count; where all are void they all count (`told` says so)."""
+    """Those that count; where all are void they all count (`summary` says so)."""
     kept = [None if visit is None or visit.void else visit for visit in visits]
     return kept if any(kept) else visits
 
@@ -135,7 +135,7 @@ def typical(visits: list[Visit | None], what: str) -> float:
     return median(getattr(visit, what) for visit in valid(visits) if visit is not None)
 
 
-def told(visits: list[Visit | None]) -> str:
+def summary(visits: list[Visit | None]) -> str:
     """The processor times in words, and how many visits were void."""
     made = [visit for visit in visits if visit is not None]
     void = sum(visit.void for visit in made)
@@ -150,6 +150,6 @@ def cost_rows(what: str, visits: Visits, floor: str) -> list[Row]:
     """For information: what each contender takes, and how often the floor that is."""
     rows = []
     for name, made in visits.items():
-        note = told(made) if name == floor else f"x {compared(visits, name, floor):.3g}, {told(made)}"
+        note = summary(made) if name == floor else f"x {compared(visits, name, floor):.3g}, {summary(made)}"
         rows.append(Row(f"{what}, {name}", typical(made, "wall") / 1e-6, "us", note=note))
     return rows
