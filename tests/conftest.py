@@ -21,13 +21,16 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     options["thorough"] = config.getoption("thorough")
+    if options["thorough"] and config.getoption("timeout") is None:
+        config.option.timeout = 1200
     # No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
     # Every run has the same examples.
     settings.register_profile("streamflow", deadline=None, derandomize=True, max_examples=amount(50, 200))
     settings.load_profile("streamflow")
-    if not config.getoption("thorough"):
+    if not options["thorough"]:
         check_streamer.__kwdefaults__["cuts"] = 9
     # A shell starts what it leaves in the background with SIGINT ignored; tests send it.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -71,6 +71,16 @@ def alive(pid):
 @pytest.fixture(name="consumer")
 def consumer_fixture(tmp_path, script, channel):
     """Start a consumer in the background; gives its process and its worker's number."""
+    yield from consumers(tmp_path, script, channel)
+
+
+@pytest.fixture(name="new_consumer")
+def new_consumer_fixture(tmp_path, interpreter, channel):
+    """The same in a new interpreter."""
+    yield from consumers(tmp_path, interpreter, channel)
+
+
+def consumers(tmp_path, script, channel):
     path = tmp_path / "consumer.py"
     path.write_text(SCRIPT)
 
@@ -101,9 +111,9 @@ def test_a_signal_ends_the_consumer(consumer, within, number, value):
     assert "streamflow-watch" not in errors
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_by_other_methods(consumer, within, method):
-    process, worker = consumer("asleep", method, "signal")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_of_a_new_interpreter_by_each_method(new_consumer, within, method):
+    process, worker = new_consumer("asleep", method, "signal")
     while process.stdout.readline() != "ready\n":
         pass
     process.kill()

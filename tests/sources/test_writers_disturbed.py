@@ -129,7 +129,7 @@ def interrupted(run, moment):
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file")  # a file that was opened, and nobody knew it yet
 @pytest.mark.filterwarnings("ignore:.*FileIO")
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(amount(60, 600))
 @pytest.mark.parametrize("shard_bytes", [None, 10**6])
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes_on, monkeypatch):
