@@ -293,7 +293,7 @@ def test_a_source_that_gives_less_the_second_time_is_told():
         if opened.value == 1:
             os._exit(9)
 
-    with pytest.raises(sf.StateError, match="had given 20 items before and now ends earlier"):
+    with pytest.raises(sf.StateError, match="had given 20 items and now ends earlier"):
         list(sf.ZMQStreamer(shrinking, on_worker_death="restart"))
 
 

@@ -191,4 +191,4 @@ def test_where_address_space_is_limited_a_socket_serves(script):
         pytest.skip("there is less memory than the limit")
     out, errors = script("-c", LIMITED).communicate(timeout=60)
     assert errors == ""
-    assert out.startswith("[1, 2, 3]\nno memory can be shared with a worker: ")
+    assert out.startswith("[1, 2, 3]\nshared memory is not available: ")
