@@ -27,7 +27,7 @@ def tree(pause=0.0, seed=1):
 
 
 def resumed(make, cuts, total=300):
-    """The items of passes that end at each cut and go on from a state in JSON."""
+    """The items of passes that end at each cut, each resumed from a state in JSON."""
     got, state = [], None
     for cut in [*cuts, total]:
         with make().open() as stream:
@@ -101,7 +101,7 @@ def test_cuts_with_items_in_flight():
 
 
 def test_cuts_among_many_marks(monkeypatch):
-    """A mark after each item: each cut starts from another."""
+    """A mark after each item: each cut starts from another one."""
     monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
     monkeypatch.setattr(produce, "SHARE", 0)
     serial = list(tree()(max_iter=300))
@@ -191,7 +191,7 @@ def test_a_state_is_there_while_the_worker_hangs():
         assert stream.state_dict()["given"] == 5
 
 
-def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
+def test_a_leaf_without_a_state_is_reported_when_it_matters(monkeypatch):
     """A mark that cannot be taken disturbs nothing."""
     monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
 
@@ -225,14 +225,14 @@ def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
         assert list(stream) == [0]
 
 
-def test_what_is_wrong_with_a_state_is_told_at_loading():
+def test_what_is_wrong_with_a_state_is_reported_at_loading():
     def words(name):
         yield from name
 
     def make(name):
         return sf.ZMQStreamer(sf.RoundRobinMux({"a": sf.Streamer(words, name)}))
 
-    # The first mark comes after 20 ms; without one the state is nothing but a count.
+    # The first mark comes after 20 ms; without one the state is only a count.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(produce, "BETWEEN_MARKS", 0.0)
         with make("0017.npz").open() as stream:
@@ -272,7 +272,7 @@ with sf.ZMQStreamer(tree()).open() as stream:
     assert got + json.loads(out) == list(tree()(max_iter=73))
 
 
-def test_a_source_that_differs_from_itself_is_told_at_loading(monkeypatch, tmp_path):
+def test_a_leaf_that_does_not_repeat_its_items_is_refused_at_loading(monkeypatch, tmp_path):
     monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
 
     def unsteady():
@@ -296,7 +296,7 @@ def drawn(n=3):
 
 
 def test_global_random_states_of_workers_are_their_own():
-    """They differ between workers and passes' places, and repeat under a seed; the consumer's are not touched."""
+    """They differ between workers and activations, and repeat under a seed; the consumer's are not touched."""
 
     def once():
         np.random.seed(0)
