@@ -45,10 +45,13 @@ class BackgroundNode(Node):
     Parameters
     ----------
     label : str
-        The name of the streamer, for errors.
+        The name of the background streamer, for errors.
     tree : Streamer
+        What the workers run.
     key : Key
+        The key of this pass or activation.
     shards : Shards
+        Which part of the tree it is; each lane is a part of that.
     pool : WorkerPool
     """
 

@@ -4,6 +4,7 @@ import gc
 import multiprocessing.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import streamflow
+from streamflow.background import produce
 
 #: The channels of a test that names none.  TCP differs from Unix sockets only in how a worker connects.
 CHANNELS = ["shm", "ipc"]
@@ -87,6 +89,13 @@ def channel_fixture(request, monkeypatch):
     return request.param
 
 
+@pytest.fixture(name="every_item_marked")
+def every_item_marked_fixture(monkeypatch):
+    """Workers take a mark after every item; forked ones inherit this."""
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
+    monkeypatch.setattr(produce, "SHARE", 0)
+
+
 @pytest.fixture(name="processes")
 def processes_fixture():
     return processes
@@ -136,6 +145,25 @@ def interpreter_fixture():
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
     yield from _starting(start)
+
+
+@pytest.fixture(name="bystander")
+def bystander_fixture():
+    """Fork a process that inherits everything, maps what we map, and does nothing."""
+    pids = []
+
+    def fork():
+        pid = os.fork()
+        if not pid:
+            time.sleep(300)
+            os._exit(0)
+        pids.append(pid)
+        return pid
+
+    yield fork
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _starting(start):

@@ -182,6 +182,7 @@ def expected_items(make: Callable[[], sf.Streamer], n_lanes: int, count: int | N
 
 
 def taken(stream: Iterable[Any], count: int | None = None) -> list[Any]:
+    """Digests of the next `count` items (None: of all)."""
     return [digest(item) for item in islice(stream, count)]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .leaves import alive
+
 pytestmark = pytest.mark.usefixtures("channel")
 
 SCRIPT = """
@@ -57,15 +59,6 @@ def main(value, method, ending, transport):
 if __name__ == "__main__":
     main(*sys.argv[1:])
 """
-
-
-def alive(pid):
-    """Whether a process runs (a zombie does not)."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture(name="consumer")

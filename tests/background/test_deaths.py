@@ -10,7 +10,7 @@ import time
 import pytest
 
 import streamflow as sf
-from streamflow.background import process, produce
+from streamflow.background import process
 
 from .leaves import alive, expected_items, finite_tree, taken, workers
 
@@ -129,7 +129,7 @@ def test_whichever_worker_dies(which, transport):
 
 
 @TRANSPORTS
-def test_a_death_is_reported_while_a_process_forked_meanwhile_lives(transport):
+def test_a_death_is_reported_while_a_process_forked_meanwhile_lives(bystander, transport):
     """That process has inherited all our descriptors."""
 
     def slow():
@@ -139,19 +139,12 @@ def test_a_death_is_reported_while_a_process_forked_meanwhile_lives(transport):
 
     stream = sf.ZMQStreamer(slow, transport=transport).open()
     pid = next(stream)
-    bystander = os.fork()
-    if not bystander:
-        time.sleep(100)
-        os._exit(0)
-    try:
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(sf.WorkerDied, match="SIGKILL"):
-            for _ in stream:
-                pass
-        assert alive(bystander)
-    finally:
-        os.kill(bystander, signal.SIGKILL)
-        os.waitpid(bystander, 0)
+    other = bystander()
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(sf.WorkerDied, match="SIGKILL"):
+        for _ in stream:
+            pass
+    assert alive(other)
 
 
 # --- on_worker_death="restart" ----------------------------------------------------------------------------------------
@@ -275,8 +268,8 @@ def slowly_stateless(pause):
 
 
 @TRANSPORTS
-def test_a_tree_without_a_state_says_why_no_worker_takes_over(monkeypatch, transport):
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
+@pytest.mark.usefixtures("every_item_marked")
+def test_a_tree_without_a_state_says_why_no_worker_takes_over(transport):
     got = []
     z = sf.ZMQStreamer(sf.Streamer(slowly_stateless, 0), transport=transport, on_worker_death="restart")
     with pytest.raises(sf.WorkerDied, match="exit code 9.*after 29 items; it cannot be replaced: .*no state today"):

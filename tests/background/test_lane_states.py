@@ -7,7 +7,6 @@ from itertools import islice
 import pytest
 
 import streamflow as sf
-from streamflow.background import produce
 
 from .leaves import (
     ENDLESS,
@@ -22,13 +21,6 @@ from .leaves import (
     starting_tree,
     taken,
 )
-
-
-@pytest.fixture(name="marks")
-def a_mark_after_each_item(monkeypatch):
-    """Forked workers inherit it."""
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-    monkeypatch.setattr(produce, "SHARE", 0)
 
 
 def moved(make, cuts, ways, end=None):
@@ -54,9 +46,9 @@ def ways_for(dice, n_lanes, count):
 @pytest.mark.parametrize("often", [False, True], ids=["as it comes", "after each item"])
 @pytest.mark.parametrize("tree", [*ENDLESS, "finite"])
 @pytest.mark.parametrize("n_lanes", [1, 2, 3, 5])
-def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, monkeypatch):
+def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, request):
     if often:
-        a_mark_after_each_item.__wrapped__(monkeypatch)
+        request.getfixturevalue("every_item_marked")
     make = {**ENDLESS, "finite": finite_tree}[tree]
     size = len(expected_items(make, n_lanes)) if tree == "finite" else 60
     expected = expected_items(make, n_lanes, size)
@@ -67,7 +59,8 @@ def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, mo
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 6, 8, 9, 11, 14, 15])
-def test_some_lanes_have_ended_and_others_not(cut, marks):
+@pytest.mark.usefixtures("every_item_marked")
+def test_some_lanes_have_ended_and_others_not(cut):
     """Lanes of 9, 1 and 5 items, and an empty one."""
 
     def make():
@@ -125,7 +118,8 @@ def test_states_of_cycle(n_lanes):
         assert got == every, cut
 
 
-def test_before_the_first_item(marks):
+@pytest.mark.usefixtures("every_item_marked")
+def test_before_the_first_item():
     np_tree = drawing_tree().with_seed(None)
     with sf.ZMQStreamer(np_tree, n_workers=2, n_lanes=3).open() as stream:
         state = json.dumps(stream.state_dict())

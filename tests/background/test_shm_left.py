@@ -20,24 +20,6 @@ from .views import MIB, filled, full, is_lent
 pytestmark = [pytest.mark.usefixtures("channel"), pytest.mark.parametrize("channel", ["shm"], indirect=True)]
 
 
-@pytest.fixture(name="bystander")
-def bystander_fixture():
-    """Fork a process that does nothing but map what we map."""
-    children = []
-
-    def fork():
-        child = os.fork()
-        if not child:
-            time.sleep(100)
-            os._exit(0)
-        children.append(child)
-
-    yield fork
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
 @pytest.mark.parametrize("collecting", [True, False])
 @pytest.mark.parametrize("ending", ["to the end", "closed", "dropped", "held"])
 def test_forty_passes(segments, collecting, ending):

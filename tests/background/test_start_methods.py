@@ -201,25 +201,6 @@ def test_several_passes_in_several_threads(transport):
         assert all(got == list(range(200)) for got in executor.map(list, [z] * 6))
 
 
-@pytest.fixture(name="bystander")
-def bystander_fixture():
-    """Fork a process that inherits everything and does nothing."""
-    pids = []
-
-    def fork():
-        pid = os.fork()
-        if not pid:
-            time.sleep(300)
-            os._exit(0)
-        pids.append(pid)
-        return pid
-
-    yield fork
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
 @TRANSPORTS
 def test_a_bystander_does_not_delay_the_end(bystander, transport):
     with sf.ZMQStreamer(range(300), n_workers=2, transport=transport).open() as stream:
