@@ -246,7 +246,7 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
 
 
 @pytest.mark.parametrize(
-    ("settings", "warned"),
+    ("settings", "name"),
     [
         ({"min_port": 0}, "min_port"),
         ({"max_port": 70_000}, "max_port"),
@@ -268,8 +268,8 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
         ({"on_worker_death": "ignore"}, "on_worker_death"),
     ],
 )
-def test_parameters_are_checked_at_once(settings, warned):
-    with pytest.raises(sf.ParameterError, match=f"`{warned}` must be"):
+def test_parameters_are_checked_at_once(settings, name):
+    with pytest.raises(sf.ParameterError, match=f"`{name}` must be"):
         sf.ZMQStreamer([1], **settings)
 
 

@@ -153,10 +153,10 @@ def test_what_would_mean_something_else_is_an_error(error):
 
     stream = sf.ThreadStreamer(Leaf).open()
     assert [next(stream), next(stream)] == [1, 2]
-    errors = "the tree called sys.exit(3)" if isinstance(error, SystemExit) else type(error).__name__
+    cause = "the tree called sys.exit(3)" if isinstance(error, SystemExit) else type(error).__name__
     with pytest.raises(sf.BackgroundError) as raised:
         next(stream)
-    assert errors in str(raised.value)
+    assert cause in str(raised.value)
     assert raised.value.__cause__ is error
     assert "in ThreadStreamer > Leaf(), after 2 items" in raised.value.__notes__
 
