@@ -1,5 +1,7 @@
 """What a worker process runs.  Knows `produce`, `seeds`, `stacks` and `task`; `process` starts it.
 
+Of the channels it knows only that sockets on which the consumer listens must be closed in a fork (`zmq.listener`).
+
 It ignores Ctrl-C (the consumer gets it too, and stops the worker); turns SIGTERM into `Stopped`, raised inside user
 code so that its ``finally`` blocks run; and ends when its consumer ends, however that happens.
 """
