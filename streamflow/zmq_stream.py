@@ -66,7 +66,7 @@ class ZMQStreamer(BackgroundStreamer):
     Raises
     ------
     ParameterError
-        If a parameter is invalid, or the stream cannot be divided into so many lanes; at the first item, if the tree
+        If a parameter is invalid, or the stream cannot be divided into its lanes; at the first item, if the tree
         holds a one-shot iterator.
     BackgroundError
         At the first item, if no worker can be started or the tree cannot be sent to it.  In place of an item, after

@@ -199,8 +199,8 @@ def test_what_is_given_again_is_a_copy_each_time():
 
 
 def test_a_cache_in_the_tree():
-    source = sf.Streamer(given_away, 200)
-    tree = source.pipe(sf.cache, 4, prob=0.5, random_state=1)
+    stream = sf.Streamer(given_away, 200)
+    tree = stream.pipe(sf.cache, 4, prob=0.5, random_state=1)
     got = []
     with sf.ZMQStreamer(tree).open() as stream:
         for item in itertools.islice(stream, 120):
