@@ -1,4 +1,4 @@
-"""ThreadStreamer: run a tree in a thread."""
+"""`ThreadStreamer`: run a tree in a thread."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ _CLOSE_TIMEOUT = 5.0
 
 
 class ThreadStreamer(BackgroundStreamer):
-    """Make the items of a stream in a thread, while this one does something else with them.
+    """Make the items of a stream in a thread, while this thread does something else with them.
 
-    For leaves that wait (for a disk, a network) or work in libraries that release the interpreter's lock, as NumPy does
-    in large operations; what computes in Python itself belongs in a `ZMQStreamer`.  An error in the thread is raised
-    here, after the items before it, with its type, its traceback and its place in the tree.  A pass can be saved and
-    resumed like any other.
+    For leaves that wait (for a disk, a network) or call libraries that release the GIL, as NumPy does in large
+    operations; what computes in Python itself belongs in a `ZMQStreamer`.  An error in the thread is raised here, after
+    the items before it, with its type, its traceback and its place in the tree.  A pass can be saved and resumed like
+    any other.
 
     Parameters
     ----------
     streamer : Streamer
-        The tree to run; anything else that can be iterated again and again is wrapped in one.
+        The tree to run; any other re-iterable is wrapped in a `Streamer`.
     buffer : int
-        How many items the thread may be ahead, at least 1, counting the one that it is making.
+        How many items the thread may be ahead, at least 1, counting the one that it is making (2).
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of its own, as by `with_seed`; None takes the parent's.
+        A seed of its own, as with `with_seed`; None (the default): the parent's.
 
     Raises
     ------
     ParameterError
-        If a parameter is wrong; at the first item, if the tree holds a one-shot iterator.
+        If a parameter is invalid; at the first item, if the tree holds a one-shot iterator.
     BackgroundError
-        At the first item, if no thread can be started; in place of an item, if the tree raised what would mean
+        At the first item, if no thread can be started; in place of an item, if the tree raised an error that would mean
         something else here (`SystemExit`, `KeyboardInterrupt`, `GeneratorExit`, `StopIteration`).
     WorkerDied
-        In a forked copy of the process, where the thread of a stream that was open does not run.
+        In a forked copy of this process, whose open streams have no threads.
 
     Notes
     -----
-    Items are handed over as they are, without a copy.  What you write into an item the leaf sees too, as it would
-    without the thread, if it still has that array.  A leaf that fills the same array again for each item cannot run
-    ahead: it has to yield a new array each time, or a copy.
+    Items are handed over as they are, without a copy.  If the leaf keeps an array that it has yielded, it sees what you
+    write into it, as it would without the thread.  A leaf that fills the same array again for each item cannot run
+    ahead: it must yield a new array, or a copy, each time.
 
-    The tree runs in the thread from its first item to its closing, ``finally`` blocks included.  Closing tells the
+    The tree runs in the thread from its first item to its closing, ``finally`` blocks included.  Closing asks the
     thread to stop, and waits up to 5 seconds (after Ctrl-C 0.1) until user code has returned and the tree is closed;
-    after that the thread is left to finish alone.  All threads share the global random states, so leaves should draw
+    after that it leaves the thread to finish alone.  All threads share the global random states, so leaves should draw
     from their ``rng``.
 
-    Each pass has a thread of its own; ``cycle`` keeps it from epoch to epoch.
+    Each pass starts a new thread; ``cycle`` keeps it from epoch to epoch.
 
-    Sharding: the stream inside is sharded.
+    Sharding: the tree is sharded.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class ThreadStreamer(BackgroundStreamer):
         return f"ThreadStreamer({self.streamer!r}, buffer={self.buffer})"
 
     def worker_pool(self) -> WorkerPool:
-        """One thread, which runs the only lane."""
+        """One thread, for the only lane."""
         from .background import WorkerPool
 
         return WorkerPool(self._start_thread, n_lanes=1, timeout=_CLOSE_TIMEOUT)

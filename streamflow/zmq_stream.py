@@ -1,4 +1,4 @@
-"""ZMQStreamer: run a tree in other processes."""
+"""`ZMQStreamer`: run a tree in worker processes."""
 
 from __future__ import annotations
 
@@ -19,70 +19,75 @@ _warned = False
 
 
 class ZMQStreamer(BackgroundStreamer):
-    """Make the items of a stream in other processes, while this one does something else with them.
+    """Make the items of a stream in worker processes, while this process does something else with them.
 
-    The items equal those that the stream would give here, with the same types; arrays may be written to.  An error in a
-    worker is raised here, with its type, and its traceback and its place in the tree as notes; a worker that dies
+    The items equal those of the stream itself, with the same types, and their arrays are writeable.  An error in a
+    worker is raised here with its type; its traceback and its place in the tree are added as notes.  A worker that dies
     raises `WorkerDied`, or is replaced.  A pass can be saved and resumed like any other.
 
     Parameters
     ----------
     streamer : Streamer
-        The tree to run; anything else that can be iterated again and again is wrapped in one.
+        The tree to run; any other re-iterable is wrapped in a `Streamer`.
     min_port, max_port : int
-        The ports that may be used, both included; for ``transport='tcp'`` only.
+        Range of the ports that may be used, both included (49152 to 65535); for ``transport='tcp'`` only.
     max_tries : int
-        How many ports are tried; for ``transport='tcp'`` only.
+        How many ports are tried (100); for ``transport='tcp'`` only.
     copy : bool
         True: large arrays that come through shared memory are copied into private memory.  This costs two to four times
-        as much, and is needed if processes that you fork go on using batches of this one.
+        as much, and is needed if processes that you fork keep using batches of this one.
     timeout : float or None
-        Seconds that closing may take: a worker that has not ended after 0.1 s is interrupted (its ``finally`` blocks
-        run), and killed before this time is over.  None: it is never killed.
+        Seconds that closing may take (5).  A worker that has not ended after 0.1 s is interrupted, so that its
+        ``finally`` blocks run, and killed before this time is over.  None: it is never killed.
     n_workers : int
-        Number of processes, at least 1.
+        Number of worker processes, at least 1 (the default).
     n_lanes : int or None
-        How many parts the stream is divided into (see Notes); None means `n_workers`, or the number of a state that is
-        loaded.
+        How many parts the stream is divided into (see Notes).  None: `n_workers`, or as many as a state that is loaded.
     buffer_bytes : int
-        How many bytes all workers together may be ahead, to within one item each (64 MiB).
+        How many bytes all workers together may be ahead (64 MiB); each may exceed its share by one item.
     transport : {'auto', 'shm', 'ipc', 'tcp'}
         ``shm`` is shared memory (Linux); ``ipc`` a Unix socket in a private folder; ``tcp`` the loopback interface with
         CURVE, which authenticates and encrypts; ``auto`` the first of them that the system has.
     start_method : {None, 'fork', 'forkserver', 'spawn'}
         How workers are started; None is ``fork`` on Linux and ``spawn`` elsewhere.  With ``fork`` nothing needs to be
-        pickled; the others copy the tree with its arguments (closures and notebook functions too) and begin with a
-        clean process, which is better if this one runs threads with locks that the leaves need.
+        pickled.  The others copy the tree with its arguments (closures and notebook functions too) into a clean
+        process, which is better if this one runs threads with locks that the leaves need.
     on_worker_death : {'raise', 'restart'}
-        ``restart``: another worker takes the place of one that died, and the stream goes on without an item lost or
+        ``restart``: another worker takes the place of one that died, and the stream continues with no item lost or
         repeated, provided that leaves repeat their items.  When three in a row die at the same item, `WorkerDied` is
         raised.
     item_timeout : float or None
-        Seconds without an item after which `BackgroundError` is raised, with the stack of the worker.  Items that are
-        only drawn again, after a state was loaded or a worker replaced, do not count.
+        Seconds without an item, at least 0.001, after which `BackgroundError` is raised with the stack of the worker;
+        None: no limit.  The time runs also while items are only drawn again, after a state was loaded or a worker
+        replaced.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of its own, as by `with_seed`; None takes the parent's.
+        A seed of its own, as with `with_seed`; None (the default): the parent's.
 
     Raises
     ------
     ParameterError
-        If a parameter is wrong; at the first item, if the tree holds a one-shot iterator.
+        If a parameter is invalid, or the stream cannot be divided into its lanes; at the first item, if the tree
+        holds a one-shot iterator.
     BackgroundError
-        At the first item, if no worker can be started.
+        At the first item, if no worker can be started or the tree cannot be sent to it.  In place of an item, after
+        `item_timeout`; or if the tree raised an error that cannot be pickled or would mean something else here
+        (`SystemExit`, `KeyboardInterrupt`, `GeneratorExit`, `StopIteration`).
+    DataError
+        In place of an item that cannot be pickled.
     WorkerDied
-        If a worker dies and is not replaced.
+        If a worker dies and is not replaced; in a forked copy of this process, whose open streams have no workers.
 
     Notes
     -----
-    A stream of several lanes is divided as by `Streamer.shard`, and gives one item of each lane in turn.  It depends on
-    the tree, its seed and the number of lanes, not on the number of workers: with `n_lanes` fixed, `n_workers` may
+    A stream of several lanes is divided as by `Streamer.shard`, and yields one item of each lane in turn.  It depends
+    on the tree, its seed and the number of lanes, not on the number of workers: with `n_lanes` fixed, `n_workers` may
     change from run to run, even when a state is loaded.  With one lane it is the stream itself.
 
-    Each pass has workers of its own; ``cycle`` keeps them from epoch to epoch.  Each seeds `random` and `numpy.random`
-    from its place in the tree.  In a daemonic process, and in a worker, the stream runs in place, with a warning the
-    first time.
+    Each pass starts new workers; ``cycle`` keeps them from epoch to epoch.  Each worker seeds `random` and
+    `numpy.random` from the seed and its first lane.  In a daemonic process, and inside a worker, the stream runs in
+    place, with a warning the first time.
 
-    Sharding: the stream inside is sharded, and each part divided into lanes.
+    Sharding: the tree is sharded, and each part is divided into lanes.
 
     Examples
     --------
@@ -161,7 +166,7 @@ class ZMQStreamer(BackgroundStreamer):
         return ProcessWorker(job, channel, method, max(1, self.buffer_bytes // n_workers), self.item_timeout)
 
     def _check_lanes(self) -> None:
-        """Raise if the stream cannot be divided into so many parts."""
+        """Raise if the stream cannot be divided into that many lanes."""
         n_lanes = self.n_lanes or self.n_workers
         if n_lanes > 1:
             try:
@@ -212,6 +217,6 @@ def _warn_once() -> None:
     if not _warned:
         _warned = True
         warnings.warn(
-            "a ZMQStreamer inside a worker or a daemonic process starts no worker of its own: it runs in place",
+            "a ZMQStreamer inside a worker or a daemonic process starts no workers: it runs in place",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""How much is tested: enough to find what is broken by default, and everything by ``pytest --thorough``."""
+"""How much is tested: by default enough to find what is broken, with ``pytest --thorough`` everything."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TypeVar
 __all__ = ["amount", "options"]
 
 T = TypeVar("T")
-#: Whether everything is tested; set before tests are collected.
+#: Set from the command line before tests are collected.
 options = {"thorough": False}
 
 
 def amount(default: T, everything: T) -> T:
-    """How much of something: seeds, kills, interrupts, examples."""
+    """Choose an amount (of seeds, kills, interrupts, examples): `everything` with ``--thorough``, else `default`."""
     return everything if options["thorough"] else default

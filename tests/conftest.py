@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Options and fixtures for all tests."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="run the tests marked `thorough` too, and the others with all their seeds, cuts, kills and interrupts",
+        help="also run the tests marked `thorough`, and the others with all their seeds, cuts, kills and interrupts",
     )
 
 
@@ -26,13 +26,12 @@ def pytest_configure(config):
     options["thorough"] = config.getoption("thorough")
     if options["thorough"] and config.getoption("timeout") is None:
         config.option.timeout = 1200
-    # No test measures time: a slow machine must not fail an example.  Hangs are what pytest-timeout is for.
-    # Every run has the same examples.
+    # A slow machine must not fail an example (pytest-timeout finds hangs), and every run has the same examples.
     settings.register_profile("streamflow", deadline=None, derandomize=True, max_examples=amount(50, 200))
     settings.load_profile("streamflow")
     if not options["thorough"]:
         check_streamer.__kwdefaults__["cuts"] = 9
-    # A shell starts what it leaves in the background with SIGINT ignored; tests send it.
+    # Shells start background jobs with SIGINT ignored, but tests send it.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -47,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Two for each processor, for many tests wait; none for a few files, which are run sooner than workers start."""
+    """Two per processor, since many tests wait; none for a few files, which take less time than starting workers."""
     if all(argument.partition("::")[0].endswith(".py") for argument in config.args):
         return 0
     return min(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
@@ -63,7 +62,7 @@ def zygote():
 
 @pytest.fixture(autouse=True)
 def _programs_of_checks(monkeypatch, request):
-    """What `check_streamer` runs in a new interpreter comes from the zygote; its doctest starts one."""
+    """`check_streamer` runs its programs in forks of the zygote, instead of new interpreters (as its doctest does)."""
 
     def from_zygote(program, given, answer, timeout):
         return request.getfixturevalue("zygote").run("-c", program, given, answer, timeout=timeout)

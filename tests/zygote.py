@@ -1,12 +1,12 @@
-"""Python programs at the price of a fork: a process that has the libraries loaded becomes the program.
+"""Python programs at the price of a fork: a process that has loaded the libraries forks and becomes the program.
 
-A new interpreter takes half a second and more before it has NumPy, ZeroMQ and streamflow.  The zygote is one that has
-them, and waits; each `start` forks it, and the fork becomes what ``python [-P] [-W error] script.py | -c code | -m
-module`` would be: a process with its own `__main__`, arguments, environment, folder, files and session, which ends as
-an interpreter ends.  It is no child of the tests' process, and nothing that they have done is in it.
+A new interpreter takes half a second or more to load NumPy, ZeroMQ and streamflow.  The zygote has loaded them, and
+waits; each `start` forks it, and the fork becomes what ``python [-P] [-W error] script.py | -c code | -m module`` would
+be: a process with its own `__main__`, arguments, environment, folder, files and session, which ends as an interpreter
+does.  It is not a child of the tests' process, and inherits nothing from it.
 
-Two things are not those of a new interpreter: the modules that are loaded, and what they read from the environment when
-they were.  What is about either starts an interpreter.
+Two things differ from a new interpreter: modules are loaded already, and have read the environment as it was then.  A
+test that depends on either starts an interpreter instead.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Zygote:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_PATIENCE)
         self._codes: dict[int, int] = {}
-        self._told = b""  # of an answer that has not come as a whole
-        # It leaves us at once: tests count, kill and wait for the children of this process.
+        self._received = b""  # of an answer that is not complete yet
+        # It detaches at once, since tests count, kill and wait for the children of this process.
         subprocess.run(
             [sys.executable, str(_MAIN), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -50,7 +50,7 @@ class Zygote:
         theirs.close()
 
     def close(self) -> None:
-        """End it, and whatever it has started that still runs."""
+        """End it, and all its programs that still run."""
         self._socket.shutdown(socket.SHUT_WR)
         while self._socket.recv(1 << 10):
             pass
@@ -65,9 +65,9 @@ class Zygote:
         stdout: int = subprocess.PIPE,
         stderr: int | None = subprocess.PIPE,
     ) -> Program:
-        """Start ``python *command``, as `subprocess.Popen` does with ``text=True`` and a session of its own.
+        """Start ``python *command``, as `subprocess.Popen` does with ``text=True`` and ``start_new_session=True``.
 
-        A file that is None is that of the zygote: what a program writes to it goes where pytest's output goes.
+        ``stderr=None`` is the zygote's stderr, which is where pytest writes.
         """
         pipes: list[Any] = [None, None, None]
         given = []
@@ -88,7 +88,7 @@ class Zygote:
             "env": dict(os.environ if env is None else env),
             "cwd": str(Path.cwd() if cwd is None else cwd),
         }
-        with tempfile.TemporaryFile() as text:  # it may be of any length
+        with tempfile.TemporaryFile() as text:  # a file, since it may be of any length
             text.write(json.dumps(job).encode())
             text.flush()
             socket.send_fds(self._socket, [b"!"], [text.fileno(), *given])
@@ -110,16 +110,16 @@ class Zygote:
         return subprocess.CompletedProcess([sys.executable, *map(str, command)], program.wait(), out, errors)
 
     def _answer(self) -> tuple[str, int, int]:
-        while b"\n" not in self._told:
+        while b"\n" not in self._received:
             more = self._socket.recv(1 << 10)
             assert more, "the zygote has ended"
-            self._told += more
-        line, _, self._told = self._told.partition(b"\n")
+            self._received += more
+        line, _, self._received = self._received.partition(b"\n")
         answer: tuple[str, int, int] = tuple(json.loads(line))
         return answer
 
     def code(self, pid: int, timeout: float | None) -> int | None:
-        """How a program ended, as `subprocess` says it; None if it still runs after so many seconds."""
+        """The exit code of a program, as `subprocess` gives it; None if it still runs after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while pid not in self._codes:
             self._socket.settimeout(None if end is None else max(0.0, end - time.monotonic()))
@@ -134,7 +134,7 @@ class Zygote:
 
 
 class Program:
-    """A program that was started: what `subprocess.Popen` is, as far as tests use it."""
+    """A program that was started; has what tests use of `subprocess.Popen`."""
 
     def __init__(self, zygote: Zygote, pid: int, stdin: Any, stdout: Any, stderr: Any) -> None:
         self._zygote, self.pid = zygote, pid
@@ -188,7 +188,7 @@ class Program:
         self.send_signal(signal.SIGTERM)
 
     def communicate(self, timeout: float = _PATIENCE) -> tuple[str, str]:
-        """All that it still writes, until nobody can write more and it has ended."""
+        """What it writes to stdout and stderr until it has ended, and nothing else holds them open."""
         if self.stdin is not None:
             self.stdin.close()
         end = time.monotonic() + timeout

@@ -36,7 +36,7 @@ _FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def serve(link: socket.socket) -> dict[str, Any]:
-    """Fork for each job, and tell how the forks end; comes back in the forks, with the job."""
+    """Fork for each job, and report how the forks end; returns only in the forks, with the job."""
     reader, writer = os.pipe()
     for end in (reader, writer):
         os.set_blocking(end, False)
@@ -50,7 +50,7 @@ def serve(link: socket.socket) -> dict[str, Any]:
             ready = [key.fileobj for key, _ in selector.select()]
             if reader in ready:
                 os.read(reader, 1 << 10)
-                _tell_ends(link, living)
+                _report_ends(link, living)
             if link in ready:
                 word, given, _, _ = socket.recv_fds(link, 1, 4)
                 if not word:
@@ -64,27 +64,27 @@ def serve(link: socket.socket) -> dict[str, Any]:
                 for descriptor in given:
                     os.close(descriptor)
                 living.add(pid)
-                _tell(link, "started", pid, 0)
+                _report(link, "started", pid, 0)
     for pid in living:  # only if a test has failed
         os.kill(pid, signal.SIGKILL)
     os._exit(0)
 
 
-def _tell_ends(link: socket.socket, living: set[int]) -> None:
+def _report_ends(link: socket.socket, living: set[int]) -> None:
     for pid in list(living):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             living.discard(pid)
             with contextlib.suppress(BrokenPipeError):
-                _tell(link, "ended", pid, os.waitstatus_to_exitcode(status))
+                _report(link, "ended", pid, os.waitstatus_to_exitcode(status))
 
 
-def _tell(link: socket.socket, *answer: Any) -> None:
+def _report(link: socket.socket, *answer: Any) -> None:
     link.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _job(given: list[int]) -> dict[str, Any]:
-    """In the fork: be a process of its own, with the files that were sent."""
+    """In the fork: become an independent process, with the files that were sent."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,34 +1,34 @@
-"""Running a tree beside this thread: in other processes, in another thread, or in place where neither is possible.
+"""Run a tree in the background: in worker processes, in a thread, or in place where no worker may be started.
 
-From the ground up; each file imports only from those above it::
+From the ground up; of this package, each file imports only from those above it::
 
-    stacks         the Python stack of a worker that does not answer
+    stacks         the Python stack of a worker that hangs
     heap           which bytes of a shared memory segment are free
-    wire           items <-> layouts, arrays and pickles
-    records        what passes between worker and consumer, and what a channel is
-    zmq/listener   a socket that nobody else can connect to: private folder, or loopback with CURVE
+    wire           items to layouts, arrays and pickles, and back
+    records        what passes between worker and consumer; the protocols of a channel and its ends
+    zmq/listener   a socket that only the worker can connect to: in a private folder, or loopback with CURVE
     zmq/channel    records as ZMQ messages, read-ahead bounded in bytes
     shm/segment    a shared memory segment as both ends know it
     shm/sender     the worker's end
     shm/receiver   the consumer's end
     shm/channel    records as blocks of shared memory (Linux), read-ahead bounded likewise
-    task           the job of a worker, and how its description gets there
-    seeds          entropy drawn in the consumer, global generators seeded in a worker
-    produce        what a worker does: draw the items of its lanes in turn, and now and then a mark
-    worker         the worker process: signals, memory, the watch over the consumer
-    pool           what any kind of worker is to the consumer; how many there are, how they are stopped
-    process        a worker in a process
-    local          a worker in a thread, or in place
-    transport      which channel a worker process is given
+    task           the job of a worker, and how it is sent
+    seeds          draws entropy in the consumer, seeds global generators in a worker
+    produce        what a worker does: draw items from its lanes in turn, and take a mark now and then
+    worker         the worker process: signals, memory, watching the consumer
+    pool           what every kind of worker offers the consumer; how many there are, how they are stopped
+    process        a worker that is a process
+    local          a worker that is a thread, or runs in place
+    transport      chooses the channel of a worker process
     node           a background stream as the live node of a tree
     stream         `BackgroundStreamer`, the description
 
-`produce` knows no channel, and `node` no kind of worker.  So another transport is another `Channel`, and a worker
-somewhere else another `Worker` in a subclass of `BackgroundStreamer`.  All of it may import `core`; nothing here knows
+`produce` knows no channel, and `node` no kind of worker.  So a new transport is a new `Channel`, and a new kind of
+worker is a new `Worker`, started by a subclass of `BackgroundStreamer`.  All files may import `core`; none imports
 `ZMQStreamer` or `ThreadStreamer`.
 
-Importing this package loads `stream` alone; the other names are loaded when they are first used, and multiprocessing
-and ZMQ with them.
+Importing this package loads only `stream`.  The other names are loaded on first use, and multiprocessing and ZMQ with
+them.
 """
 
 from importlib import import_module as _import_module
@@ -61,7 +61,7 @@ __all__ = [
     "seed_global_generators",
 ]
 
-#: The module of each name that is loaded when it is first used.
+#: The module of each name that is loaded on first use.
 _LAZY = {
     "Channel": "records",
     "InlineWorker": "local",

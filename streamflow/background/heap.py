@@ -1,7 +1,7 @@
-"""Which bytes of a shared memory segment are free.  Imports nothing of streamflow; `shm` uses it.
+"""Which bytes of a shared memory segment are free.  Imports nothing from streamflow; `shm` uses it.
 
 Blocks come in size classes, each an eighth larger than the one before.  A freed block serves the next request of its
-class, the last one freed first: it is probably still in the processor's cache, and touching fresh memory costs eight
+class, the last one freed first: it is probably still in the processor's cache, and touching fresh pages costs eight
 times as much as a copy.  Free blocks are merged and cut anew only when the heap would otherwise grow past a limit.
 """
 
@@ -13,14 +13,14 @@ ALIGN = 64
 
 
 class Heap:
-    """The blocks of an address range.
+    """Allocates blocks of an address range; holds only their addresses, not the memory.
 
     Parameters
     ----------
     start, end : int
-        The range; both multiples of `ALIGN`.
+        The range in bytes, `end` excluded; both are multiples of `ALIGN`.
     merge_above : int
-        Before the heap grows past this address, free blocks are merged.
+        The heap merges its free blocks before it grows past this address.
 
     Examples
     --------
@@ -36,23 +36,23 @@ class Heap:
     def __init__(self, start: int, end: int, merge_above: int) -> None:
         self._top, self._end, self._merge_above = start, end, merge_above
         self._free: dict[int, list[int]] = {}  # offsets by size class
-        self._extents: list[tuple[int, int]] = []  # offset and length of what merging has made
+        self._extents: list[tuple[int, int]] = []  # (offset, length) of merged free memory
 
     @staticmethod
     def size_class(size: int) -> int:
-        """The size of the blocks that hold so many bytes."""
+        """The size class of a number of bytes: the size of the smallest block that holds them."""
         step = 1 << (size.bit_length() - 4) if size >= ALIGN << 3 else ALIGN
         return (size + step - 1) & -step
 
     def free_blocks(self, size: int) -> list[int]:
-        """The offsets of the free blocks of a size class: always the same list; appending an offset frees a block."""
+        """The free blocks of a size class, always as the same list; to free a block, append its offset."""
         same = self._free.get(size)
         if same is None:
             same = self._free[size] = []
         return same
 
     def allocate(self, size: int) -> int:
-        """The offset of a block of a size class; raises `MemoryError` if there is no room for one."""
+        """Allocate a block of a size class and return its offset; raises `MemoryError` if it does not fit."""
         same = self.free_blocks(size)
         if same:
             return same.pop()

@@ -1,8 +1,7 @@
-"""Workers inside this process: in a thread of their own, or in the thread that asks for items.  Knows `produce`.
+"""Workers inside this process: a thread, or the thread that asks for items.  Knows `produce`, but not `pool`.
 
-`ThreadWorker` hands items over as they are, through queues written in C: records one way, and for each item taken one
-token the other way, which is room for another.  No lock of theirs can be held when a signal handler or a finaliser
-comes.
+`ThreadWorker` hands items over as they are, through queues written in C: records go one way, and for each item taken
+one token comes back, which is room for another item.  A signal handler or finaliser never finds a lock of theirs held.
 
 `InlineWorker` runs in place, where no worker may be started: in one of our workers, or in a daemonic process.
 """
@@ -23,14 +22,14 @@ from .task import Job
 
 __all__ = ["InlineWorker", "ThreadChannel", "ThreadWorker"]
 
-#: Seconds between two looks whether the thread is still alive (in a forked copy of the process it is not).
+#: Seconds between two checks that the thread is alive (in a forked copy of the process it is not).
 _LOOK = 1.0
-#: Seconds that closing waits if Ctrl-C is the reason.
+#: Seconds that closing waits after Ctrl-C.
 _CTRL_C_TIMEOUT = 0.1
 
 
 class InlineWorker:
-    """A `Worker` that runs in this thread, whenever it is asked for a record.
+    """A `Worker` that runs in the calling thread, whenever it is asked for a record.
 
     Parameters
     ----------
@@ -52,7 +51,7 @@ class InlineWorker:
         raise NotImplementedError  # it cannot die
 
     def stack(self) -> str:
-        """Empty: nobody can wait for it."""
+        """Empty: its caller is in the same stack."""
         return ""
 
     def request_epoch(self, epoch: int) -> None:
@@ -75,7 +74,7 @@ class ThreadChannel:
     Parameters
     ----------
     buffer : int
-        How many items may be ahead.
+        How many items the thread may be ahead, at least 1, counting the one that it is making.
     """
 
     def __init__(self, buffer: int) -> None:
@@ -83,7 +82,7 @@ class ThreadChannel:
         self.room: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.epochs: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.stopped = False
-        self.failure: BaseException | None = None  #: what closing the tree raised
+        self.failure: BaseException | None = None  #: raised when the tree was closed
         for _ in range(buffer - 1):
             self.room.put(None)
 
@@ -107,13 +106,13 @@ class ThreadChannel:
         return epoch
 
     def stop(self) -> None:
-        """In the consumer: make the thread raise `Stopped`, wherever it waits."""
+        """In the consumer: make the thread raise `Stopped` where it waits now or next."""
         self.stopped = True
         self.room.put(None)
         self.epochs.put(0)
 
     def close(self) -> None:
-        """Tell the consumer that no more records come."""
+        """In the consumer: wake up whatever thread still waits for a record; it receives None."""
         self.records.put(None)
 
 
@@ -124,20 +123,25 @@ class ThreadWorker:
     ----------
     job : Job
     buffer : int
-        How many items it may be ahead.
+        As for `ThreadChannel`.
+
+    Raises
+    ------
+    BackgroundError
+        If the system cannot start another thread.
     """
 
     def __init__(self, job: Job, buffer: int) -> None:
         if job.tree.fingerprint().random:
             draw_entropy(job)
         self._channel = channel = ThreadChannel(buffer)
-        # A daemon, so that user code that never ends does not keep the program; `node` stops it at exit before that.
+        # A daemon, so that user code that never returns cannot keep the program running; `node` stops it at exit.
         self._thread = threading.Thread(target=_run, args=(job, channel), daemon=True, name="streamflow-thread")
         try:
             self._thread.start()
         except RuntimeError as error:
             raise BackgroundError(f"a thread could not be started: {error}") from error
-        #: The next record, or None when the thread is gone.
+        #: Waits for the next record; None when the thread has ended.
         self.receive: Callable[[], Record | None] = _receiving(channel, self._thread)
 
     def death(self) -> str:
@@ -160,7 +164,7 @@ class ThreadWorker:
         """No-op: a thread cannot be interrupted."""
 
     def join(self, timeout: float | None) -> None:
-        """Wait until the thread has closed the tree; after `timeout` seconds leave it to finish alone.
+        """Wait until the thread has closed the tree, but no longer than `timeout` seconds (after Ctrl-C 0.1).
 
         Raises what closing the tree raised.
         """
@@ -169,7 +173,7 @@ class ThreadWorker:
         if self._thread is not threading.current_thread():  # a collection in the thread itself may drop the stream
             self._thread.join(timeout)
         self.receive = no_record
-        self._channel.close()  # another thread (of a tree around this one, at exit) may wait for a record
+        self._channel.close()  # another thread (of a tree around this one, at exit) may be waiting for a record
         failure, self._channel.failure = self._channel.failure, None
         if failure is not None:
             try:
@@ -179,17 +183,17 @@ class ThreadWorker:
 
 
 def _run(job: Job, channel: ThreadChannel) -> None:
-    """The thread, from its first line to its last."""
+    """What the thread runs."""
     try:
         produce(lambda: job, channel)
     except Stopped:
         pass
-    except BaseException as error:  # noqa: BLE001  (from a `finally` of the tree; raised where the stream is closed)
+    except BaseException as error:  # noqa: BLE001  (from a `finally` of the tree; `join` raises it)
         channel.failure = as_exception(error, "in a thread")
 
 
 def _receiving(channel: ThreadChannel, thread: threading.Thread) -> Callable[[], Record | None]:
-    """The function that takes the next record."""
+    """`ThreadWorker.receive`."""
     get, make_room = channel.records.get, channel.room.put
 
     def receive() -> Record | None:

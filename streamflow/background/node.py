@@ -1,11 +1,11 @@
 """A background stream as the live node of a tree.  Knows `core`, `records`, `task` and `pool`, but no kind of worker.
 
-The position of a lane is its last mark received, and how many items were delivered after it.  So a state needs no
-request, is right while items are on their way, and can be had even when a worker hangs or has died; and a worker that
-takes over from a dead one starts from the same position.
+The position of a lane is the last mark received and the number of items delivered after it.  So a state needs no
+answer from a worker: it is exact while items are in flight, and available even when a worker hangs or has died.  The
+replacement of a dead worker starts from the same position.
 
-A worker sends one item of each of its lanes in turn, and the consumer asks the lanes of all workers in turn: every
-worker sends its items in the order in which they are wanted, so none is ever set aside.
+A worker sends one item of each of its lanes in turn, and the consumer asks the lanes of all workers in turn.  So every
+worker sends its items in the order in which they are wanted, and the consumer never has to set one aside.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .task import Job, LaneJob
 
 __all__ = ["BackgroundNode"]
 
-#: After so many deaths in a row without an item between them, a worker is no longer replaced.
+#: A worker is no longer replaced after this many deaths in a row without an item between them.
 MAX_DEATHS = 3
 #: Kinds of records that are about one lane.
 _OF_LANES = (ITEM, END)
@@ -40,15 +40,18 @@ _log = logging.getLogger("streamflow")
 
 
 class BackgroundNode(Node):
-    """A stream whose items are made by workers, which start at the first item, or when a state is loaded.
+    """A stream whose items are made by workers; they start at the first item, or when a state is loaded.
 
     Parameters
     ----------
     label : str
-        The name of the streamer, for errors.
+        The name of the background streamer, for errors.
     tree : Streamer
+        What the workers run.
     key : Key
+        The key of this pass or activation.
     shards : Shards
+        Which part of the tree it is; each lane is a part of that.
     pool : WorkerPool
     """
 
@@ -144,7 +147,7 @@ class BackgroundNode(Node):
         stack = worker.stack()
         raise BackgroundError(
             f"{worker} has sent nothing for {self._pool.item_timeout} seconds ({self._item_of(lane)}); "
-            + (f"it is here:\n{stack}" if stack else "no stack available")
+            + (f"its Python stack:\n{stack}" if stack else "no stack available")
         ) from None
 
     def _item_of(self, lane: Lane) -> str:
@@ -158,7 +161,7 @@ class BackgroundNode(Node):
         self._slots = [WorkerSlot() for _ in range(count)]
         self._divide()
         self._pid = os.getpid()
-        # At exit, before Python waits for its child processes, whoever may still hold this stream.
+        # At exit, before Python waits for its child processes, even if something still holds this stream.
         self._at_exit = multiprocessing.util.Finalize(
             None, stop_workers, args=(self._slots, self._pool.timeout, self._pid), exitpriority=100
         )
@@ -179,7 +182,7 @@ class BackgroundNode(Node):
         if lanes:
             numbers = tuple(lane.number for lane in slot.lanes)
             job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, verify)
-            with deferred(signal.SIGINT):  # a worker that was started and not assigned could not be stopped
+            with deferred(signal.SIGINT):  # a worker that was started but not assigned could not be stopped
                 slot.worker = self._pool.start(job, len(self._slots))
 
     def _replace(self, slot: WorkerSlot, lane: Lane) -> None:
@@ -253,12 +256,12 @@ class BackgroundNode(Node):
         saved, n_lanes = state["lanes"], self._pool.n_lanes
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
-                f"the state is of {len(saved)} lanes, this stream has {n_lanes}; the number of lanes cannot change "
-                f"(the number of workers can): give n_lanes={len(saved)}, or None"
+                f"the state was taken with n_lanes={len(saved)}, but this stream has n_lanes={n_lanes}; only the "
+                f"number of workers may change: give n_lanes={len(saved)}, or None"
             )
         numbers = [index + count * number for number in range(len(saved))]
         if [entry[0] for entry in saved] != numbers or state["of"] != count * len(saved):
-            raise StateError("the state is of another part of the stream")
+            raise StateError("the state was taken from another part of the stream; load it into the same part")
         if self._pool.n_workers > len(saved):
             warn_of_idle(self._pool.n_workers, len(saved))
         return [Lane(number, *entry[1:]) for number, entry in enumerate(saved)]
@@ -299,12 +302,12 @@ class BackgroundNode(Node):
         self.items = iter(())
 
 
-#: The nodes whose workers run.
+#: The nodes whose workers are running.
 _running: WeakSet[BackgroundNode] = WeakSet()
 
 
 def _forked() -> None:
-    """If two processes received from one channel, both would get wrong items."""
+    """In a forked child: leave the workers to the parent, or both processes would receive from one channel."""
     for node in list(_running):
         for slot in node._slots:
             slot.worker = WorkerElsewhere(slot.worker)

@@ -19,49 +19,66 @@ __all__ = ["Lane", "Worker", "WorkerElsewhere", "WorkerPool", "WorkerSlot", "sto
 
 
 class Worker(Protocol):
-    """A running job, as the consumer sees it.  `str` of it names it in errors: "worker process 123"."""
+    """A running job, as the consumer sees it.  Its `str` is its name in errors: "worker process 123"."""
 
     @property
     def receive(self) -> Callable[[], Record | None]:
-        """A function that waits for the next record; None when the worker has died.  May raise `ItemTimeout`."""
+        """A function that waits for the next record and returns it, or None if the worker has died.
+
+        The function may raise `ItemTimeout`.
+        """
 
     def death(self) -> str:
-        """How the worker died, as a sentence without its full stop."""
+        """How the worker died, as a sentence without a full stop."""
 
     def stack(self) -> str:
-        """The Python stack of the worker; empty if there is none to be had."""
+        """The Python stack of the worker; empty if it is not available."""
 
     def request_epoch(self, epoch: int) -> None:
-        """Ask for another epoch, after the end of one; does not wait."""
+        """Ask for another epoch after the end of one; does not wait."""
 
     def stop(self) -> None:
         """Ask the worker to stop; does not wait."""
 
     def interrupt(self, timeout: float | None) -> None:
-        """Interrupt its user code if it has not ended shortly after `stop`."""
+        """Interrupt user code if the worker has not ended shortly after `stop`; `timeout` is that of `join`."""
 
     def join(self, timeout: float | None) -> None:
-        """Wait for its end, or enforce it within `timeout` seconds of `stop` (None: wait).  May be called again."""
+        """Wait for its end, and enforce it within `timeout` seconds of `stop` (None: never).  May be called again."""
 
 
 class WorkerPool(NamedTuple):
     """How many workers run a tree, and how they are started, replaced and stopped."""
 
-    #: Starts a worker: from a job and the number of workers to a `Worker`.
+    #: Starts a worker, given its job and the number of workers.
     start: Callable[[Job, int], Worker]
     n_workers: int = 1
-    #: Parts that the stream is divided into; None: as many as workers, or as a loaded state has.
+    #: How many lanes the stream is divided into; None: one for each worker, or as many as a loaded state has.
     n_lanes: int | None = None
     #: Whether a worker that died is replaced.
     restart: bool = False
-    #: Seconds that closing may take; None: as long as the workers need.
+    #: Seconds that closing may take; None: no limit.
     timeout: float | None = 5
-    #: What `ItemTimeout` reports; the workers keep it.
+    #: Seconds, for the error when a worker raises `ItemTimeout`; the limit itself is for `start` to set.
     item_timeout: float | None = None
 
 
 class Lane:
-    """The position of a lane: its last mark, and how many items were delivered after it."""
+    """The position of a lane.
+
+    Parameters
+    ----------
+    number : int
+        Of the lane, among all lanes of the stream.
+    at_mark : int
+        Items of this epoch before the last mark.
+    mark : state or None
+        The state of the lane at that mark; None at the start.
+    since : int
+        Items delivered after that mark.
+    ended : bool
+        Whether the end of the lane has been received.
+    """
 
     __slots__ = ("at_mark", "ended", "mark", "number", "since", "slot")
     slot: WorkerSlot
@@ -81,7 +98,7 @@ class WorkerSlot:
     def assign(self, lanes: list[Lane]) -> None:
         """Begin with these lanes."""
         self.lanes = lanes
-        self.no_state: StateError | None = None  #: why there are no marks
+        self.no_state: StateError | None = None  #: why no marks can be taken
         self.deaths, self.at_death = 0, -1  #: deaths in a row, and the progress at the last one
         for lane in lanes:
             lane.slot = self
@@ -92,7 +109,7 @@ class WorkerSlot:
 
 
 def stop_workers(slots: list[WorkerSlot], timeout: float | None, pid: int) -> None:
-    """Stop all workers; only in the process `pid` that started them, for a forked copy of a live stream has none."""
+    """Stop all workers; no-op in any process but `pid`, which started them (not in a forked copy of the stream)."""
     if os.getpid() != pid:
         return
     workers = []
@@ -111,7 +128,7 @@ def stop_workers(slots: list[WorkerSlot], timeout: float | None, pid: int) -> No
                 worker.join(timeout)
             except Exception as error:  # noqa: BLE001  (raised below, when all have ended)
                 failed = failed or error
-    except BaseException:  # Ctrl-C once more: nobody waits any longer
+    except BaseException:  # a second Ctrl-C: stop waiting
         for worker in workers:
             with contextlib.suppress(Exception):
                 worker.join(0.0)
@@ -131,12 +148,12 @@ def warn_of_idle(n_workers: int, n_lanes: int) -> None:
 
 
 class WorkerElsewhere:
-    """In a forked process, what stands in for a worker: the workers belong to the process that started them.
+    """Stands in for a worker in a forked process: the worker itself belongs to the process that started it.
 
     Parameters
     ----------
     worker : Worker or None
-        It is kept, so that nothing of it is torn down in this process.
+        Kept alive, so that no finaliser of it runs in this process.
     """
 
     def __init__(self, worker: Worker | None) -> None:
@@ -144,8 +161,8 @@ class WorkerElsewhere:
 
     def receive(self) -> NoReturn:
         raise WorkerDied(
-            "this stream was opened before the process was forked, and its workers send to the other process; open "
-            "a new one here"
+            "this stream was opened before the process was forked, and its workers belong to the other process; open "
+            "a new stream here"
         )
 
     def death(self) -> str:

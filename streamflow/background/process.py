@@ -1,7 +1,7 @@
-"""A worker in a process of its own, as the consumer sees it.  Knows `records`, `task` and `worker`, but no channel.
+"""A worker that is a process, as the consumer sees it.  Knows `records`, `task` and `worker`, but no channel.
 
-Stopping is polite first: a message, after 0.1 s SIGTERM (raised inside the user's code), and SIGKILL before the timeout
-is over.  A death is noticed by looking for the process whenever 50 ms have passed without a record.
+A worker is stopped in three steps: a message, SIGTERM after 0.1 s (raised inside user code), and SIGKILL before the
+timeout is over.  To notice a death, the receiver checks the process after every 50 ms without a record.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _POLITE = 0.1
 
 
 def default_method() -> str:
-    """The start method if none is given."""
+    """The start method for `start_method=None`."""
     return "fork" if sys.platform == "linux" else "spawn"
 
 
 def runs_in_place() -> bool:
-    """Whether this process may start no workers: it is one, or it is daemonic (and may have no children)."""
+    """Whether this process must not start workers: it is one itself, or is daemonic (and so may have no children)."""
     return in_worker() or bool(mp.current_process().daemon)
 
 
@@ -48,12 +48,18 @@ class ProcessWorker:
     ----------
     job : Job
     channel : Channel
-        How it connects; closed with the worker.
+        How the worker connects; closed with it.
     method : {'fork', 'forkserver', 'spawn'}
+        How the process is started.
     limit : int
-        Bytes that it may be ahead.
+        Bytes that the worker may be ahead.
     item_timeout : float or None
-        Seconds without a record after which `receive` raises `ItemTimeout`.
+        Seconds without a record after which `receive` raises `ItemTimeout`; None: it waits as long as the worker lives.
+
+    Raises
+    ------
+    BackgroundError
+        If the process cannot be started, or the job cannot be sent to it.
     """
 
     def __init__(self, job: Job, channel: Channel, method: str, limit: int, item_timeout: float | None) -> None:
@@ -77,13 +83,13 @@ class ProcessWorker:
                 InheritedJob(job) if method == "fork" else PickledJob(job),
             )
             context: Any = mp.get_context(method)
-            # Assigned before it is started: a Ctrl-C that comes meanwhile is raised as soon as it has started.
+            # Assigned before it is started, so that a Ctrl-C, raised right after the start, finds it here to be ended.
             self._process = context.Process(target=main, args=(start,), name="streamflow-worker", daemon=False)
             with _undisturbed():
                 self._process.start()
             self._pid = self._process.pid
             self._receiver = channel.open(limit, self.alive, item_timeout)
-            #: The next record, or None when the worker has died and all that it sent has been received.
+            #: Waits for the next record; None when the worker has died and all that it sent has been received.
             self.receive: Callable[[], Record | None] = self._receiver.receive
         except BaseException as error:
             self.stop()
@@ -94,7 +100,7 @@ class ProcessWorker:
             raise
 
     def alive(self) -> bool:
-        """Whether it still runs; right even where somebody else waits for our child processes."""
+        """Whether it still runs; right even where other code has waited for our child process."""
         if self._process is None or not self._process.is_alive():
             return False
         if self._pid is not None and sys.platform != "win32":
@@ -110,7 +116,7 @@ class ProcessWorker:
         if self._receiver is not None and not self._receiver.connected and self._method != "fork":
             how += (
                 f" before it had started; with start_method={self._method!r} the main script is run again in each "
-                'worker, so code that opens a stream must stand below `if __name__ == "__main__":`'
+                'worker, so code that opens a stream must be under `if __name__ == "__main__":`'
             )
         return f"{self} {how}"
 
@@ -141,7 +147,7 @@ class ProcessWorker:
             self._process.kill()
             self._has_ended(timeout, 1.0)
         if self._process is not None:
-            with contextlib.suppress(ValueError):  # one that not even the kernel can end
+            with contextlib.suppress(ValueError):  # it still runs: not even SIGKILL could end it
                 self._process.close()
             self._process = None
         self.receive = no_record  # the receiver refers to us, and we to it: drop both at once
@@ -156,9 +162,10 @@ class ProcessWorker:
         return self._process is not None and self._process.pid is not None
 
     def _has_ended(self, seconds: float | None, at_least: float = 0.0) -> bool:
-        """Wait for its end until `seconds` after `stop`, but `at_least` so long from now; whether it has ended.
+        """Wait for its end until `seconds` after `stop`, or `at_least` seconds from now if that is later.
 
-        By looking again and again: a process that the worker has started may hold its pipe open.
+        Returns whether it has ended.  By polling, because a process that the worker has started may hold open the pipe
+        that `Process.join` waits for.
         """
         until = None if seconds is None else max(self._stopped + seconds, time.monotonic() + at_least)
         pause = 0.0005

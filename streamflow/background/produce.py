@@ -1,10 +1,10 @@
-"""What a worker does: draw one item from each of its lanes in turn, and now and then take a mark.
+"""What a worker does: draw one item from each of its lanes in turn, and take a mark now and then.
 
 Knows `core`, `records` and `task`, but no process and no channel: any kind of worker can run it.
 
-A mark is the states of the lanes at its place among the items.  The consumer, which knows the last mark and counts the
-items after it, can tell where the stream stands without asking the worker.  States are made of that, and so is the
-position from which another worker takes over from one that died.
+A mark holds the states of the lanes at its place among the items.  The consumer keeps the last mark and counts the
+items after it, so it knows the position of the stream without asking the worker.  That is what states are made of, and
+where the replacement of a dead worker starts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .task import Job, LaneJob
 
 __all__ = ["RunningJob", "produce", "snapshot"]
 
-#: Seconds between two marks at least.
+#: Least number of seconds between two marks.
 BETWEEN_MARKS = 0.02
-#: Marks take at most one part in so many of the time.
+#: Marks take at most 1 / SHARE of the time.
 SHARE = 50
 
 
@@ -44,9 +44,9 @@ class RunningJob:
         self._current: Node | None = None
 
     def records(self) -> Iterator[Record]:
-        """All records of an epoch, in order.
+        """Yield all records of an epoch, in order.
 
-        Items come in one list that is used again: the item must have been removed before the next record is drawn.
+        All items come in the same list: the caller removes the item from it before it asks for the next record.
         """
         for lane in self.job.lanes:
             self._open(lane)
@@ -69,7 +69,7 @@ class RunningJob:
                     break
             else:
                 turns.popleft()
-                with deferred(signal.SIGTERM):  # its `finally` blocks are not to be interrupted
+                with deferred(signal.SIGTERM):  # so that nothing interrupts its `finally` blocks
                     self._nodes.pop(number).close()
                 yield [END, number]
 
@@ -80,27 +80,27 @@ class RunningJob:
         if lane.state is not None:
             node.restore(lane.state, lane.given, job.verify)
         if skip(node.items, lane.skip) < lane.skip:
-            raise StateError(f"the stream had given {lane.given + lane.skip} items before and now ends earlier")
+            raise StateError(f"the stream had given {lane.given + lane.skip} items and now ends earlier")
 
     def _mark(self) -> tuple[Record, float]:
         """A mark, and when the next one is due."""
         began = perf_counter()
         try:
             value: Any = [(number, node.given(), node.state()) for number, node in self._nodes.items()]
-        except Exception as error:  # noqa: BLE001  (it is raised when somebody asks for a state)
+        except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
             value = error if isinstance(error, StateError) else StateError(f"the state of a leaf failed: {error!r}")
             return [MARK, value], float("inf")
         ended = perf_counter()
-        # Twice, because sending a mark takes no longer than making it.
+        # Twice the time: sending a mark takes at most as long as making it.
         return [MARK, value], ended + max(BETWEEN_MARKS, 2 * SHARE * (ended - began))
 
     def next_epoch(self, epoch: int) -> Iterator[Record]:
-        """The records of another epoch, once those of this one have all been drawn."""
+        """The records of another epoch; only after all records of this one have been drawn."""
         self.job = self.job.at_epoch(epoch)
         return self.records()
 
     def where(self) -> list[str]:
-        """The path to the node that was asked for an item last."""
+        """The path to the node that was last asked for an item."""
         return [] if self._current is None else self._current.where()
 
     def close(self) -> None:
@@ -111,12 +111,12 @@ class RunningJob:
 
 
 def snapshot(mark: Any) -> Any:
-    """A copy of a mark that does not leave this process: a leaf may go on changing what it gave as its state."""
+    """A copy of a mark that stays in this process: a leaf may keep changing the object that it gave as its state."""
     if isinstance(mark, StateError):
         return mark
     try:
         return pickle.loads(pickle.dumps(mark, 5))
-    except Exception as error:  # noqa: BLE001  (it is raised when somebody asks for a state)
+    except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
         return StateError(f"the state of a leaf cannot be copied: {error!r}")
 
 
@@ -126,17 +126,17 @@ def produce(
     before_epoch: Callable[[Job], None] | None = None,
     before_close: Callable[[], None] | None = None,
 ) -> None:
-    """Run a job to its end, then one epoch after another as they are requested; ends by raising `Stopped`.
+    """Run a job to its end, then further epochs as they are requested; always ends by raising `Stopped`.
 
     Parameters
     ----------
     get_job : function
-        Returns the job; an error that it raises reaches the consumer, as all errors do.
+        Returns the job; its errors reach the consumer, as those of the tree do.
     sender : Sender
     before_epoch : function, optional
         Called with the job before each epoch.
     before_close : function, optional
-        Called when the tree is about to be closed, so that nothing interrupts its ``finally`` blocks.
+        Called before the tree is closed, to see to it that nothing interrupts its ``finally`` blocks.
     """
     running: RunningJob | None = None
     try:

@@ -1,20 +1,20 @@
-"""What passes between a worker and its consumer, and the two ends of the channel that it passes through.
+"""What passes between a worker and its consumer, and the protocols of the channel that it passes through.
 
-A worker writes records, in order.  The place of a record in that order is its meaning: a `MARK` between two items is
-the state of the worker's lanes at that point, an `END` or an `ERROR` comes after the last item.
+A worker sends records, in order, and their order carries meaning: a `MARK` between two items is the state of the
+worker's lanes at that point; an `END` or an `ERROR` comes after the last item.
 
-How the two ends of a channel meet, and which calls belong together::
+How the two ends of a channel meet, and which calls correspond::
 
     consumer                                          worker
     channel = ...Channel(...)
-    start a worker, give it `channel.worker_end`
+    start a worker with `channel.worker_end`
     receiver = channel.open(...)                      sender = worker_end.connect(...)
     receiver.receive()                      <-------  sender.send_item(record), sender.send(kind, value)
     receiver.request_epoch(epoch)           ------->  sender.wait_for_epoch() returns it
     receiver.request_stop()                 ------->  `Stopped` is raised in any call of the sender
     receiver.close(), channel.close()                 sender.close()
 
-Imports `wire`, by which errors are pickled; every later file of this package may import it.
+Imports `wire` to pickle errors; every later file of this package may import this one.
 """
 
 from __future__ import annotations
@@ -53,23 +53,23 @@ __all__ = [
 #:
 #: HELLO    the worker is connected
 #: READY    its lanes are open and their states have been loaded
-#: MARK     [(lane, items given, state), ...] of the lanes that have not ended, or the `StateError` that says why not
+#: MARK     [(lane, items given, state), ...] of the lanes that have not ended, or a `StateError` if there is no state
 #: END      the number of a lane that has ended
 #: ERROR    a `Failure`
-#: LAYOUT   (number, key of an item layout): comes before the first item of that layout
+#: LAYOUT   (number, key of an item layout), before the first item of that layout
 #: ITEM     an item; inside a channel, ITEM + the number of its layout
 HELLO, READY, MARK, END, ERROR, LAYOUT, ITEM = range(7)
 
-#: [kind, value].  A list, so that whoever passes the value on can drop its own reference.
+#: [kind, value].  A list, so that code that passes the value on can remove it, and holds no reference meanwhile.
 Record = list[Any]
 
 
 class Stopped(BaseException):
-    """Raised in a worker when the consumer wants no more; not an `Exception`, so that user code does not catch it."""
+    """Raised in a worker when the consumer stops it; not an `Exception`, so that user code does not catch it."""
 
 
 class ItemTimeout(Exception):
-    """Raised in the consumer when a living worker has sent nothing for too long."""
+    """Raised in the consumer when a worker that is alive has sent nothing for too long."""
 
 
 class Failure(NamedTuple):
@@ -84,19 +84,19 @@ class Sender(Protocol):
     """The worker's end of a channel.  One thread of the worker calls it."""
 
     def send_item(self, record: Record) -> None:
-        """Send the item of a record [ITEM, item] and remove it from the record; then wait for room for another.
+        """Send the item of a record [ITEM, item], remove it from the record, and wait until there is room for another.
 
-        Raises `Stopped` if the consumer wants no more.
+        Raises `Stopped` once the consumer has called `Receiver.request_stop`.
         """
 
     def send(self, kind: int, value: Any) -> None:
         """Send a record of any other kind."""
 
     def wait_for_epoch(self) -> int:
-        """Wait until the consumer calls `Receiver.request_epoch`; returns that epoch.  Raises `Stopped` as above."""
+        """Wait until the consumer calls `Receiver.request_epoch`; return that epoch.  Raises `Stopped` as above."""
 
     def close(self) -> None:
-        """Close this end; records that were not received may be lost."""
+        """Close this end; records not yet received may be lost."""
 
 
 class Receiver(Protocol):
@@ -123,34 +123,34 @@ class Receiver(Protocol):
 
 
 class WorkerEnd(Protocol):
-    """What a worker is given to connect by; it is inherited by fork or pickled for other start methods."""
+    """What a worker connects with; a forked worker inherits it, for other start methods it is pickled."""
 
     def connect(self, limit: int, on_stop: Callable[[], None]) -> Sender:
         """In the worker: connect, and return the sender.
 
-        `limit` is how many bytes may be sent and not received; `on_stop` is called just before `Stopped` is raised.
+        `limit` is how many bytes may be sent and not yet received; `on_stop` is called before `Stopped` is raised.
         """
 
     def clean_up(self) -> None:
-        """In a worker whose consumer has died: remove whatever would outlive both."""
+        """In a worker whose consumer has died: remove all that would outlive both."""
 
 
 class Channel(Protocol):
-    """The consumer's end before a worker has connected."""
+    """The consumer's end, before a worker has connected."""
 
     @property
     def worker_end(self) -> WorkerEnd:
-        """What the worker is given at its start."""
+        """What the worker is started with."""
 
     def open(self, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> Receiver:
         """Return the receiver; called once, after the worker has been started.
 
-        `limit` is the sender's; `alive` tells whether the worker still runs; after `item_timeout` seconds without a
-        record `Receiver.receive` raises `ItemTimeout`.
+        `limit` is the sender's; `alive` returns whether the worker still runs; after `item_timeout` seconds without a
+        record (None: no limit) `Receiver.receive` raises `ItemTimeout`.
         """
 
     def close(self) -> None:
-        """Accept no worker any more; may be called again."""
+        """Accept no more workers; may be called again."""
 
 
 def no_record() -> None:
@@ -159,7 +159,7 @@ def no_record() -> None:
 
 # ---------------------------------------------------------------------- records as bytes
 class _SentFailure(NamedTuple):
-    """A failure in parts that can be unpickled anywhere."""
+    """A failure, in parts that unpickle anywhere."""
 
     parts: list[bytes]  #: the error, pickled
     summary: str
@@ -169,7 +169,7 @@ class _SentFailure(NamedTuple):
 
 
 def encoded(kind: int, value: Any) -> list[Any]:
-    """The value of any record but an item, as [pickle, buffer, buffer, ...]."""
+    """The value of a record that is not an item, as [pickle, buffer, buffer, ...]."""
     return pickled(_sent(value) if kind == ERROR else value)
 
 
@@ -180,7 +180,7 @@ def decoded(kind: int, parts: Any) -> Any:
 
 
 def as_exception(error: BaseException, where: str) -> Exception:
-    """An error that can be raised in the consumer without being taken for something else, such as a program's exit."""
+    """The error, wrapped in a `BackgroundError` if it would mean something else in the consumer (an exit, an end)."""
     if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
         return error
     wrapped = BackgroundError(f"{where}, the tree {_summary(error)}")
@@ -195,7 +195,7 @@ def _summary(error: BaseException) -> str:
 
 
 def _sent(failure: Failure) -> _SentFailure:
-    """A failure that is known to unpickle; if the error itself does not, a `BackgroundError` quotes it."""
+    """A failure that will unpickle; an error that would not is replaced by a `BackgroundError` that quotes it."""
     error, path = failure
     text = "".join(traceback.format_exception(error))
     summary = _summary(error)
@@ -212,7 +212,7 @@ def _sent(failure: Failure) -> _SentFailure:
 def _received(sent: _SentFailure) -> Failure:
     try:
         error = unpickled(sent.parts)
-    except Exception:  # noqa: BLE001  (it can be unpickled in the worker, but not here)
+    except Exception:  # noqa: BLE001  (it unpickles in the worker, but not here)
         error = BackgroundError(f"in a worker, the tree {sent.summary}")
     error.add_note(f"in worker process {sent.pid}:\n{sent.traceback.rstrip()}")
     return Failure(error, sent.path)

@@ -1,7 +1,7 @@
-"""The randomness of a job: what is drawn in the consumer, and what a worker seeds.  Knows `task`.
+"""The randomness of a job: entropy drawn in the consumer, global generators seeded in a worker.  Knows `task`.
 
-A worker never draws entropy of its own.  Whatever starts one outside this thread calls `draw_entropy` first; a worker
-that has a process to itself calls `seed_global_generators` before each epoch.
+A worker never draws entropy itself.  Code that starts one outside the calling thread calls `draw_entropy` first; a
+worker that is a process calls `seed_global_generators` before each epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["draw_entropy", "seed_global_generators"]
 
 
 def draw_entropy(job: Job) -> None:
-    """In the consumer: draw the entropy of the tree, and of the activations that its Streamers are bound to."""
+    """In the consumer: draw the entropy of the tree, and of the activations that its bound Streamers belong to."""
     _ = job.key.root.entropy
     for _, streamer in walk(job.tree):
         if streamer._overrides is not None and streamer._overrides.binding is not None:
@@ -27,11 +27,11 @@ def draw_entropy(job: Job) -> None:
 
 
 def seed_global_generators(job: Job) -> None:
-    """In the worker: seed `random` and `numpy.random`, from which user code may draw, by the lanes of this worker."""
+    """In the worker: seed `random` and `numpy.random`, from which user code may draw, by the first of its lanes."""
     index, count = merged(job.shards_of(job.numbers[0]))
-    address = [count * (count - 1) // 2 + index]  # a different number for each part of each number of parts
+    address = [count * (count - 1) // 2 + index]  # another number for each (index, count)
     given = sum(lane.given + lane.skip for lane in job.lanes)
-    if given:  # a worker that continues a lane does not repeat the numbers of its start
+    if given:  # a worker that resumes a lane does not repeat the numbers of its start
         address += [given % (1 << 32), given >> 32]
     rng = generator(job.key, WORKER, *address)
     words = rng.integers(1 << 32, size=4, dtype=np.uint32)

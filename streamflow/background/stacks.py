@@ -1,7 +1,7 @@
-"""The Python stack of a worker that does not answer.  Imports nothing of streamflow; `process` and `worker` use it.
+"""The Python stack of a worker that hangs.  Imports nothing from streamflow; `process` and `worker` use it.
 
-Python can write its stack to a file when a signal arrives, even while user code holds the interpreter's lock in a long
-call.  The file has no name, and both processes hold it open from the worker's start.
+Python can write its stack to a file when a signal arrives, even while user code holds the GIL in a long call.  The file
+has no name; both processes hold it open from the worker's start.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 __all__ = ["StackDump"]
 
-_TIMEOUT = 0.5  #: seconds that a worker has to write its stack
+_TIMEOUT = 0.5  #: seconds a worker has to write its stack
 
 
 class StackDump:
-    """The file that a worker writes its stack to when it is asked."""
+    """The file that a worker writes its stack to on request."""
 
     def __init__(self) -> None:
         self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
@@ -36,11 +36,11 @@ class StackDump:
         return _received, (DupFd(self._fd),)
 
     def register(self) -> None:
-        """In the worker: from now on, write the stack when asked."""
+        """In the worker: from now on, write the stack on request."""
         faulthandler.register(signal.SIGUSR1, file=self._fd, all_threads=True)
 
     def request(self, pid: int) -> str:
-        """In the consumer: the stack of the worker `pid`; empty if it does not answer."""
+        """In the consumer: request the stack of the worker `pid`; empty if it does not answer."""
         before = os.fstat(self._fd).st_size
         try:
             os.kill(pid, signal.SIGUSR1)

@@ -1,6 +1,6 @@
-"""`BackgroundStreamer`: the base of `ZMQStreamer`, `ThreadStreamer`, and streamers that run a tree somewhere else.
+"""`BackgroundStreamer`: the base of `ZMQStreamer`, `ThreadStreamer`, and other streamers that run a tree in workers.
 
-Knows `core`.  `node`, and with it all that runs workers, is loaded when a pass is opened.
+Knows `core`.  `node`, and with it all code that runs workers, is loaded when a pass is opened.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ __all__ = ["BackgroundStreamer"]
 
 
 class BackgroundStreamer(Streamer):
-    """Run a tree by workers, while this thread does something else with its items.
+    """Run a tree in workers, while this thread does something else with its items.
 
     The base of `ZMQStreamer`, whose workers are processes, and of `ThreadStreamer`, whose worker is a thread.  A
-    subclass says how a worker is started; lanes, states, restarts and errors are the same for all.
+    subclass defines how a worker is started; lanes, states, restarts and errors are the same for all.
 
     Parameters
     ----------
     streamer : Streamer
-        The tree to run; anything else that can be iterated again and again is wrapped in one.
+        The tree to run; any other re-iterable is wrapped in a `Streamer`.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of its own, as by `with_seed`; None takes the parent's.
+        A seed of its own, as with `with_seed`; None (the default): the parent's.
 
     Attributes
     ----------
     streamer : Streamer
         The tree.
     seeds_workers : bool
-        Set to True by a subclass whose workers seed `random` and `numpy.random` from the root of the tree.  Such a
-        stream has randomness even if its tree has none.
+        Set to True in a subclass whose workers seed `random` and `numpy.random` from the seed of the tree.  Such a
+        stream counts as random even if its tree is not.
 
     Raises
     ------
@@ -48,18 +48,18 @@ class BackgroundStreamer(Streamer):
 
     Notes
     -----
-    A subclass defines `worker_pool`.  What its `start` returns is a `Worker`, which runs `produce` (from
-    `streamflow.background.produce`) on the job that it is given, with a `Sender` of its own, and hands the records to
-    the consumer in order.  Before a worker starts outside this thread, `draw_entropy(job)` must draw the entropy of the
-    tree here.
+    A subclass defines `worker_pool`.  The `start` of that pool returns a `Worker`.  It runs `produce` (from
+    `streamflow.background.produce`) on its job, with a `Sender` of its own, and hands the records to the consumer in
+    order.  A `start` whose worker runs outside the calling thread first calls `draw_entropy(job)`, since the entropy of
+    the tree must be drawn in the consumer.
 
-    Sharding: the stream inside is sharded, and each part divided into lanes.
+    Sharding: the tree is sharded, and each part is divided into lanes.
 
     Examples
     --------
     >>> from streamflow.background import InlineWorker, WorkerPool
     >>> class InPlace(BackgroundStreamer):
-    ...     '''Two lanes, run in this thread.'''
+    ...     '''Two lanes, both run in this thread.'''
     ...     def worker_pool(self):
     ...         return WorkerPool(lambda job, n_workers: InlineWorker(job), n_workers=2)
     >>> list(InPlace(range(5)))
@@ -76,14 +76,19 @@ class BackgroundStreamer(Streamer):
     def __repr__(self) -> str:
         return f"{self._label()}({self.streamer!r})"
 
-    # ------------------------------------------------------------------ to be defined by a subclass
+    # ------------------------------------------------------------------ for subclasses to define
     def worker_pool(self) -> WorkerPool:
-        """How workers are started, and how many; called once for each pass, when it is opened.
+        """Say how many workers there are and how one is started; called once for each pass, when it is opened.
 
         Returns
         -------
         WorkerPool
             Its `start` is called with a job and the number of workers, once for each worker and each replacement.
+
+        Raises
+        ------
+        NotImplementedError
+            If the subclass does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} must define worker_pool()")
 

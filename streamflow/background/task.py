@@ -1,7 +1,7 @@
-"""What a worker is asked to do, and how the description of it gets there.  Knows `core`.
+"""The job of a worker, and how it is sent.  Knows `core`.
 
-A forked worker inherits the description as it is.  For the other start methods it is pickled, by cloudpickle where
-pickle fails, so closures and functions of a notebook may be sent.
+A forked worker inherits its job as it is.  For the other start methods it is pickled by cloudpickle, so the tree may
+hold closures and functions defined in a notebook.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from ..seeding import Key
 
 __all__ = ["InheritedJob", "Job", "LaneJob", "PickledJob"]
 
-#: Bytes above which an argument that is copied to a worker gives a warning.
+#: Bytes above which copying an argument to a worker gives a warning.
 _LARGE_ARGUMENT = 64 << 20
 
 
 class LaneJob(NamedTuple):
-    """One lane, from a given position on."""
+    """A lane, and where to start in it."""
 
     number: int
-    given: int  #: items up to its last mark
+    given: int  #: items before its last mark
     state: Any  #: the lane's state at that mark, None at the start
-    skip: int  #: items delivered since
+    skip: int  #: items delivered since, not to be sent again
 
 
 class Job(NamedTuple):
-    """What a worker is to do: run some lanes of a tree."""
+    """What a worker does: run some lanes of a tree."""
 
     tree: Streamer
     key: Key
     shards: Shards
     n_lanes: int  #: of the whole stream
     numbers: tuple[int, ...]  #: of this worker's lanes
-    lanes: tuple[LaneJob, ...]  #: those that have not ended, in the order in which their next items are wanted
+    lanes: tuple[LaneJob, ...]  #: those that have not ended, in the order in which their items are wanted
     verify: bool  #: whether to check that leaves repeat their items
 
     def shards_of(self, lane: int) -> Shards:
-        """Which part of the tree a lane is; an only lane is the whole."""
+        """Which part of the tree a lane is; the only lane is the whole tree."""
         return self.shards if self.n_lanes == 1 else (*self.shards, (lane, self.n_lanes))
 
     def at_epoch(self, epoch: int) -> Job:
@@ -54,7 +54,7 @@ class Job(NamedTuple):
 
 
 class InheritedJob:
-    """A job on its way to a forked worker."""
+    """A job as a forked worker gets it."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -65,7 +65,7 @@ class InheritedJob:
 
 
 class PickledJob:
-    """A job on its way to a worker that is not forked.
+    """A job as a worker that is not forked gets it: pickled.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class PickledJob:
     def __init__(self, job: Job) -> None:
         import cloudpickle
 
-        job = job._replace(tree=job.tree._unbound())  # what it is bound to stays here; the worker opens it by key
+        job = job._replace(tree=job.tree._unbound())  # its binding stays here; the worker opens it by key
         try:
             self._data: bytes = cloudpickle.dumps(job, 5)
         except StreamflowError:

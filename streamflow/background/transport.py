@@ -1,4 +1,4 @@
-"""Which channel a worker process is given.  Knows `shm` and `zmq`; `zmq_stream` uses it."""
+"""Chooses the channel of a worker process.  Knows `shm` and `zmq`; `zmq_stream` uses it."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ __all__ = ["open_channel", "shares_memory"]
 
 
 def shares_memory() -> bool:
-    """Whether this system has shared memory that a worker can be given."""
+    """Whether this system has shared memory that can be passed to a worker."""
     return sys.platform == "linux" and hasattr(os, "memfd_create")
 
 
 def open_channel(transport: str, method: str, copy: bool, ports: tuple[int, int], tries: int) -> Channel:
-    """A channel for a worker that is about to be started.
+    """Open a channel for a worker that is about to be started.
 
     Parameters
     ----------
     transport : {'auto', 'shm', 'ipc', 'tcp'}
-        'auto' is shared memory, or a socket where there is none to be had.
+        'auto' is shared memory, or a socket where that is not available.
     method : {'fork', 'forkserver', 'spawn'}
         How the worker is started.
     copy : bool
-        Whether the consumer gets private copies of all arrays.
+        Whether large arrays are copied out of shared memory into private memory.
     ports : (first, last)
-        Ports that may be tried for 'tcp'.
+        Ports that may be tried for 'tcp', both included.
     tries : int
-        How many of them.
+        How many of them are tried.
 
     Raises
     ------
     BackgroundError
-        If there is no such channel to be had.
+        If the system cannot provide that channel.
     """
     if transport == "shm" or (transport == "auto" and shares_memory()):
         try:
             return ShmChannel(multiprocessing.get_context(method), copy)
         except OSError as error:
             if transport == "shm":
-                raise BackgroundError(f"no memory can be shared with a worker: {error}") from error
-    socket = default_socket() if transport in ("auto", "shm") else transport
+                raise BackgroundError(f"shared memory is not available: {error}; use transport='auto'") from error
+    socket = default_socket() if transport == "auto" else transport
     return ZmqChannel(Listener(socket, ports, tries))

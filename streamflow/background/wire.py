@@ -1,14 +1,14 @@
-"""How items become bytes and come back: layouts, arrays and pickles.  `records` and the channels use it.
+"""How items become bytes and bytes become items: layouts, arrays and pickles.  `records` and the channels use it.
 
 An item is split into three parts:
 
-* its *layout*: containers, keys, and the dtype, shape and order of each plain array.  It is hashable and sent once;
-* its plain arrays, of which only the bytes are sent.  A dict of plain arrays is never pickled;
+* its *layout*: containers, keys, and the dtype, shape and order of each plain array.  It is hashable, and sent once;
+* its plain arrays, of which only the bytes are sent.  So a dict of plain arrays is never pickled;
 * the rest (numbers, text, None, objects, masked and object arrays, ...), in one pickle of protocol 5 with its large
   buffers out of band.
 
 The *block* of an item holds a header, its small arrays one after another, and the pickle if it is short.  Everything
-large (an array, a buffer of the pickle) is a *buffer* of its own, beside the block.
+large (an array, a buffer of the pickle) is a separate *buffer*.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.allocator import LARGE  # an array or a pickle of so many bytes is a buffer of its own
+from ..core.allocator import LARGE  # an array or a pickle of at least this many bytes is a separate buffer
 from ..core.label import short
 from ..exceptions import DataError
 
@@ -39,19 +39,19 @@ __all__ = [
 
 #: Bytes of a block before its first array: room for the channel's own header.
 HEADER = 16
-#: Buffers of an item at most; an item with more large arrays is pickled.
+#: Most buffers of an item; one with more than half as many large arrays is pickled as a whole.
 MAX_BUFFERS = 256
 _ALIGN = 16
 #: Kinds of dtypes whose arrays are nothing but bytes: not O, and not T (StringDType holds pointers).
 _KINDS = frozenset("biufcmMSUV")
-#: Types of keys for which equal means the same (0.0 == -0.0 are not).
+#: Types of keys of which two are alike if they and their types are equal (not so float: 0.0 == -0.0).
 _KEYS = frozenset((str, int, bool, bytes, type(None)))
 #: A container with more values is pickled.
 _MAX_CONTAINER = 256
 #: An item nested deeper (or one that holds itself) is pickled.
 _MAX_DEPTH = 16
 _NO_REST: list[Any] = []
-#: The key of whatever is pickled.
+#: The layout key of anything that is pickled.
 _REST = ("r",)
 
 ndarray, memmap = np.ndarray, np.memmap
@@ -68,9 +68,9 @@ class _TooDeepError(Exception):
 
 
 def split(item: Any) -> tuple[tuple[Any, ...], list[NDArray[Any]], list[Any]]:
-    """The key of an item's layout, its plain arrays, and everything else.
+    """Split an item into the key of its layout, its plain arrays, and the rest.
 
-    An item that holds itself, or very many large arrays, counts as a whole among everything else.
+    An item that holds itself, or very many large arrays, is all rest.
 
     >>> key, arrays, rest = split({"x": np.zeros(2), "y": (1, "a")})
     >>> arrays, rest
@@ -103,7 +103,7 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
     values = x.values() if kind is dict else x
     before = len(rest)
     inside = tuple([_flatten(value, arrays, rest, depth - 1) for value in values])
-    if inside and inside.count(_REST) == len(inside):  # no array inside: pickled as a whole
+    if inside and inside.count(_REST) == len(inside):  # no array inside: pickle it as a whole
         rest[before:] = [x]
         return _REST
     if kind is dict:  # 1, True and 1.0 are the same key to a dict, so their types count too
@@ -112,14 +112,14 @@ def _flatten(x: Any, arrays: list[NDArray[Any]], rest: list[Any], depth: int) ->
 
 
 class ItemLayout:
-    """Where the arrays of an item are, and how the item is put together from them.
+    """Where the arrays of an item lie, and how to put the item together from them.
 
     Parameters
     ----------
     key : tuple
         From `split`.
     number : int
-        By which both ends refer to it.
+        By which both ends of a channel refer to the layout.
     """
 
     __slots__ = ("arrays", "has_rest", "is_flat", "key", "keys", "n_buffers", "number", "simple", "size", "staging")
@@ -161,7 +161,7 @@ class ItemLayout:
                 self._scan(inside)
 
     def matches(self, item: Any) -> bool:
-        """Whether `item` is a dict of plain arrays of exactly this layout; quick, and sometimes False without need."""
+        """Whether `item` is a dict of plain arrays of exactly this layout.  Quick; may be False where it is."""
         if type(item) is not dict or not self.is_flat or tuple(item) != self.keys:
             return False
         # The keys are equal, so there are as many values as arrays: zip need not check it.
@@ -173,11 +173,11 @@ class ItemLayout:
         return True
 
     def views(self, buffer: Any, start: int = 0) -> list[NDArray[Any]]:
-        """The small arrays, as views of a block that begins at `start` in a buffer."""
+        """The small arrays, as views of the block that begins at `start` in `buffer`."""
         return [ndarray(s, d, buffer, start + at, None, o) for s, d, at, o, _ in self.arrays if at is not None]
 
     def item(self, block: Any, n_pickled: int, buffers: list[Any]) -> Any:
-        """The item over its buffers and a block in which `n_pickled` bytes of pickle follow the arrays."""
+        """The item, as views of its buffers and of a block in which `n_pickled` bytes of pickle follow the arrays."""
         large = iter(buffers)
         if self.simple:
             return {
@@ -200,8 +200,8 @@ class ItemLayout:
 class LayoutTable:
     """The layouts that a sender has announced to its receiver.
 
-    Announcing a layout takes longer than pickling an item.  So once there are many (arrays of all lengths, say), a new
-    layout is announced only if it comes twice within a while; until then its items are pickled.
+    Announcing a layout takes longer than pickling an item.  So once there are many (arrays of many lengths, say), a new
+    layout is announced only when it recurs soon; until then its items are pickled.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ class LayoutTable:
         return layout, arrays, _pickled_rest(rest, item) if rest else _NO_REST
 
     def _new(self, key: Any) -> ItemLayout | None:
-        """Announce a layout, in place of the oldest if there are many; None if that is not worth it yet."""
+        """Announce a layout, in place of the oldest if there are many; return None if that is not worth it yet."""
         number = len(self._known)
         if number == self._SIZE:
             if key not in self._seen_once:
@@ -254,7 +254,7 @@ class LayoutTable:
 
 
 def _plainer(array: NDArray[Any]) -> NDArray[Any]:
-    """An array that pickle keeps as it is: writeable, and in its own byte order."""
+    """The array if pickle keeps it as it is (writeable, and with its byte order), else a copy that it keeps."""
     return array if array.flags.writeable and array.flags.forc else array.copy("A")
 
 
@@ -283,9 +283,9 @@ def _built(key: tuple[Any, ...], arrays: Iterator[NDArray[Any]], rest: Iterator[
 
 
 def raw_bytes(array: NDArray[Any], order: Order) -> NDArray[np.uint8]:
-    """The bytes of an array in C or Fortran order; a view if they lie that way already.
+    """The bytes of an array in C or Fortran order; a view if they lie in that order already.
 
-    (Bytes and not the array itself, because arrays of dates have no buffer interface.)
+    (Bytes instead of the array, because arrays of dates have no buffer interface.)
     """
     if order == "F":
         array = array.T
@@ -313,7 +313,7 @@ def pickled(x: Any) -> list[Any]:
 
 
 def short_pickle(parts: list[Any]) -> tuple[bytes, list[Any]]:
-    """What `pickled` gave, divided into a pickle short enough for the block (or nothing) and buffers."""
+    """What `pickled` returned, divided into a pickle short enough for the block (or nothing) and buffers."""
     return (parts[0], parts[1:]) if parts and len(parts[0]) < LARGE else (b"", parts)
 
 

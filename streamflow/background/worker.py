@@ -1,7 +1,9 @@
-"""The worker process, from its first line to its last.  Knows `produce`, `seeds` and `stacks`; `process` starts it.
+"""What a worker process runs.  Knows `produce`, `seeds`, `stacks` and `task`; `process` starts it.
 
-It ignores Ctrl-C (the consumer gets it too, and stops the worker), turns SIGTERM into `Stopped`, raised inside the
-user's code so that its ``finally`` blocks run, and ends when its consumer ends, however that happens.
+Of the channels it knows only that sockets on which the consumer listens must be closed in a fork (`zmq.listener`).
+
+It ignores Ctrl-C (the consumer gets it too, and stops the worker); turns SIGTERM into `Stopped`, raised inside user
+code so that its ``finally`` blocks run; and ends when its consumer ends, however that happens.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ __all__ = ["TERMINATED", "Start", "in_worker", "main"]
 TERMINATED = 128 + signal.SIGTERM
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-#: Seconds between two looks at the parent, on systems that cannot watch a process.
+#: Seconds between two checks of the parent, on systems that cannot watch a process.
 _LOOK = 0.25
 
 _inside = False
 
 
 class Start(NamedTuple):
-    """All that a worker is given."""
+    """All that a worker process is given."""
 
     worker_end: WorkerEnd
     limit: int
@@ -57,7 +59,7 @@ def main(start: Start) -> None:
     """Run a worker."""
     global _inside  # noqa: PLW0603
     _inside = True
-    gc.freeze()  # objects copied by the fork are the consumer's to close
+    gc.freeze()  # objects copied by the fork are for the consumer to close
     if isinstance(start.job, InheritedJob):
         close_inherited()
     if not start.is_child:
@@ -81,7 +83,7 @@ def main(start: Start) -> None:
 
 
 def _let_server_end() -> None:
-    """Close our end of the pipe that keeps the fork server alive: it must end with the consumer, and we with it."""
+    """Close our end of the pipe that keeps the fork server alive: the server must end when the consumer does."""
     from multiprocessing import forkserver
 
     server: Any = getattr(forkserver, "_forkserver", None)
@@ -94,8 +96,8 @@ def _let_server_end() -> None:
 def _keep_memory() -> None:
     """Let the C library (glibc) reuse the memory of large messages.
 
-    By default it returns all but a few MiB to the system and maps it again for the next message, page by page, which
-    is a fifth of the cost of a message of 4 MiB.  A worker does nothing but send messages, so it may keep its memory.
+    By default it returns all but a few MiB to the system and maps pages anew for the next message, which is a fifth of
+    the cost of a message of 4 MiB.  A worker does nothing but send messages, so it may keep its memory.
     """
     if sys.platform == "linux":
         import ctypes
@@ -108,7 +110,7 @@ def _keep_memory() -> None:
 
 def _set_signal_handlers() -> None:
     if sys.platform != "win32":
-        signal.set_wakeup_fd(-1)  # after a fork, that of an event loop of the consumer
+        signal.set_wakeup_fd(-1)  # after a fork it would be that of the consumer's event loop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminated)
     if hasattr(signal, "pthread_sigmask"):
@@ -121,12 +123,12 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 
 def _ignore_sigterm() -> None:
-    """From here on only SIGKILL interrupts: what runs now is cleaning up."""
+    """From here on only SIGKILL interrupts: the worker is cleaning up."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _watch(start: Start) -> None:
-    """End with the consumer.  A pidfd reports its death, whoever else may have inherited its pipes."""
+    """Watch the consumer, to end when it ends.  A pidfd reports that even if others have inherited its pipes."""
     parent = os.getppid()
     descriptor = None
     try:
@@ -158,9 +160,9 @@ def _orphaned(start: Start) -> None:
 
 
 def _die_with_parent() -> None:
-    """Let the kernel kill us with the consumer, even inside a long C call that holds the interpreter's lock.
+    """Have the kernel kill us when the consumer ends, even inside a long C call that holds the GIL.
 
-    Not if another thread of the consumer started us: the signal comes when the starting *thread* ends.
+    Only if the consumer's main thread started us: the signal is sent when the starting *thread* ends.
     """
     if sys.platform == "linux":
         import ctypes

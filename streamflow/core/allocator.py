@@ -1,7 +1,7 @@
-"""Where large arrays are made: a background worker can offer memory that the consumer reads.
+"""Memory for large arrays: a background worker can offer memory that the consumer reads too.
 
 `background` sets an allocator while it runs a tree; a map that is about to make a large array asks here for memory.  An
-array made in it is not copied on its way to the consumer, unless somebody else still holds it by then.
+array made in that memory is not copied on its way to the consumer, unless something else still refers to it by then.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .fork import at_fork
 
 __all__ = ["LARGE", "Allocator", "empty", "is_offered", "set_allocator"]
 
-#: Arrays of at least this many bytes are worth memory of their own.
+#: Arrays of at least this many bytes are worth a block of memory of their own.
 LARGE = 32 << 10
 
-#: From a number of bytes to an array of that size, or None if there is no such memory.
+#: Given a number of bytes, returns an array of that size, or None if no memory is left.
 Allocator = Callable[[int], NDArray[np.uint8] | None]
 
 
@@ -44,9 +44,9 @@ def is_offered(size: int) -> bool:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """An array with undefined content in the memory that is offered; None if there is none.
+    """An uninitialised array in the memory that is offered, like `numpy.empty`; None if none is offered.
 
-    Only for a dtype without objects, whose pointers mean nothing to the process that reads the memory.
+    Never for a dtype that holds objects: their pointers mean nothing to the process that reads the memory.
     """
     if _offer.allocator is None or dtype.hasobject:
         return None
@@ -57,4 +57,4 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return None if base is None else base.view(dtype).reshape(shape)
 
 
-at_fork(in_child=lambda: set_allocator(None))  # a forked child may not use the books that it has a copy of
+at_fork(in_child=lambda: set_allocator(None))  # the memory is still the parent's to give out

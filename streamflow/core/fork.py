@@ -1,7 +1,7 @@
-"""What must happen around a fork: one registry for the whole package, of which it imports nothing.
+"""What must happen around a fork: one registry for the whole package.  Imports nothing from streamflow.
 
-A forked child has copies of our locks and records as they were at that moment, and none of the threads that used them.
-A module that keeps such things registers here, when it is imported, how they are made usable again.
+A forked child has copies of our locks and records as they were at that moment, but none of the threads that used them.
+A module that keeps such things registers here, when it is imported, how to make them usable again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _in_child: list[Hook] = []
 
 
 def at_fork(*, before: Hook | None = None, in_parent: Hook | None = None, in_child: Hook | None = None) -> None:
-    """Register functions that run around a fork, where the system can fork.
+    """Register functions to run around every fork; no-op where the system cannot fork.
 
     Parameters
     ----------
     before : function, optional
-        Runs in the process that forks, before it does; the last one registered runs first.
+        Runs in the parent before the fork; the last one registered runs first.
     in_parent, in_child : function, optional
-        Run after the fork, on their side of it, in the order of registration.
+        Run after the fork in the parent and in the child, in the order of registration.
     """
     if before is not None:
         _before.insert(0, before)

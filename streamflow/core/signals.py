@@ -1,4 +1,4 @@
-"""Signals that arrive in the middle of something.  Imports nothing of streamflow."""
+"""Blocks of code in which a signal is deferred, blocked or ignored.  Imports nothing from streamflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["blocked", "deferred", "ignored"]
 def deferred(number: signal.Signals) -> Iterator[None]:
     """Handle a signal (Ctrl-C is SIGINT) only at the end of the block.
 
-    Python runs handlers in the main thread, whichever thread received the signal; so it is the handler that waits.
+    Python runs handlers in the main thread, whichever thread received the signal.  So in any other thread, and for a
+    signal without a Python handler, this does nothing.
     """
     handler = signal.getsignal(number)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -33,9 +34,9 @@ def deferred(number: signal.Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blocked(number: signal.Signals) -> Iterator[None]:
-    """Block a signal in this thread and in processes that it starts in the block (where the system supports it).
+    """Block a signal in this thread, and in processes that it starts in the block; does nothing on Windows.
 
-    Defer the handler too (`deferred`), or it may run, and raise, while the mask is being changed.
+    Defer the signal too (`deferred`): otherwise its handler may run, and raise, while the mask is being changed.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -50,7 +51,10 @@ def blocked(number: signal.Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ignored(number: signal.Signals) -> Iterator[None]:
-    """Ignore a signal in the block; interpreters that are started in it ignore the signal for good."""
+    """Ignore a signal in the block; interpreters started in the block ignore it for good.
+
+    Does nothing outside the main thread, and if the handler of the signal is not Python's to restore.
+    """
     handler = signal.getsignal(number)
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield

@@ -1,9 +1,10 @@
-"""No test here may leave a process, a folder, shared memory or an open warning behind; and the channels to cross."""
+"""No test here may leave a process, a folder or shared memory behind; and fixtures, such as the channel to use."""
 
 import gc
 import multiprocessing.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,13 +14,14 @@ from pathlib import Path
 import pytest
 
 import streamflow
+from streamflow.background import produce
 
-#: What a test that says nothing is run over.  TCP is the same code as Unix sockets, but for how a worker gets in.
+#: The channels of a test that names none.  TCP differs from Unix sockets only in how a worker connects.
 CHANNELS = ["shm", "ipc"]
 
 
 def processes() -> dict[int, str]:
-    """Our children by process id, with the beginning of their command line; Python's own helpers left out."""
+    """Our child processes by id, with the beginning of their command lines; without Python's own helpers."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -34,12 +36,12 @@ def processes() -> dict[int, str]:
 
 
 def segments() -> list[str]:
-    """Shared memory of ours: open descriptors, and maps."""
+    """Our shared memory: open descriptors, and maps."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         try:
             target = str(link.readlink())
-        except OSError:  # that of this look
+        except OSError:  # the descriptor of this very loop
             continue
         if "memfd:streamflow" in target:
             found.append(f"descriptor {link.name}")
@@ -48,7 +50,7 @@ def segments() -> list[str]:
 
 
 def within(seconds: float, ok) -> bool:
-    """Whether something becomes true in time."""
+    """Whether `ok()` becomes true within some seconds."""
     end = time.monotonic() + seconds
     while not ok():
         if time.monotonic() > end:
@@ -59,10 +61,10 @@ def within(seconds: float, ok) -> bool:
 
 @pytest.fixture(autouse=True, name="sockets")
 def nothing_left(monkeypatch, tmp_path_factory, zygote):
-    """The folder that the folders of sockets are made in; empty at the end."""
+    """The folder in which the folders of sockets are made; nothing of ours is left at the end."""
     multiprocessing.util.get_temp_dir()  # Python's own, which it keeps for the whole session, as pytest keeps its
     tmp_path_factory.getbasetemp()
-    sockets = tempfile.mkdtemp(prefix="sf", dir="/tmp")  # short: the name of a socket has less than 100 bytes
+    sockets = tempfile.mkdtemp(prefix="sf", dir="/tmp")  # short, since the path of a socket has at most 100 bytes
     monkeypatch.setattr(tempfile, "tempdir", sockets)
     monkeypatch.setenv("TMPDIR", sockets)
     before = set(processes())
@@ -71,20 +73,27 @@ def nothing_left(monkeypatch, tmp_path_factory, zygote):
     left = list(Path(sockets).glob("streamflow-*"))
     shutil.rmtree(sockets)
     assert left == []
-    if segments():  # what a test has put into a ring is still to be collected
+    if segments():  # what a test has put into a reference cycle is not collected yet
         gc.collect()
     assert segments() == []
 
 
 @pytest.fixture(name="channel", params=CHANNELS)
 def channel_fixture(request, monkeypatch):
-    """The channel of a `ZMQStreamer` that is not told which.
+    """The default transport of `ZMQStreamer`.
 
-    A file says ``pytestmark = pytest.mark.usefixtures("channel")``, and its tests run over each of `CHANNELS`; a test
-    that is about one of them, or wants more, has ``@pytest.mark.parametrize("channel", [...], indirect=True)``.
+    With ``pytestmark = pytest.mark.usefixtures("channel")`` in a file, its tests run with each of `CHANNELS`; a test
+    for one of them, or for more, has ``@pytest.mark.parametrize("channel", [...], indirect=True)``.
     """
     monkeypatch.setitem(streamflow.ZMQStreamer.__init__.__kwdefaults__, "transport", request.param)
     return request.param
+
+
+@pytest.fixture(name="every_item_marked")
+def every_item_marked_fixture(monkeypatch):
+    """Workers take a mark after every item; forked ones inherit this."""
+    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
+    monkeypatch.setattr(produce, "SHARE", 0)
 
 
 @pytest.fixture(name="processes")
@@ -99,7 +108,7 @@ def segments_fixture():
 
 @pytest.fixture(name="touched")
 def touched_fixture(monkeypatch):
-    """How many bytes of pages the segments have that are made in this test, even when all else has let go of them."""
+    """How many bytes of pages the segments made in this test have, even when nothing else holds them open."""
     copies = []
     make = os.memfd_create
 
@@ -122,13 +131,13 @@ def within_fixture():
 
 @pytest.fixture(name="script")
 def script_fixture(zygote):
-    """Start a Python program, from the zygote, that can import the package from where we have it."""
+    """Start a Python program from the zygote, with this package and this folder on its path."""
     yield from _starting(zygote.start)
 
 
 @pytest.fixture(name="interpreter")
 def interpreter_fixture():
-    """The same in a new interpreter."""
+    """The same, in a new interpreter."""
 
     def start(*arguments, env):
         command = [sys.executable, *map(str, arguments)]
@@ -136,6 +145,25 @@ def interpreter_fixture():
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
     yield from _starting(start)
+
+
+@pytest.fixture(name="bystander")
+def bystander_fixture():
+    """Fork a process that inherits everything, maps what we map, and does nothing."""
+    pids = []
+
+    def fork():
+        pid = os.fork()
+        if not pid:
+            time.sleep(300)
+            os._exit(0)
+        pids.append(pid)
+        return pid
+
+    yield fork
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _starting(start):

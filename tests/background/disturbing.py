@@ -1,4 +1,4 @@
-"""Passes whose workers are killed, stopped and continued at random moments; what comes must not show it."""
+"""Passes whose workers are killed, stopped and continued at random moments; their items must not show it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import streamflow as sf
 
-from .leaves import FINITE, LARGE, right, told, workers
+from .leaves import FINITE, LARGE, digest, expected_items, workers
 
 
 class Disturber:
-    """Does something bad to our workers now and then.
+    """Attacks our workers now and then.
 
-    A worker is not replaced a third time without an item in between, so each lane gives one between two attacks.
+    After three deaths without an item between them a worker is given up, so each lane gives an item between attacks.
     """
 
     def __init__(self, dice: random.Random, pause: float) -> None:
@@ -29,7 +29,7 @@ class Disturber:
         self._quiet = 0  # items since the last attack
 
     def item(self, n_lanes: int, chance: float) -> None:
-        """Called for each item: perhaps attack now, or while the next ones are waited for."""
+        """Called for each item: perhaps attack now, or while the consumer waits for the next ones."""
         if self._timer is not None:
             if self._timer.is_alive():
                 return
@@ -65,14 +65,14 @@ class Disturber:
             os.kill(pid, signal.SIGCONT)
 
     def wait(self) -> None:
-        """Until no attack is on its way."""
+        """Wait until no attack is scheduled."""
         if self._timer is not None:
             self._timer.join()
             self._timer, self._quiet = None, 0
 
 
 def settings(dice: random.Random, n_lanes: int) -> dict[str, Any]:
-    """Any way to run so many lanes."""
+    """Random settings to run so many lanes."""
     return {
         "n_lanes": n_lanes,
         "n_workers": dice.randint(1, n_lanes),
@@ -84,10 +84,10 @@ def settings(dice: random.Random, n_lanes: int) -> dict[str, Any]:
 
 
 def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> None:
-    """One pass over a random tree, moved to other workers some times; raises where it differs from the undisturbed."""
+    """One pass over a random tree, resumed `cuts` times with other settings; raises if it differs from a serial one."""
     trees = {**LARGE, **FINITE}
     name, n_lanes = dice.choice(sorted(trees)), dice.choice([1, 2, 3, 5])
-    expected = right(trees[name], n_lanes, 120 if name in LARGE else None)
+    expected = expected_items(trees[name], n_lanes, 120 if name in LARGE else None)
     ends = sorted(dice.randrange(len(expected) + 1) for _ in range(cuts))
     ends.append(len(expected) + (name in FINITE))
     position, state, held = 0, None, []
@@ -105,7 +105,7 @@ def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> 
                     assert position == len(expected), where
                     break
                 assert position < len(expected), where
-                assert told(item) == expected[position], (position, where)
+                assert digest(item) == expected[position], (position, where)
                 if dice.random() < 0.08:
                     held.append((position, item))
                 if dice.random() < 0.02 and held:
@@ -118,4 +118,4 @@ def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> 
             state = json.dumps(stream.state_dict())
             disturber.wait()
     for place, item in held:
-        assert told(item) == expected[place], (place, "held", where)
+        assert digest(item) == expected[place], (place, "held", where)

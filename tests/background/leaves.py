@@ -1,4 +1,4 @@
-"""Sources and trees for the tests of many workers, what their items say, and what a stream of lanes must be."""
+"""Leaves and trees for the tests of many workers, digests of items, and the items a stream of lanes must give."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UP_TO_MIB = (16, 16, 16, 48, 48, 400, 400, 1_000, 4_000, 4_000, 9_000, 30_000, 3
 
 
 def content(k: int, i: int, size: int) -> np.ndarray:
-    """`size` bytes that only item i of source k has."""
+    """`size` bytes that only item i of leaf k has."""
     seed = np.arange(64, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(k * 1_000_003 + i)
     return np.resize((seed * seed >> np.uint64(29)).astype(np.uint8), size)
 
@@ -33,22 +33,22 @@ def sample(k: int, i: int, size: int) -> dict[str, Any]:
     return {"k": k, "i": i, "x": content(k, i, size), "s": f"{k}/{i}", "t": (np.float32(i), [i, None])}
 
 
-def told(item: Any) -> Any:
-    """All that an item says, as something that can be compared and kept."""
+def digest(item: Any) -> Any:
+    """All of an item, as something small that compares equal only to itself."""
     if isinstance(item, np.ndarray):
         return item.shape, item.dtype.str, zlib.crc32(np.ascontiguousarray(item).view(np.uint8).reshape(-1))
     if isinstance(item, dict):
-        return tuple((key, told(value)) for key, value in item.items())
+        return tuple((key, digest(value)) for key, value in item.items())
     if isinstance(item, (tuple, list)):
-        return type(item).__name__, *map(told, item)
+        return type(item).__name__, *map(digest, item)
     return item
 
 
-# --- sources ----------------------------------------------------------------------------------------------------------
+# --- leaves -----------------------------------------------------------------------------------------------------------
 
 
 def drawn(k, rng, n=None, sizes=SIZES):
-    """Samples of sizes that are drawn; n of them, or for ever."""
+    """Samples of random sizes; n of them, or endless."""
     i = 0
     while n is None or i < n:
         yield sample(k, i, sizes[rng.integers(len(sizes))])
@@ -56,7 +56,7 @@ def drawn(k, rng, n=None, sizes=SIZES):
 
 
 def starting(k, n=None, sizes=SIZES, start=0):
-    """The same by its place alone; goes on in the middle by itself."""
+    """The same without randomness; it can start in the middle."""
     i = start
     while n is None or i < n:
         yield sample(k, i, sizes[(7 * i + k) % len(sizes)])
@@ -64,7 +64,7 @@ def starting(k, n=None, sizes=SIZES, start=0):
 
 
 class Knowing:
-    """A source that knows its own state: where it goes next depends on all of where it was."""
+    """A leaf with a state of its own: each item depends on all before it."""
 
     def __init__(self, k, n=None, sizes=SIZES):
         self.k, self.n, self.sizes = k, n, sizes
@@ -94,7 +94,7 @@ def plain(name, n):
 
 
 def endless(name):
-    """The same item for ever."""
+    """The same item, endlessly."""
     while True:
         yield name
 
@@ -102,8 +102,8 @@ def endless(name):
 # --- trees ------------------------------------------------------------------------------------------------------------
 
 
-def pool(source: Any, count: int, *args: Any, **kwargs: Any) -> list[sf.Streamer]:
-    return [sf.Streamer(source, k, *args, **kwargs) for k in range(count)]
+def pool(leaf: Any, count: int, *args: Any, **kwargs: Any) -> list[sf.Streamer]:
+    return [sf.Streamer(leaf, k, *args, **kwargs) for k in range(count)]
 
 
 def drawing_tree(sizes=SIZES) -> sf.Streamer:
@@ -131,7 +131,7 @@ def _parts_alike(stream):
 
 
 def finite_tree() -> sf.Streamer:
-    """Many members of other lengths, some of them empty."""
+    """Many members of different lengths, some of them empty."""
     members = [sf.Streamer(drawn, k, n=k * 7 % 23) for k in range(24)]
     return sf.StochasticMux(members, n_active=4, rate=None, mode="exhaustive", random_state=5)
 
@@ -156,7 +156,7 @@ FINITE: dict[str, Callable[[], sf.Streamer]] = {"finite": finite_tree, "leaf": l
 
 
 def merged(tree: sf.Streamer, n_lanes: int, epoch: int = 0) -> Iterator[Any]:
-    """What a stream of so many lanes is, made here: one item of each part in turn."""
+    """A stream of so many lanes, made serially here: one item of each part in turn."""
     with contextlib.ExitStack() as stack:
         parts = [tree.shard(index, n_lanes) if n_lanes > 1 else tree for index in range(n_lanes)]
         live = [stack.enter_context(part.open(epoch)) for part in parts]
@@ -173,16 +173,17 @@ def merged(tree: sf.Streamer, n_lanes: int, epoch: int = 0) -> Iterator[Any]:
 _known: dict[tuple[Any, int], list[Any]] = {}
 
 
-def right(make: Callable[[], sf.Streamer], n_lanes: int, count: int | None = None) -> list[Any]:
-    """What the first `count` items of a stream of lanes say (None: all of a finite one)."""
+def expected_items(make: Callable[[], sf.Streamer], n_lanes: int, count: int | None = None) -> list[Any]:
+    """Digests of the first `count` items that a stream of lanes must give (None: all of a finite one)."""
     known = _known.get((make, n_lanes), [])
     if len(known) < (1 if count is None else count):
-        known = _known[make, n_lanes] = [told(item) for item in islice(merged(make(), n_lanes), count)]
+        known = _known[make, n_lanes] = [digest(item) for item in islice(merged(make(), n_lanes), count)]
     return known[:count]
 
 
 def taken(stream: Iterable[Any], count: int | None = None) -> list[Any]:
-    return [told(item) for item in islice(stream, count)]
+    """Digests of the next `count` items (None: of all)."""
+    return [digest(item) for item in islice(stream, count)]
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -197,18 +198,18 @@ def _stat(pid: int | str) -> list[str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (one that only waits to be collected does not)."""
+    """Whether a process runs (a zombie does not)."""
     return _stat(pid)[:1] not in ([], ["Z"], ["X"])
 
 
 def of_session(leader: int) -> list[int]:
-    """All processes of a session that run."""
+    """All running processes of a session."""
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     return [pid for pid in pids if (stat := _stat(pid)) and stat[3] == str(leader) and stat[0] not in "ZX"]
 
 
 def workers() -> list[int]:
-    """Our children that run, the helpers of Python left out."""
+    """Our running child processes, without Python's own helpers."""
     me, found = str(os.getpid()), []
     for path in Path("/proc").glob("[0-9]*"):
         stat = _stat(path.name)
@@ -222,7 +223,7 @@ def workers() -> list[int]:
 
 
 def settled(count: Callable[[], int]) -> int:
-    """What there is when all workers wait; one that a busy machine gives no time has not settled."""
+    """The count once it is stable and all workers are asleep (one that merely gets no CPU time is not)."""
     last, still = -1, 0
     while still < 5:
         time.sleep(0.05)

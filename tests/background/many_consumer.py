@@ -1,4 +1,4 @@
-"""A script whose consumer ends in many ways; run by test_consumer_ends_of_many."""
+"""A script whose consumer ends in one of many ways; run by test_consumer_ends_of_many."""
 
 import multiprocessing
 import os
@@ -21,11 +21,11 @@ def tree(value, shard):
             time.sleep(3600)
         if value == "in C" and i > 20:
             time.sleep(0.2)
-            re.match("(a*)*b", "a" * 60)  # one call that never lets go of the interpreter
+            re.match("(a*)*b", "a" * 60)  # one call that never releases the GIL
 
 
 def loop(stream, ending):
-    """Take some items; then the ending."""
+    """Take some items, then end."""
     pids = set()
     for _ in range(6):
         pids.add(next(stream)["pid"])
@@ -43,7 +43,7 @@ def loop(stream, ending):
     time.sleep(0.3)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    if ending == "waiting":  # for items, with the channel's locks in hand
+    if ending == "waiting":  # for items, inside the channel
         while True:
             next(stream)
     time.sleep(3600)
@@ -69,6 +69,6 @@ def main(value, method, transport, ending):
 
 
 if __name__ == "__main__":
-    # What it and its workers share can be told from what others on this machine share.
+    # So that its semaphores can be distinguished from those of other processes on this machine.
     multiprocessing.current_process()._config["semprefix"] = f"/mp-of-{os.getpid()}"
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The sockets of processes, as the system tells them."""
+"""The sockets of processes, as /proc lists them."""
 
 from pathlib import Path
 

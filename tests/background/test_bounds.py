@@ -43,12 +43,9 @@ def test_the_bound_holds_with_a_slow_consumer():
             assert made.value - i - 1 <= 4 + 1
 
 
-def test_marks_count_too(monkeypatch):
+@pytest.mark.usefixtures("every_item_marked")
+def test_marks_count_too():
     """A tree whose states are larger than its items."""
-    from streamflow.background import produce
-
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-    monkeypatch.setattr(produce, "SHARE", 0)
 
     class Wordy:
         def __init__(self):

@@ -120,7 +120,7 @@ def test_timeout_none_waits_for_cleaning_up(note):
 
 
 def test_cleaning_up_is_not_interrupted(note):
-    """It was asked politely and began to clean up; what comes for those who do not answer is not for it."""
+    """A worker that cleans up after the stop message is not interrupted by the SIGTERM that follows."""
 
     def thorough():
         try:
@@ -146,7 +146,7 @@ def test_timeout_zero_does_not_wait():
 
 
 def test_a_worker_with_a_child_that_holds_its_pipes(tmp_path):
-    """A process that the tree has started inherits what tells Python of the worker's end."""
+    """A process that the tree has started inherits the pipe by which Python notices the worker's end."""
 
     def parent():
         child = os.fork()
@@ -195,7 +195,7 @@ def test_closing_before_the_worker_has_begun(note):
 
 
 def test_a_pass_started_and_closed_by_threads(note):
-    """The thread that started a worker may end: the worker goes on."""
+    """The thread that started a worker may end: the worker keeps running."""
     stream = sf.ZMQStreamer(sf.Streamer(noting, note, 0.001)).open()
     got = []
     thread = threading.Thread(target=lambda: got.append(next(stream)))
@@ -211,7 +211,7 @@ def test_a_pass_started_and_closed_by_threads(note):
 
 
 def test_nothing_piles_up():
-    """Descriptors and threads after many passes are as many as after a few."""
+    """There are as many descriptors and threads after many passes as after a few."""
 
     def counted():
         gc.collect()
@@ -228,7 +228,7 @@ def test_nothing_piles_up():
 
 
 def test_a_forked_copy_of_a_live_pass_has_no_worker(note):
-    """A process that the user forks meanwhile closes its copy without touching our worker."""
+    """A process that the user forks meanwhile closes its copy of the pass without touching our worker."""
     stream = sf.ZMQStreamer(sf.Streamer(noting, note, 0.001)).open()
     pid = next(stream)
     child = os.fork()

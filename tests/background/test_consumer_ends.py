@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .leaves import alive
+
 pytestmark = pytest.mark.usefixtures("channel")
 
 SCRIPT = """
@@ -24,7 +26,7 @@ def tree(value):
             time.sleep(3600)
         if value == "in C":
             time.sleep(0.3)
-            sum(range(1 << 40))  # one call that never lets go of the interpreter
+            sum(range(1 << 40))  # one call that never releases the GIL
 
 def main(value, method, ending, transport):
     if value == "slow to start":
@@ -59,18 +61,9 @@ if __name__ == "__main__":
 """
 
 
-def alive(pid):
-    """Whether a process runs (one that only waits to be collected does not)."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.fixture(name="consumer")
 def consumer_fixture(tmp_path, script, channel):
-    """Start a consumer in the background; gives its process and its worker's number."""
+    """Start a consumer in another process; gives that process and the process id of its worker."""
     yield from consumers(tmp_path, script, channel)
 
 
@@ -139,7 +132,7 @@ def test_before_the_worker_is_connected(consumer, within, sockets):
 
 
 def test_while_the_worker_holds_the_interpreter(consumer, within):
-    """A watching thread cannot run then; the kernel ends the worker."""
+    """No thread can watch the consumer then; the kernel ends the worker."""
     process, worker = consumer("in C", "fork", "signal")
     while process.stdout.readline() != "ready\n":
         pass

@@ -29,11 +29,11 @@ class Consumer:
         return self.process.wait(timeout=60)
 
     def errors(self):
-        """What it and its workers wrote, when all have ended."""
+        """What it and its workers wrote to stderr, once all have ended."""
         return self.process.communicate(timeout=60)[1]
 
     def left(self, sockets):
-        """All that should not be there any more."""
+        """All that should be gone."""
         folders = [str(path) for path in Path(sockets).iterdir() if not path.name.startswith("pymp-")]
         memory = [path.name for path in Path("/dev/shm").glob(f"*-of-{self.process.pid}-*")]
         return [*of_session(self.process.pid), *memory, *folders]

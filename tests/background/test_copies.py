@@ -1,4 +1,4 @@
-"""Memory that a worker offers (`core.memory`): what is made there and given away is not copied; what is kept, is."""
+"""Memory that a worker offers (`core.allocator`): arrays made there are copied only if something still holds them."""
 
 import gc
 import itertools
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.core import allocator as memory
+from streamflow.core import allocator
 
 from .views import MIB, address, is_lent, place
 
@@ -21,15 +21,15 @@ SHAPE = (100, 250)  # 100 kB
 
 
 def made(i, shape=SHAPE, dtype="<f4"):
-    """An array in memory that is offered, where there is some; else any."""
-    array = memory.empty(shape, np.dtype(dtype))
+    """An array in memory that is offered, if there is any; else an ordinary one."""
+    array = allocator.empty(shape, np.dtype(dtype))
     if array is None:
         array = np.empty(shape, dtype)
     array[...] = np.arange(i, i + array.size).reshape(shape)
     return array
 
 
-def right(array, i, shape=SHAPE):
+def is_right(array, i, shape=SHAPE):
     return np.array_equal(array, np.arange(i, i + np.prod(shape)).reshape(shape).astype(array.dtype))
 
 
@@ -38,8 +38,8 @@ def given_away(n):
         yield {"x": made(i), "i": i}
 
 
-def told(make, n):
-    """Items of `make(i)`, each with the place of its array x, and nothing else that holds it."""
+def placed(make, n):
+    """Items of `make(i)`, each with the place of its array x; nothing else refers to them."""
     for i in range(n):
         item = make(i)
         item["place"] = place(item["x"])
@@ -50,20 +50,20 @@ def told(make, n):
 
 @by_shm
 def test_what_is_given_away_is_not_copied():
-    with sf.ZMQStreamer(sf.Streamer(told, lambda i: {"x": made(i), "i": i}, 30)).open() as stream:
+    with sf.ZMQStreamer(sf.Streamer(placed, lambda i: {"x": made(i), "i": i}, 30)).open() as stream:
         for i, item in enumerate(stream):
             assert is_lent(item["x"])
             assert item["place"] == place(item["x"]) > 0
-            assert right(item["x"], i)
+            assert is_right(item["x"], i)
             item["x"][...] = -1
 
 
 @by_shm
 def test_by_spawn():
-    """The source brings all it needs with it."""
+    """The leaf function brings with it all that it needs."""
 
     def items():
-        array = memory.empty((100_000,), np.dtype("u1"))
+        array = allocator.empty((100_000,), np.dtype("u1"))
         array[...] = 1
         watch = weakref.ref(array.base)
         box = [{"x": array}]
@@ -92,7 +92,7 @@ def test_by_spawn():
     ids=["all of it", "transposed", "flat", "as integers", "transposed in three", "with an axis"],
 )
 def test_all_of_it_in_another_form_is_not_copied(change, expected):
-    with sf.ZMQStreamer(sf.Streamer(told, lambda i: {"x": change(made(i))}, 10)).open() as stream:
+    with sf.ZMQStreamer(sf.Streamer(placed, lambda i: {"x": change(made(i))}, 10)).open() as stream:
         for i, item in enumerate(stream):
             assert item["place"] == place(item["x"])
             wanted = expected(np.arange(i, i + 25_000).reshape(SHAPE).astype("<f4"))
@@ -134,7 +134,7 @@ def arrays_of(item):
 @pytest.mark.parametrize("kept", [False, True], ids=["", "kept"])
 @pytest.mark.parametrize("part", PARTS)
 def test_any_part_of_it_arrives_and_belongs_to_the_consumer(part, kept):
-    """Many times, so that memory is used again; arrays of one item do not share any."""
+    """Many times, so that memory is reused; arrays of one item share none."""
 
     def items():
         last = []
@@ -180,7 +180,7 @@ def test_what_a_generator_keeps_and_changes_is_copied():
 
 
 def test_what_is_given_again_is_a_copy_each_time():
-    """A cache gives what it has made before; the last time nobody else has it any more."""
+    """A cache gives an item again; the last time nothing else refers to it."""
 
     def items():
         kept = [made(100 * k) for k in range(3)]
@@ -191,7 +191,7 @@ def test_what_is_given_again_is_a_copy_each_time():
 
     held = []
     for item in sf.ZMQStreamer(items, buffer_bytes=MIB):
-        assert right(item["x"], 100 * item["k"])
+        assert is_right(item["x"], 100 * item["k"])
         item["x"][...] = len(held)
         held.append(item)
     assert len(held) == 33
@@ -199,12 +199,12 @@ def test_what_is_given_again_is_a_copy_each_time():
 
 
 def test_a_cache_in_the_tree():
-    source = sf.Streamer(given_away, 200)
-    tree = source.pipe(sf.cache, 4, prob=0.5, random_state=1)
+    stream = sf.Streamer(given_away, 200)
+    tree = stream.pipe(sf.cache, 4, prob=0.5, random_state=1)
     got = []
     with sf.ZMQStreamer(tree).open() as stream:
         for item in itertools.islice(stream, 120):
-            assert right(item["x"], item["i"])
+            assert is_right(item["x"], item["i"])
             item["x"][...] = -3
             got.append(item["i"])
     assert got == [item["i"] for item in tree(max_iter=120)]
@@ -222,8 +222,8 @@ def test_one_of_two_is_kept():
     for item in sf.ZMQStreamer(items):
         where, i = item["at"]
         assert where != place(item["x"])
-        assert right(item["x"], i)
-        assert right(item["y"], i + 1)
+        assert is_right(item["x"], i)
+        assert is_right(item["y"], i + 1)
 
 
 def test_a_ring_holds_it_until_it_is_collected():
@@ -242,7 +242,7 @@ def test_a_ring_holds_it_until_it_is_collected():
                 gc.collect()
 
     for i, item in enumerate(sf.ZMQStreamer(items, buffer_bytes=MIB)):
-        assert right(item["x"], i)
+        assert is_right(item["x"], i)
         item["x"][...] = 0
 
 
@@ -257,7 +257,7 @@ def test_batches_of_a_map():
         assert np.array_equal(a["y"], b["y"])
 
 
-# ---- the memory itself
+# ---- the memory
 
 
 @by_shm
@@ -272,7 +272,7 @@ def test_what_is_made_and_not_given_is_used_again(touched):
     for item in sf.ZMQStreamer(items, buffer_bytes=4 * MIB):
         assert item["spare"] == 3
         most = max(most, touched())  # before the end: then it is given back
-    # Up to the buffer, three and one that are made, one that is held; and memory is cut anew at twice the buffer.
+    # The buffer, the three and the one being made, one held; and blocks are cut anew above twice the buffer.
     assert 4 * MIB < most <= 16 * MIB
 
 
@@ -285,27 +285,27 @@ def test_what_the_consumer_holds_is_not_used_again():
                 held.append((i, item["x"]))
         assert [is_lent(array) for _, array in held] == [True] * 5
         assert len({address(array) for _, array in held}) == 5
-    assert all(right(array, i) for i, array in held)
+    assert all(is_right(array, i) for i, array in held)
 
 
 @by_shm
 def test_who_gets_it_and_wants_copies():
     held = list(sf.ZMQStreamer(sf.Streamer(given_away, 40), copy=True, buffer_bytes=MIB))
     assert not any(is_lent(item["x"]) for item in held)
-    assert all(right(item["x"], i) for i, item in enumerate(held))
+    assert all(is_right(item["x"], i) for i, item in enumerate(held))
 
 
 def test_where_it_is_offered(channel):
-    """In the thread of a worker that runs the tree, over shared memory, from a size on, for plain bytes."""
+    """Only in the thread of a worker that runs the tree, over shared memory, from a size up, for plain dtypes."""
 
     def offers():
         found = {}
 
         def ask(name, shape, dtype="u1"):
-            found[name] = memory.empty(shape, np.dtype(dtype)) is not None
+            found[name] = allocator.empty(shape, np.dtype(dtype)) is not None
 
-        ask("large", (memory.LARGE,))
-        ask("small", (memory.LARGE - 1,))
+        ask("large", (allocator.LARGE,))
+        ask("small", (allocator.LARGE - 1,))
         ask("none", (0, 1 << 40))
         ask("objects", (100_000,), "O")
         ask("a field of objects", (100_000,), [("x", "O")])
@@ -326,13 +326,13 @@ def test_where_it_is_offered(channel):
 
     [found] = sf.ZMQStreamer(offers)
     assert {name for name, offered in found.items() if offered} == ({"large", "dates"} if channel == "shm" else set())
-    assert memory.empty((100_000,), np.dtype("u1")) is None
-    assert not memory.is_offered(100_000)
+    assert allocator.empty((100_000,), np.dtype("u1")) is None
+    assert not allocator.is_offered(100_000)
 
 
 @by_shm
 def test_closing_in_the_middle_of_it(tmp_path):
-    """What the tree holds when it is closed is still there, and may still be written to."""
+    """Arrays that the tree holds when it is closed are intact and writeable until then."""
 
     def items():
         kept = [made(k) for k in range(5)]
@@ -342,9 +342,9 @@ def test_closing_in_the_middle_of_it(tmp_path):
         finally:
             kept[3][...] = 9
             last = made(4)
-            (tmp_path / "note").write_text(str(right(kept[4], 4) and (kept[3] == 9).all() and right(last, 4)))
+            (tmp_path / "note").write_text(str(is_right(kept[4], 4) and (kept[3] == 9).all() and is_right(last, 4)))
 
     with sf.ZMQStreamer(items).open() as stream:
         item = next(stream)
     assert (tmp_path / "note").read_text() == "True"
-    assert right(item["x"], 0)
+    assert is_right(item["x"], 0)

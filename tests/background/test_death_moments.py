@@ -9,7 +9,7 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import drawing_tree, finite_tree, merged, right, taken, told, workers
+from .leaves import digest, drawing_tree, expected_items, finite_tree, merged, taken, workers
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 
@@ -17,7 +17,7 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 @TRANSPORTS
 @pytest.mark.parametrize(("n_lanes", "n_workers"), [(1, 1), (2, 2), (3, 2), (4, 1)])
 def test_at_the_very_end(n_lanes, n_workers, transport):
-    """Behind each lane's last item, before its end is told: these are other places, though no item is between them."""
+    """After each lane's last item and before its end: the deaths of different lanes are not at the same place."""
     deaths = multiprocessing.Array("l", 4, lock=False)
 
     def ending(shard):
@@ -36,7 +36,7 @@ def test_at_the_very_end(n_lanes, n_workers, transport):
 @pytest.mark.parametrize("n_lanes", [1, 2, 3])
 @pytest.mark.parametrize("reading", ["little", "some", "all"])
 def test_when_all_has_been_sent(reading, n_lanes, transport, within):
-    """Whether the end had got through or not, nobody can tell."""
+    """Whether or not the end had been received before the death."""
     ended = multiprocessing.Value("l")
 
     def noting(shard):
@@ -59,8 +59,8 @@ def test_when_all_has_been_sent(reading, n_lanes, transport, within):
 @TRANSPORTS
 @pytest.mark.parametrize("death", ["restart", "raise"])
 def test_between_the_epochs_of_cycle(transport, death):
-    """Nobody is missed who has done all his work; the next epoch has new workers."""
-    epochs = [[told(item) for item in merged(finite_tree(), 3, epoch)] for epoch in range(4)]
+    """A worker that has sent everything is not missed; the next epoch gets new workers."""
+    epochs = [[digest(item) for item in merged(finite_tree(), 3, epoch)] for epoch in range(4)]
     size = len(epochs[0])
     z = sf.ZMQStreamer(finite_tree(), n_lanes=3, n_workers=2, transport=transport, on_worker_death=death)
     with z.open(cycle=True) as stream:
@@ -93,13 +93,13 @@ def test_all_at_once_again_and_again(transport):
             seen.update(there)
             for pid in there:
                 os.kill(pid, signal.SIGKILL)
-    assert got == right(drawing_tree, 5, 120)
+    assert got == expected_items(drawing_tree, 5, 120)
     assert len(seen) >= 9
 
 
 @TRANSPORTS
 def test_stopped_and_continued(transport):
-    """A worker that is stopped is not dead: it is waited for."""
+    """A worker stopped by SIGSTOP is not dead: the consumer waits for it."""
     z = sf.ZMQStreamer(drawing_tree(), n_lanes=2, n_workers=2, transport=transport, buffer_bytes=1)
     got = []
     with z.open() as stream:
@@ -114,7 +114,7 @@ def test_stopped_and_continued(transport):
                 os._exit(0)
             got += taken(stream, 20)
             os.waitpid(bystander, 0)
-    assert got == right(drawing_tree, 2, 200)
+    assert got == expected_items(drawing_tree, 2, 200)
 
 
 @TRANSPORTS

@@ -1,4 +1,4 @@
-"""A worker that dies is told with all that is known, or replaced; if it dies at one item again and again, given up."""
+"""A worker that dies is reported with all that is known, or replaced, unless workers keep dying at one item."""
 
 import faulthandler
 import multiprocessing
@@ -10,19 +10,19 @@ import time
 import pytest
 
 import streamflow as sf
-from streamflow.background import process, produce
+from streamflow.background import process
 
-from .leaves import alive, finite_tree, right, taken, workers
+from .leaves import alive, expected_items, finite_tree, taken, workers
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 
 
-#: The item at which sources die; workers are forked, and the arguments of a tree are a part of its states.
+#: The item at which leaves die.  Not an argument, since those are part of a state; forked workers inherit it.
 fatal = [17]
 
 
 def dying(how, shard, n=40):
-    """The source of one lane dies at an item."""
+    """The leaf of one lane dies at an item."""
     index, count = shard
     for i in range(index, n, count):
         if i == fatal[0]:
@@ -45,7 +45,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("n_workers", "n_lanes", "transport"), [(1, 1, "shm"), (2, 3, "shm"), (2, 2, "ipc")])
-def test_a_death_is_told_with_the_worker_and_the_items(n_workers, n_lanes, way, transport, monkeypatch):
+def test_a_death_is_reported_with_worker_and_items(n_workers, n_lanes, way, transport, monkeypatch):
     how, word = WAYS[way]
     got = []
     z = sf.ZMQStreamer(sf.Streamer(dying, how), n_workers=n_workers, n_lanes=n_lanes, transport=transport)
@@ -61,13 +61,13 @@ def test_a_death_is_told_with_the_worker_and_the_items(n_workers, n_lanes, way, 
     state = stream.state_dict()
     monkeypatch.setitem(globals(), "fatal", [-1])
     with sf.ZMQStreamer(sf.Streamer(dying, how), n_workers=1, n_lanes=n_lanes).open() as again:
-        again.load_state_dict(state, verify=False)  # (they give the number of their process)
+        again.load_state_dict(state, verify=False)  # items hold their process id
         assert [i for i, _ in again] == list(range(17, 40))
 
 
 @TRANSPORTS
 def test_what_had_been_sent_before_a_death_is_delivered(transport):
-    """The worker is dead before the consumer reads; nothing of what it had sent is lost."""
+    """The worker is dead before the consumer reads; nothing that it had sent is lost."""
 
     def burst():
         yield from range(500)
@@ -88,7 +88,7 @@ def test_what_had_been_sent_before_a_death_is_delivered(transport):
 
 @TRANSPORTS
 def test_what_is_sent_while_somebody_looks_whether_the_worker_lives(transport, monkeypatch):
-    """The consumer has waited in vain; then all comes, and the worker dies, before he has looked."""
+    """The consumer has waited in vain; before it checks the worker, that sends everything and dies."""
     look = process.ProcessWorker.alive
 
     def late(self):
@@ -129,8 +129,8 @@ def test_whichever_worker_dies(which, transport):
 
 
 @TRANSPORTS
-def test_a_death_is_told_although_a_process_that_was_forked_meanwhile_lives(transport):
-    """It has inherited every descriptor of ours."""
+def test_a_death_is_reported_while_a_process_forked_meanwhile_lives(bystander, transport):
+    """That process has inherited all our descriptors."""
 
     def slow():
         while True:
@@ -139,19 +139,12 @@ def test_a_death_is_told_although_a_process_that_was_forked_meanwhile_lives(tran
 
     stream = sf.ZMQStreamer(slow, transport=transport).open()
     pid = next(stream)
-    bystander = os.fork()
-    if not bystander:
-        time.sleep(100)
-        os._exit(0)
-    try:
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(sf.WorkerDied, match="SIGKILL"):
-            for _ in stream:
-                pass
-        assert alive(bystander)
-    finally:
-        os.kill(bystander, signal.SIGKILL)
-        os.waitpid(bystander, 0)
+    other = bystander()
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(sf.WorkerDied, match="SIGKILL"):
+        for _ in stream:
+            pass
+    assert alive(other)
 
 
 # --- on_worker_death="restart" ----------------------------------------------------------------------------------------
@@ -159,7 +152,7 @@ def test_a_death_is_told_although_a_process_that_was_forked_meanwhile_lives(tran
 
 @TRANSPORTS
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_three_deaths_at_one_item_are_enough(n_workers, transport):
+def test_three_deaths_at_one_item_are_too_many(n_workers, transport):
     opened = multiprocessing.Value("l")
 
     def stubborn(shard):
@@ -184,7 +177,7 @@ def test_three_deaths_at_one_item_are_enough(n_workers, transport):
 
 @TRANSPORTS
 @pytest.mark.parametrize("n_lanes", [1, 3])
-def test_deaths_at_other_items_each_time_are_borne(n_lanes, transport):
+def test_deaths_at_different_items_are_survived(n_lanes, transport):
     deaths = multiprocessing.Array("l", 30, lock=False)
 
     def dangerous(shard):
@@ -216,7 +209,7 @@ def test_a_worker_that_dies_before_it_has_begun(monkeypatch, transport):
 
     monkeypatch.setattr(process, "main", faltering)
     z = sf.ZMQStreamer(finite_tree(), transport=transport, on_worker_death="restart")
-    assert taken(z) == right(finite_tree, 1)
+    assert taken(z) == expected_items(finite_tree, 1)
     started.value = -100
     with pytest.raises(sf.WorkerDied, match="after 0 items; the last 3"):
         list(z)
@@ -226,7 +219,7 @@ def test_a_worker_that_dies_before_it_has_begun(monkeypatch, transport):
 @TRANSPORTS
 @pytest.mark.parametrize("loading", [False, True])
 def test_a_death_during_replay(loading, transport):
-    """The replacement dies before it has come to where the first one was."""
+    """The replacement dies before it reaches the place where the first one died."""
     opened = multiprocessing.Value("l")
     dies_at = [-1, 12, 25] if loading else [30, 12]
 
@@ -275,8 +268,8 @@ def slowly_stateless(pause):
 
 
 @TRANSPORTS
-def test_a_tree_without_a_state_says_why_nobody_takes_over(monkeypatch, transport):
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
+@pytest.mark.usefixtures("every_item_marked")
+def test_a_tree_without_a_state_says_why_no_worker_takes_over(transport):
     got = []
     z = sf.ZMQStreamer(sf.Streamer(slowly_stateless, 0), transport=transport, on_worker_death="restart")
     with pytest.raises(sf.WorkerDied, match="exit code 9.*after 29 items; it cannot be replaced: .*no state today"):
@@ -284,7 +277,7 @@ def test_a_tree_without_a_state_says_why_nobody_takes_over(monkeypatch, transpor
     assert got == list(range(1, 30))
 
 
-def test_a_source_that_gives_less_the_second_time_is_told():
+def test_a_leaf_that_gives_less_the_second_time_is_reported():
     opened = multiprocessing.Value("l")
 
     def shrinking():
@@ -293,7 +286,7 @@ def test_a_source_that_gives_less_the_second_time_is_told():
         if opened.value == 1:
             os._exit(9)
 
-    with pytest.raises(sf.StateError, match="had given 20 items before and now ends earlier"):
+    with pytest.raises(sf.StateError, match="had given 20 items and now ends earlier"):
         list(sf.ZMQStreamer(shrinking, on_worker_death="restart"))
 
 

@@ -1,4 +1,4 @@
-"""Errors of a worker arrive, with type, traceback and path; a worker that ends without a word is told."""
+"""Errors of a worker arrive with type, traceback and path; a worker that dies is reported."""
 
 import os
 import signal
@@ -67,7 +67,7 @@ class Changing(Exception):
 
 
 @pytest.mark.parametrize("error", [Coded(3, "text"), Locked("text"), Changing("text")])
-def test_an_error_that_cannot_travel_is_told_in_words(error):
+def test_an_error_that_cannot_be_pickled_is_quoted(error):
     n, caught = drained(sf.Streamer(failing, error))
     assert n == 2
     assert type(caught) is sf.BackgroundError
@@ -103,7 +103,7 @@ def test_an_error_while_opening():
     assert (n, type(caught)) == (0, OSError)
 
 
-def test_an_error_in_finally_is_told():
+def test_an_error_in_finally_is_raised():
     def closing():
         try:
             yield 1
@@ -123,7 +123,7 @@ def killing(how, n=3):
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "cause"),
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "SIGTERM"),
@@ -134,11 +134,11 @@ def killing(how, n=3):
     ids=["SIGKILL", "SIGTERM", "SIGHUP", "exit 7", "exit 0"],
 )
 @pytest.mark.parametrize("channel", ["shm", "ipc", "tcp"], indirect=True)
-def test_a_worker_that_dies_is_told(how, told):
+def test_the_death_of_a_worker_is_reported(how, cause):
     n, caught = drained(sf.Streamer(killing, how))
     assert n == 3
     assert type(caught) is sf.WorkerDied
-    assert told in str(caught)
+    assert cause in str(caught)
     assert "after 3 items" in str(caught)
 
 
@@ -163,7 +163,7 @@ def test_a_worker_killed_from_outside(processes, within):
         next(stream)
 
 
-def test_a_worker_that_dies_although_nobody_may_wait_for_it():
+def test_a_death_where_child_processes_are_not_waited_for():
     """Where a program ignores SIGCHLD, the kernel keeps no exit code."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:

@@ -18,7 +18,7 @@ def listed() -> list[str]:
 
 
 def imported(path: Path) -> set[str]:
-    """The files of this package that a file imports, also inside functions."""
+    """The files of this package that a file imports, inside functions too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:

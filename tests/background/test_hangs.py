@@ -1,4 +1,4 @@
-"""`item_timeout`: a worker that gives nothing for long is told with its stack, and is gone; slowness is no alarm."""
+"""`item_timeout`: a worker that hangs is reported with its stack and ended; a slow one is not taken for one."""
 
 import json
 import os
@@ -28,14 +28,14 @@ def spins_for_ever():
 
 
 def sums_in_one_call():
-    sum(range(1 << 50))  # never lets go of the interpreter's lock
+    sum(range(1 << 50))  # never releases the GIL
 
 
 def matches_in_one_call():
     re.match("(a*)*b", "a" * 60)
 
 
-def keeps_all_signals_away():
+def blocks_all_signals():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     time.sleep(3600)
 
@@ -43,12 +43,12 @@ def keeps_all_signals_away():
 WAYS = [sleeps_for_ever, spins_for_ever, sums_in_one_call, matches_in_one_call]
 
 
-#: The item at which sources hang; workers are forked, and the arguments of a tree are a part of its states.
+#: The item at which leaves hang.  Not an argument, since those are part of a state; forked workers inherit it.
 place = [0]
 
 
 def hanging(way, shard, n=30):
-    """One lane's source hangs at an item."""
+    """The leaf of one lane hangs at an item."""
     for i in range(shard[0], n, shard[1]):
         if i == place[0]:
             way()
@@ -57,7 +57,7 @@ def hanging(way, shard, n=30):
 
 @pytest.fixture(name="at")
 def at_fixture():
-    """Set the item."""
+    """Set `place`."""
 
     def at(item):
         place[0] = item
@@ -68,7 +68,7 @@ def at_fixture():
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("n_workers", "n_lanes", "transport"), [(1, 1, "shm"), (2, 3, "shm"), (2, 3, "ipc")])
-def test_a_hang_is_told_with_worker_lane_and_stack(n_workers, n_lanes, transport, way, at):
+def test_a_hang_is_reported_with_worker_lane_and_stack(n_workers, n_lanes, transport, way, at):
     where = 14 if n_lanes > 1 else 11  # of lane 2, whose worker runs lane 0 too
     at(where)
     settings = {"n_workers": n_workers, "n_lanes": n_lanes, "transport": transport, "timeout": 1}
@@ -92,7 +92,7 @@ def test_a_hang_is_told_with_worker_lane_and_stack(n_workers, n_lanes, transport
     assert json.loads(state)["given"] == len(got)
     at(-1)
     with sf.ZMQStreamer(sf.Streamer(hanging, way), n_workers=n_lanes, n_lanes=n_lanes).open() as again:
-        again.load_state_dict(json.loads(state), verify=False)  # (they give the number of their process)
+        again.load_state_dict(json.loads(state), verify=False)  # items hold their process id
         assert [i for i, _ in [*got, *again]] == list(range(30))
 
 
@@ -122,9 +122,9 @@ def test_while_a_state_is_loaded(transport, at):
 
 
 @TRANSPORTS
-def test_a_worker_that_keeps_signals_away_is_gone_too(transport, at):
+def test_a_worker_that_blocks_signals_is_gone_too(transport, at):
     at(3)
-    tree = sf.Streamer(hanging, keeps_all_signals_away)
+    tree = sf.Streamer(hanging, blocks_all_signals)
     stream = sf.ZMQStreamer(tree, item_timeout=0.3, timeout=1, transport=transport).open()
     with pytest.raises(sf.BackgroundError, match="nothing for 0.3 seconds"):
         for _ in stream:
@@ -148,8 +148,8 @@ def test_a_stopped_worker_hangs(transport):
 
 
 @TRANSPORTS
-def test_a_hang_is_not_mended_by_another_worker(transport, at):
-    """What hangs once, hangs again: `on_worker_death` is about deaths."""
+def test_a_worker_that_hangs_is_not_replaced(transport, at):
+    """What hangs once hangs again: `on_worker_death` is about deaths only."""
     at(3)
     tree = sf.Streamer(hanging, sleeps_for_ever)
     z = sf.ZMQStreamer(tree, item_timeout=0.4, on_worker_death="restart", transport=transport)
@@ -169,12 +169,12 @@ def test_a_death_is_a_death_under_a_limit(transport):
         list(sf.ZMQStreamer(dying, item_timeout=30, transport=transport))
 
 
-# --- no alarm ---------------------------------------------------------------------------------------------------------
+# --- no false alarm ---------------------------------------------------------------------------------------------------
 
 
 @TRANSPORTS
 @pytest.mark.parametrize("buffer_bytes", [1, 1 << 20])
-def test_a_consumer_may_take_his_time(buffer_bytes, transport):
+def test_a_consumer_may_take_its_time(buffer_bytes, transport):
     z = sf.ZMQStreamer(range(12), n_workers=2, item_timeout=1, buffer_bytes=buffer_bytes, transport=transport)
     got = []
     for item in z:
@@ -186,7 +186,7 @@ def test_a_consumer_may_take_his_time(buffer_bytes, transport):
 
 @TRANSPORTS
 def test_a_worker_may_be_slow(transport):
-    """Each item takes most of the time that there is, together they take many times that."""
+    """No item takes as long as the limit; together they take longer."""
 
     def slow(shard):
         for i in range(shard[0], 8, shard[1]):
@@ -198,7 +198,7 @@ def test_a_worker_may_be_slow(transport):
 
 
 @TRANSPORTS
-def test_a_worker_that_calculates_is_heard(transport):
+def test_a_worker_that_computes_is_no_hang(transport):
     def busy():
         data = bytes(1 << 20)
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""The heap: blocks never overlap, memory that was given back is used again, and it grows no further than it must."""
+"""The heap: blocks never overlap, freed memory is reused, and the heap grows no further than it must."""
 
 import random
 
@@ -15,7 +15,7 @@ sizes = st.one_of(st.integers(1, 300), st.integers(1, 1 << 22), st.sampled_from(
 
 
 class Checked:
-    """A heap that looks at all it does."""
+    """A heap with a check of everything that it does."""
 
     def __init__(self, mark, end=END):
         self.heap = Heap(START, end, mark)
@@ -56,7 +56,7 @@ def test_a_size_class_is_an_eighth_apart_at_most(size):
 
 
 def test_there_are_few_size_classes():
-    """So that a block that was given back finds someone who wants it."""
+    """So that a freed block is likely to be wanted again."""
     classes = {Heap.size_class(size) for size in range(1 << 16, 1 << 20, 7)}
     assert len(classes) <= 8 * 4 + 1
 
@@ -64,7 +64,7 @@ def test_there_are_few_size_classes():
 @settings(max_examples=amount(100, 300))
 @given(st.lists(st.one_of(sizes, st.integers(-50, -1)), max_size=150), st.sampled_from([0, 1 << 12, 1 << 20, END]))
 def test_blocks_never_overlap(steps, mark):
-    """A positive step takes so many bytes, a negative one gives a block back; `Checked` looks."""
+    """A positive step allocates so many bytes, a negative one frees a block; `Checked` checks."""
     checked = Checked(mark)
     for step in steps:
         if step > 0:
@@ -89,7 +89,7 @@ def test_the_last_block_given_back_comes_first(wanted):
 
 @given(st.lists(sizes, min_size=1, max_size=40))
 def test_all_free_blocks_together_are_one_again(wanted):
-    """Above the mark they are merged before the heap grows, whatever sizes they had."""
+    """Above `merge_above` they are merged before the heap grows, whatever their sizes."""
     checked = Checked(0)
     for size in wanted:
         checked.take(size)
@@ -128,7 +128,7 @@ def test_what_is_free_at_the_top_is_no_part_of_the_heap():
 
 
 def test_below_the_mark_nothing_is_merged():
-    """Merging takes time, and blocks that are cut anew are cold."""
+    """Merging takes time, and newly cut blocks are not in the cache."""
     checked = Checked(1 << 20)
     blocks = [checked.take(64) for _ in range(10)]
     for block in blocks:
@@ -154,7 +154,7 @@ def test_the_end():
 @pytest.mark.parametrize("kind", ["any", "two", "growing", "sawtooth"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_heap_is_bounded(kind, seed):
-    """By its mark and a small multiple of the most that was held at a time."""
+    """By `merge_above`, and a small multiple of the most that was allocated at a time."""
     rng = random.Random(seed)
     most, mark = 8 << 20, START + (16 << 20)
     draw = {
@@ -173,7 +173,7 @@ def test_the_heap_is_bounded(kind, seed):
 
 
 def test_random_sizes_cost_no_more_with_time():
-    """What merging leaves over is not kept under sizes that nobody will ask for."""
+    """Merging leaves no lists of sizes that are never asked for."""
     rng = random.Random(0)
     checked = Checked(1 << 22)
     entries = []

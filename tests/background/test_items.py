@@ -1,4 +1,4 @@
-"""What arrives is what the tree gives: every kind of value, with its type, and arrays that may be written to."""
+"""What arrives is what the tree gives: values of every kind, with their types, and writeable arrays."""
 
 import collections
 import datetime as dt
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("channel")
 
 
 class Point:
-    """A class of a user's, with an array inside."""
+    """A user's class, with an array inside."""
 
     def __init__(self, x):
         self.x = x
@@ -111,7 +111,7 @@ ITEMS = {
 
 
 def as_sent(a, b):
-    """Equal in type and value, down to the order of memory and of keys."""
+    """Whether two items are equal in type and value, down to memory order and the order of keys."""
     assert type(a) is type(b)
     if isinstance(a, dict):
         assert list(a) == list(b)
@@ -157,7 +157,7 @@ def test_all_in_one_stream():
 
 
 def test_arrays_are_each_others_business():
-    """Writing to one changes no other, whether they came in one message or in several."""
+    """Writing to one array changes no other, of the same item or another."""
     sent = {"a": array(5), "b": array(5), "c": array(90_000), "d": array(90_000)}
     items = list(sf.ZMQStreamer([sent] * 3))
     for item in items:
@@ -194,11 +194,15 @@ def test_a_generator_may_use_its_arrays_again():
         assert (item["other"] == i).all()
 
 
-def test_more_forms_than_are_remembered():
+def test_more_layouts_than_are_remembered():
     def ragged():
         for i in range(300):
             yield {"x": np.full(i, i), "y": [np.full(i % 3, i)], "z": i}
-            yield {"x": np.full(max(0, i - 20), i), "y": [np.full((i - 20) % 3, i)], "z": i}  # a form of not long ago
+            yield {
+                "x": np.full(max(0, i - 20), i),
+                "y": [np.full((i - 20) % 3, i)],
+                "z": i,
+            }  # a recent layout
 
     with sf.ZMQStreamer(ragged).open() as stream:
         for a in sf.Streamer(ragged):
@@ -207,8 +211,8 @@ def test_more_forms_than_are_remembered():
         assert 64 <= len(slot.worker._receiver._layouts) <= 65
 
 
-def test_items_of_forms_that_get_no_layout_are_like_others():
-    """Forms beyond those that are remembered, each for the first time, and for the second."""
+def test_items_whose_layout_is_not_announced_arrive_like_others():
+    """More layouts than are remembered, each for the first time and for the second."""
 
     def items():
         for i in range(64):
@@ -233,7 +237,7 @@ def test_keys_that_are_equal_and_not_the_same():
     assert [repr(list(item)) for item in got] == [repr(list(item)) for item in sent]
 
 
-def test_forms_that_differ_only_in_what_is_easily_missed():
+def test_layouts_that_hardly_differ():
     def alike():
         for _ in range(3):
             yield {"x": array(2, 2)}
@@ -293,7 +297,7 @@ def test_an_item_is_not_held_by_the_stream():
     stream.close()
 
 
-def test_what_cannot_be_sent_is_told():
+def test_what_cannot_be_sent_raises():
     import threading
 
     def lock():

@@ -65,7 +65,7 @@ def test_each_lane_has_the_shares_in_the_long_run(tree, n_lanes, n_workers):
 @pytest.mark.parametrize(("n_active", "n_lanes"), [(6, 3), (7, 3), (4, 4), (3, 3)])
 @pytest.mark.parametrize("mode", ["with_replacement", "single_active", "exhaustive"])
 def test_all_lanes_together_have_no_more_members_open(mode, n_active, n_lanes, n_workers):
-    """Sources count themselves in memory that all workers share."""
+    """Leaves count how many are open, in memory that all workers share."""
     if n_workers > n_lanes:
         pytest.fail("the parameters above leave workers idle")
     now, most = multiprocessing.Value("l"), multiprocessing.Value("l", lock=False)

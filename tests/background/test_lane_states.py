@@ -7,32 +7,24 @@ from itertools import islice
 import pytest
 
 import streamflow as sf
-from streamflow.background import produce
 
 from .leaves import (
     ENDLESS,
     batch_tree,
+    digest,
     drawing_tree,
+    expected_items,
     finite_tree,
     knowing_tree,
     merged,
     plain,
-    right,
     starting_tree,
     taken,
-    told,
 )
 
 
-@pytest.fixture(name="marks")
-def a_mark_after_each_item(monkeypatch):
-    """Forked workers inherit it."""
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-    monkeypatch.setattr(produce, "SHARE", 0)
-
-
 def moved(make, cuts, ways, end=None):
-    """What comes from passes that end at each cut and go on elsewhere."""
+    """The items of passes that end at each cut, each resumed with other settings."""
     got, state = [], None
     for cut, way in zip([*cuts, end], ways, strict=True):
         with sf.ZMQStreamer(make(), **way).open() as stream:
@@ -54,12 +46,12 @@ def ways_for(dice, n_lanes, count):
 @pytest.mark.parametrize("often", [False, True], ids=["as it comes", "after each item"])
 @pytest.mark.parametrize("tree", [*ENDLESS, "finite"])
 @pytest.mark.parametrize("n_lanes", [1, 2, 3, 5])
-def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, monkeypatch):
+def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, request):
     if often:
-        a_mark_after_each_item.__wrapped__(monkeypatch)
+        request.getfixturevalue("every_item_marked")
     make = {**ENDLESS, "finite": finite_tree}[tree]
-    size = len(right(make, n_lanes)) if tree == "finite" else 60
-    expected = right(make, n_lanes, size)
+    size = len(expected_items(make, n_lanes)) if tree == "finite" else 60
+    expected = expected_items(make, n_lanes, size)
     dice = random.Random(f"{n_lanes} {tree} {often}")
     for _ in range(2):
         cuts = sorted(dice.randint(0, size) for _ in range(2))
@@ -67,14 +59,15 @@ def test_cut_twice_at_random_places_under_other_workers(n_lanes, tree, often, mo
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 6, 8, 9, 11, 14, 15])
-def test_some_lanes_have_ended_and_others_not(cut, marks):
-    """Lanes of 9, 1 and 5 items, and one of none."""
+@pytest.mark.usefixtures("every_item_marked")
+def test_some_lanes_have_ended_and_others_not(cut):
+    """Lanes of 9, 1 and 5 items, and an empty one."""
 
     def make():
         members = [sf.Streamer(plain, k, n) for k, n in enumerate([9, 1, 0, 5])]
         return sf.ChainMux(members)
 
-    expected = [told(item) for item in merged(make(), 4)]
+    expected = [digest(item) for item in merged(make(), 4)]
     assert len(expected) == 15
     for n_workers in (1, 2, 4):
         ways = [{"n_lanes": 4, "n_workers": n} for n in (n_workers, 3, 1)]
@@ -92,7 +85,7 @@ def test_at_the_end_and_after_it(n_lanes):
     def make(n_workers=1):
         return sf.ZMQStreamer(finite_tree(), n_lanes=n_lanes, n_workers=min(n_workers, n_lanes))
 
-    expected = right(finite_tree, n_lanes)
+    expected = expected_items(finite_tree, n_lanes)
     with make().open() as stream:
         assert taken(stream, len(expected)) == expected
         at_end = json.dumps(stream.state_dict())
@@ -105,13 +98,13 @@ def test_at_the_end_and_after_it(n_lanes):
     with make(2).open() as stream:
         stream.load_state_dict(json.loads(after))
         assert (stream.epoch, stream.position) == (1, 0)
-        assert taken(stream) == [told(item) for item in merged(finite_tree(), n_lanes, 1)]
+        assert taken(stream) == [digest(item) for item in merged(finite_tree(), n_lanes, 1)]
 
 
 @pytest.mark.parametrize("n_lanes", [1, 2, 5])
 def test_states_of_cycle(n_lanes):
-    """Within an epoch, at its end, and where the next has begun."""
-    epochs = [[told(item) for item in merged(finite_tree(), n_lanes, epoch)] for epoch in range(3)]
+    """Within an epoch, at its end, and in the next one."""
+    epochs = [[digest(item) for item in merged(finite_tree(), n_lanes, epoch)] for epoch in range(3)]
     size, every = len(epochs[0]), [item for epoch in epochs for item in epoch]
     dice = random.Random(n_lanes)
     for cut in (0, size - 1, size, size + 1, 2 * size, dice.randrange(3 * size)):
@@ -125,7 +118,8 @@ def test_states_of_cycle(n_lanes):
         assert got == every, cut
 
 
-def test_before_the_first_item(marks):
+@pytest.mark.usefixtures("every_item_marked")
+def test_before_the_first_item():
     np_tree = drawing_tree().with_seed(None)
     with sf.ZMQStreamer(np_tree, n_workers=2, n_lanes=3).open() as stream:
         state = json.dumps(stream.state_dict())
@@ -156,26 +150,26 @@ def test_a_stream_that_names_no_number_takes_that_of_the_state(n_workers):
     with sf.ZMQStreamer(starting_tree(), n_workers=n_workers).open() as stream:
         stream.load_state_dict(json.loads(state))
         got += taken(stream, 20)
-    assert got == right(starting_tree, 3, 40)
+    assert got == expected_items(starting_tree, 3, 40)
 
 
-def test_workers_that_have_no_lane_are_told():
+def test_workers_without_a_lane_warn():
     with sf.ZMQStreamer(starting_tree(), n_lanes=2).open() as stream:
         got = taken(stream, 7)
         state = stream.state_dict()
     with sf.ZMQStreamer(starting_tree(), n_workers=5).open() as stream:
         with pytest.warns(UserWarning, match="5 workers for 2 lanes: 3 of them"):
             stream.load_state_dict(state)
-        assert got + taken(stream, 7) == right(starting_tree, 2, 14)
+        assert got + taken(stream, 7) == expected_items(starting_tree, 2, 14)
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 2), (1, 2), (2, 1)])
-def test_another_number_of_lanes_is_told_with_advice(before, after, processes):
+def test_another_number_of_lanes_is_refused_with_advice(before, after, processes):
     with sf.ZMQStreamer(starting_tree(), n_lanes=before).open() as stream:
         taken(stream, 7)
         state = stream.state_dict()
-    told_what = pytest.raises(sf.StateError, match=rf"of {before} lanes?, .* {after}; .*n_lanes={before}")
-    with sf.ZMQStreamer(starting_tree(), n_lanes=after).open() as stream, told_what:
+    refused = pytest.raises(sf.StateError, match=rf"n_lanes={before}, .*n_lanes={after}; .*give n_lanes={before}")
+    with sf.ZMQStreamer(starting_tree(), n_lanes=after).open() as stream, refused:
         stream.load_state_dict(state)
     assert processes() == {}
 
@@ -207,6 +201,6 @@ def _pairs(stream):
 
 
 def test_a_batch_tree_goes_on_within_its_epoch_over_other_workers():
-    assert moved(batch_tree, [5, 31], [{"n_lanes": 4, "n_workers": n} for n in (4, 1, 3)], 50) == right(
+    assert moved(batch_tree, [5, 31], [{"n_lanes": 4, "n_workers": n} for n in (4, 1, 3)], 50) == expected_items(
         batch_tree, 4, 50
     )

@@ -1,4 +1,4 @@
-"""A stream of lanes is a function of the tree, its seed and the number of lanes, whoever runs them."""
+"""A stream of lanes depends on the tree, its seed and the number of lanes, not on the workers that run them."""
 
 import random
 import warnings
@@ -14,16 +14,16 @@ from .leaves import (
     ENDLESS,
     FINITE,
     batch_tree,
+    digest,
     drawing_tree,
     drawn,
+    expected_items,
     finite_tree,
     merged,
     plain,
     pool,
-    right,
     starting_tree,
     taken,
-    told,
 )
 
 COUNTS = (1, 2, 3, 5)
@@ -37,7 +37,7 @@ def quietly(tree, **settings):
         return sf.ZMQStreamer(tree, **settings)
 
 
-# --- whoever runs them ------------------------------------------------------------------------------------------------
+# --- any number of workers --------------------------------------------------------------------------------------------
 
 
 @TRANSPORTS
@@ -45,7 +45,7 @@ def quietly(tree, **settings):
 @pytest.mark.parametrize("n_workers", COUNTS)
 def test_the_stream_does_not_depend_on_the_workers(n_lanes, n_workers, transport):
     z = quietly(drawing_tree(), n_workers=n_workers, n_lanes=n_lanes, transport=transport)
-    assert taken(z, 200) == right(drawing_tree, n_lanes, 200)
+    assert taken(z, 200) == expected_items(drawing_tree, n_lanes, 200)
 
 
 @pytest.mark.parametrize("n_lanes", [2, 3])
@@ -54,7 +54,9 @@ def test_every_tree_is_the_merge_of_its_parts(tree, n_lanes):
     make = {**ENDLESS, **FINITE}[tree]
     count = 60 if tree in ENDLESS else None
     for n_workers in {1, n_lanes}:
-        assert taken(sf.ZMQStreamer(make(), n_workers=n_workers, n_lanes=n_lanes), count) == right(make, n_lanes, count)
+        assert taken(sf.ZMQStreamer(make(), n_workers=n_workers, n_lanes=n_lanes), count) == expected_items(
+            make, n_lanes, count
+        )
 
 
 @TRANSPORTS
@@ -62,20 +64,20 @@ def test_every_tree_is_the_merge_of_its_parts(tree, n_lanes):
 def test_one_lane_is_the_serial_tree(tree, transport):
     make = {**ENDLESS, **FINITE}[tree]
     count = 60 if tree in ENDLESS else None
-    serial = [told(item) for item in islice(make(), count)]
+    serial = [digest(item) for item in islice(make(), count)]
     assert taken(sf.ZMQStreamer(make(), n_lanes=1, transport=transport), count) == serial
     assert taken(sf.ZMQStreamer(make(), transport=transport), count) == serial
 
 
 def test_the_number_of_lanes_does_matter():
-    """Or the tests above would prove nothing."""
-    assert len({tuple(right(drawing_tree, n_lanes, 50)) for n_lanes in COUNTS}) == len(COUNTS)
+    """Otherwise the tests above would prove nothing."""
+    assert len({tuple(expected_items(drawing_tree, n_lanes, 50)) for n_lanes in COUNTS}) == len(COUNTS)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_epochs_by_number(epoch):
     z = sf.ZMQStreamer(finite_tree(), n_workers=2, n_lanes=3)
-    assert taken(z(epoch=epoch)) == [told(item) for item in merged(finite_tree(), 3, epoch)]
+    assert taken(z(epoch=epoch)) == [digest(item) for item in merged(finite_tree(), 3, epoch)]
 
 
 def test_seeds():
@@ -84,7 +86,7 @@ def test_seeds():
 
     z = sf.ZMQStreamer(tree(), n_workers=2, n_lanes=3)
     for seed in (8, 9):
-        assert taken(z.with_seed(seed), 60) == [told(item) for item in islice(merged(tree().with_seed(seed), 3), 60)]
+        assert taken(z.with_seed(seed), 60) == [digest(item) for item in islice(merged(tree().with_seed(seed), 3), 60)]
     assert taken(z.with_seed(8), 60) != taken(z.with_seed(9), 60)
 
 
@@ -98,7 +100,7 @@ def test_without_a_seed_it_follows_numpy_whatever_the_workers():
 
 
 def test_slow_lanes_do_not_change_the_order():
-    """Each lane comes in its turn, however long it takes."""
+    """Each lane has its turn, however long it takes."""
 
     def uneven(k, shard):
         import time
@@ -139,7 +141,7 @@ WHOLE = {
 @pytest.mark.parametrize("tree", WHOLE)
 def test_each_sample_comes_once(tree, n_workers):
     tree = WHOLE[tree]()
-    serial = Counter(map(told, tree))
+    serial = Counter(map(digest, tree))
     assert Counter(taken(sf.ZMQStreamer(tree, n_workers=n_workers))) == serial
     assert Counter(taken(quietly(tree, n_workers=n_workers, n_lanes=3))) == serial
 
@@ -170,9 +172,9 @@ def test_a_rank_has_its_part_divided_into_lanes(ranks, n_lanes):
     for rank in range(ranks):
         z = sf.ZMQStreamer(finite_tree(), n_lanes=n_lanes, n_workers=min(2, n_lanes)).shard(rank, ranks)
         got = taken(z)
-        assert got == [told(item) for item in merged(finite_tree().shard(rank, ranks), n_lanes)]
+        assert got == [digest(item) for item in merged(finite_tree().shard(rank, ranks), n_lanes)]
         together.update(got)
-    assert together == Counter(map(told, finite_tree()))
+    assert together == Counter(map(digest, finite_tree()))
 
 
 def test_the_state_of_a_rank_is_for_that_rank():
@@ -183,7 +185,7 @@ def test_the_state_of_a_rank_is_for_that_rank():
     with sf.ZMQStreamer(starting_tree(), n_workers=2, n_lanes=2).shard(1, 2).open() as stream:
         stream.load_state_dict(state)
         got += taken(stream, 9)
-    assert got == [told(item) for item in islice(merged(starting_tree().shard(1, 2), 2), 18)]
+    assert got == [digest(item) for item in islice(merged(starting_tree().shard(1, 2), 2), 18)]
     with z.shard(0, 2).open() as stream, pytest.raises(sf.StateError, match="part"):
         stream.load_state_dict(state)
 
@@ -194,7 +196,7 @@ def test_the_state_of_a_rank_is_for_that_rank():
 @TRANSPORTS
 @pytest.mark.parametrize(("n_workers", "n_lanes"), [(1, 2), (2, 3), (3, 3)])
 def test_cycle_gives_whole_epochs_each_in_its_own_order(n_workers, n_lanes, transport):
-    epochs = [[told(item) for item in merged(finite_tree(), n_lanes, epoch)] for epoch in range(3)]
+    epochs = [[digest(item) for item in merged(finite_tree(), n_lanes, epoch)] for epoch in range(3)]
     size = len(epochs[0])
     got = taken(
         sf.ZMQStreamer(finite_tree(), n_workers=n_workers, n_lanes=n_lanes, transport=transport).cycle(3 * size)
@@ -239,7 +241,7 @@ def _numbers_of(k):
     yield from numbers()
 
 
-def test_more_workers_than_lanes_is_told():
+def test_more_workers_than_lanes_warn():
     with pytest.warns(UserWarning, match="5 workers for 2 lanes: 3 of them are not started"):
         z = sf.ZMQStreamer(batch_tree(), n_workers=5, n_lanes=2)
-    assert taken(z, 10) == right(batch_tree, 2, 10)
+    assert taken(z, 10) == expected_items(batch_tree, 2, 10)

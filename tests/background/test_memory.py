@@ -1,4 +1,4 @@
-"""Several workers: what all of them are ahead is bounded by `buffer_bytes` and one item each."""
+"""Several workers: their read-ahead together is bounded by `buffer_bytes` and one item each."""
 
 import os
 from multiprocessing import Array
@@ -15,7 +15,7 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 
 
 def counting(made, size, shard):
-    """Endless; says how many items of its lane it has made."""
+    """Endless; each item says how many its lane has made."""
     i = shard[0]
     while True:
         made[shard[0]] += 1
@@ -58,7 +58,7 @@ def test_a_sleeping_consumer(limit, size, n_workers, n_lanes, transport):
 
 @TRANSPORTS
 def test_the_bound_holds_after_a_worker_was_replaced(transport):
-    """The replacement has the same share, and it makes again what the first one had made too much."""
+    """The replacement has the same share, and makes again what the first worker was ahead."""
     made = Array("l", 2, lock=False)
     limit, size = 1 << 20, 50_000
     z = sf.ZMQStreamer(
@@ -85,7 +85,7 @@ def test_the_bound_holds_after_a_worker_was_replaced(transport):
 
 
 def blocks(pid="self"):
-    """Bytes of our segments that are there, by the file behind each map."""
+    """Bytes of our segments that are in memory, by the file behind each map."""
     return {
         link.stat().st_ino: link.stat().st_blocks * 512
         for link in Path(f"/proc/{pid}/fd").iterdir()

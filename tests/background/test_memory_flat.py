@@ -3,6 +3,7 @@
 import gc
 import weakref
 from contextlib import suppress
+from functools import partial
 from itertools import count, islice
 
 import numpy as np
@@ -15,7 +16,7 @@ NUMBERS = count()
 
 
 def member(value):
-    """Gives how many objects there are where it runs, and how many arrays its like hold there."""
+    """Yields how many objects there are in its process, and how many arrays such members hold there."""
     held = np.full(1000, value)
     number = next(NUMBERS)
     HELD[number] = weakref.ref(held, lambda _: HELD.pop(number))
@@ -34,18 +35,19 @@ def nested(of=member):
     )
 
 
+#: All with little read-ahead: a worker keeps an object for each record that it has sent and that is not yet received.
 BACKGROUNDS = {
     "thread": sf.ThreadStreamer,
-    "shm": lambda tree: sf.ZMQStreamer(tree, transport="shm"),
-    "ipc": lambda tree: sf.ZMQStreamer(tree, transport="ipc"),
-    "tcp": lambda tree: sf.ZMQStreamer(tree, transport="tcp"),
-    "two workers": lambda tree: sf.ZMQStreamer(tree, n_workers=2, n_lanes=3),
+    "shm": partial(sf.ZMQStreamer, transport="shm", buffer_bytes=1),
+    "ipc": partial(sf.ZMQStreamer, transport="ipc", buffer_bytes=1),
+    "tcp": partial(sf.ZMQStreamer, transport="tcp", buffer_bytes=1),
+    "two workers": partial(sf.ZMQStreamer, n_workers=2, n_lanes=3, buffer_bytes=1),
 }
 
 
 @pytest.fixture(autouse=True, name="only_counting")
 def only_counting_fixture(sockets):
-    """Nothing is collected, and what stands already is not looked at (in workers neither)."""
+    """Nothing is collected, and objects made before the test are not counted, in workers either."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -56,7 +58,7 @@ def only_counting_fixture(sockets):
 
 
 def assert_flat(run, rounds=3, tries=4):
-    """Rounds after which no more stands than before."""
+    """Some rounds leave no more objects and arrays than there were before them."""
     run()
     seen = []
     for _ in range(tries):
@@ -66,7 +68,7 @@ def assert_flat(run, rounds=3, tries=4):
         seen.append([len(gc.get_objects()) - before[0], len(HELD) - before[1]])
         if max(seen[-1]) < rounds:
             return
-    pytest.fail(f"objects and arrays more after {rounds} rounds each: {seen}")
+    pytest.fail(f"objects and arrays left by {rounds} rounds, in each try: {seen}")
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
@@ -95,20 +97,20 @@ def finite(value):
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_nothing_stays_of_an_epoch(background):
-    """27 items an epoch, on both sides; an item tells how it looks where it was made."""
+    """An epoch has 27 items; counted on both sides, in the worker by what an item says."""
     tree = BACKGROUNDS[background](sf.RoundRobinMux([finite(i).pipe(sf.tuples, "objects", "held") for i in range(3)]))
     seen = []
     with tree.open(cycle=True) as stream:
         for _ in range(6):
             objects, held = list(islice(stream, 27 * 8))[-1]
             seen.append((int(objects), int(held), len(gc.get_objects())))
-    sides = 2 if background == "thread" else 3  # a thread goes on while its consumer counts
+    sides = 2 if background == "thread" else 3  # a thread keeps running while its consumer counts
     assert (np.array(seen[-1]) - seen[1] < 16)[:sides].all(), seen
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_nothing_stays_of_an_activation(background):
-    """About fifty of muxes between two looks; how many objects those have that are open comes and goes."""
+    """About fifty activations of muxes between two counts; how many objects the open ones have varies."""
     tree = BACKGROUNDS[background](nested().pipe(sf.tuples, "objects", "held"))
     seen = []
     with tree.open() as stream:

@@ -1,4 +1,4 @@
-"""Several workers, running: nobody but the two ends of each channel can find a socket of theirs."""
+"""While several workers run, nobody but the two ends of each channel can connect to a socket of theirs."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from .sockets_seen import listening, sockets_of
 
 
 def endless():
-    """A source that no module holds, so that it may be sent."""
+    """A leaf function that is in no module, so that it is pickled by value."""
 
     def pids():
         while True:
@@ -30,9 +30,9 @@ def endless():
     ],
 )
 def test_who_listens(transport, method):
-    """ZMQ cannot close a listening socket of the consumer; it has no name in the file system any more."""
+    """ZMQ cannot close a listening socket of the consumer, but its name in the file system is gone."""
     me = os.getpid()
-    list(sf.ZMQStreamer([1], start_method=method))  # Python's own helpers are there from now on
+    list(sf.ZMQStreamer([1], start_method=method))  # starts Python's own helpers
     before = sockets_of(me)
     with sf.ZMQStreamer(endless(), n_workers=2, transport=transport, start_method=method).open() as stream:
         pids = {next(stream) for _ in range(6)}

@@ -1,4 +1,4 @@
-"""Nobody gets in: private folders that are gone at once, and CURVE with keys on both sides where a port is used."""
+"""Nobody else can connect: private folders that are removed at once, and CURVE with keys on both sides for ports."""
 
 import os
 import socket
@@ -34,7 +34,7 @@ def test_no_port_is_open_without_tcp(channel):
     before = ports(os.getpid())
     with sf.ZMQStreamer(pids).open() as stream:
         assert ports(os.getpid(), next(stream)) == before
-    with sf.ZMQStreamer(pids, transport="tcp").open() as stream:  # the look itself works
+    with sf.ZMQStreamer(pids, transport="tcp").open() as stream:  # `ports` itself works
         assert len(ports(os.getpid(), next(stream))) == len(before) + 1
 
 
@@ -102,7 +102,7 @@ def test_tcp_is_loopback_and_inside_the_range():
         assert ports(worker_pid) == []  # it has closed the copy that it got by fork
 
 
-def test_no_free_port_is_told():
+def test_no_free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -110,7 +110,7 @@ def test_no_free_port_is_told():
             list(sf.ZMQStreamer([1], port, port, 3, transport="tcp"))
 
 
-def test_missing_curve_is_told(monkeypatch):
+def test_missing_curve(monkeypatch):
     monkeypatch.setattr(zmq, "has", lambda what: what != "curve")
     with pytest.raises(sf.BackgroundError, match="CURVE"):
         list(sf.ZMQStreamer([1], transport="tcp"))
@@ -120,7 +120,7 @@ def test_missing_curve_is_told(monkeypatch):
 
 
 def strangers(url, server_key):
-    """Peers that would like to be our worker: without keys, with any, and with any but the right one of the server."""
+    """Peers that pose as our worker: without keys, with wrong keys, and with only the server's key right."""
     context = zmq.Context()
     found = []
     for keys in (None, zmq.curve_keypair()[0], server_key):
@@ -138,7 +138,7 @@ def strangers(url, server_key):
 
 @pytest.mark.parametrize("when", ["before the worker", "beside the worker"])
 def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
-    """They come first, and keep knocking; what arrives is from the worker, and they hear nothing."""
+    """They connect first, and keep trying; what arrives is from the worker, and they receive nothing."""
     opened = []
     start = process.ProcessWorker.__init__
 
@@ -167,7 +167,7 @@ def test_strangers_do_not_get_in_by_tcp(monkeypatch, when):
 
 @pytest.mark.parametrize("answering", [True, False])
 def test_a_stranger_who_knows_the_key_of_the_consumer(answering):
-    """He is turned away while the worker is waited for, and nobody gets in afterwards."""
+    """It is rejected while the consumer waits for the worker, and nobody can connect afterwards."""
     waiting = Listener("tcp", (49152, 65535), 100)
     context = zmq.Context()
     consumer = context.socket(zmq.PAIR)

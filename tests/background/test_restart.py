@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..amount import amount
 from .disturbing import Disturber, disturbed_pass
-from .leaves import FINITE, LARGE, right, workers
+from .leaves import FINITE, LARGE, expected_items, workers
 
 KILLS = amount(25, 110)
 
@@ -23,11 +23,11 @@ def descriptors():
 
 
 def test_kills_do_not_show():
-    for n_lanes in (1, 2, 3, 5):  # worked out before the clock of the attacks runs
+    for n_lanes in (1, 2, 3, 5):  # computed before the attacks begin
         for make in LARGE.values():
-            right(make, n_lanes, 120)
+            expected_items(make, n_lanes, 120)
         for make in FINITE.values():
-            right(make, n_lanes)
+            expected_items(make, n_lanes)
     dice = random.Random(KILLS)
     disturber = Disturber(random.Random(1), 0.03)
     disturbed_pass(dice, disturber)

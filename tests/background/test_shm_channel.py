@@ -1,4 +1,4 @@
-"""Shared memory: views that hold their memory as long as it is seen, hoards, bounds, and what a pass leaves behind."""
+"""Shared memory: views that keep their memory, consumers that hold many items, bounds, and rings."""
 
 import collections
 import gc
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parametrize("channel", ["shm"], indirect=True)
 
 @pytest.fixture(autouse=True, name="only_here")
 def only_here_fixture(channel):
-    """All of this is about one channel."""
+    """All tests here are about one channel."""
 
 
 class Ends:
@@ -74,7 +74,7 @@ def ends_fixture():
 
 
 class Tensor:
-    """An array of another library."""
+    """An array-like of another library."""
 
     def __init__(self, x):
         self.x, self.__array_interface__ = x, x.__array_interface__
@@ -153,7 +153,7 @@ def test_small_arrays_are_the_consumers_own(ends):
 
 
 def test_views_may_die_in_any_thread():
-    """They die while others are taken; what each thread has stays right until then."""
+    """They die while others are received; what each thread holds stays intact until then."""
     queue, wrong = SimpleQueue(), []
 
     def reader():
@@ -176,12 +176,12 @@ def test_views_may_die_in_any_thread():
     assert wrong == []
 
 
-# ---- who keeps everything
+# ---- consumers that keep everything
 
 
 @pytest.mark.parametrize("n_arrays", [1, 3])
 def test_a_hoard_never_blocks_and_stays_right(touched, n_arrays):
-    """300 MiB against a buffer of one; four items whatever their size are lent, the others are copies."""
+    """300 MiB with a buffer of 1 MiB: four items are lent, whatever their size; the others are copies."""
 
     def items():
         for i in range(300 // n_arrays):
@@ -225,7 +225,7 @@ def test_who_lets_go_again_is_lent_again(ends):
 
 
 def test_many_small_loans_are_bounded(ends):
-    """A view costs more than its bytes, and each takes a place in the ring of events."""
+    """A view costs more than its bytes, and each needs a place in the ring of events."""
     both = ends(limit=1 << 30)
     held = [both.through(full(i, 33_000)) for i in range(1500)]
     assert 1000 <= sum(map(is_lent, held)) <= 1100
@@ -264,14 +264,14 @@ def test_a_sleeping_consumer_bounds_the_segment(touched, limit, size):
     with sf.ZMQStreamer(items, buffer_bytes=limit).open() as stream:
         kept = next(stream)
         settled(lambda: made.value)
-        # What is lent, what is written, one item more, and the ends of pages.
+        # What is lent, what is sent ahead, one more item, and partial pages.
         assert touched() <= DATA + limit + 2 * size + size // 8 + (64 << 10)
         assert (kept == 0).all()
         assert (next(stream) == 1).all()
 
 
 def test_the_segment_is_bounded_for_any_sizes(touched):
-    """Free memory is merged before more is taken."""
+    """Free memory is merged before the heap grows."""
     limit, most = 4 * MIB, MIB
 
     def items(rng):
@@ -300,8 +300,8 @@ def test_pickles_give_their_memory_back(touched):
         assert 4 * MIB < most <= DATA + 12 * MIB
 
 
-def test_an_item_that_does_not_fit_is_told(monkeypatch):
-    """The segment has the size of the machine's memory; here that is 16 MiB."""
+def test_an_item_that_does_not_fit_raises(monkeypatch):
+    """A segment is as large as the machine's memory; here that is patched to 16 MiB."""
     monkeypatch.setattr(os, "sysconf", lambda name: 16 * MIB // mmap.PAGESIZE)
 
     def items():
@@ -318,7 +318,7 @@ def test_an_item_that_does_not_fit_is_told(monkeypatch):
 
 
 def test_rings_go_round(ends):
-    """More records and events than they have places, in bursts, with some views held for long."""
+    """More records and events than the rings have places, in bursts, with some views held for long."""
     both = ends(limit=64 * MIB)
     rng = random.Random(0)
     kept, waiting = {}, collections.deque()
@@ -338,7 +338,7 @@ def test_rings_go_round(ends):
 
 
 def test_buffers_are_counted_beside_bytes(monkeypatch):
-    """Each needs a place in the ring of events when it is free again; here there are few."""
+    """Each needs a place in the ring of events when it is freed; here there are few places."""
     monkeypatch.setattr(shm_sender, "_MAX_PENDING", 40)
     made = mp.Value("l", 0, lock=False)
 
@@ -357,7 +357,7 @@ def test_buffers_are_counted_beside_bytes(monkeypatch):
 
 @pytest.mark.parametrize(("item", "n"), [(1, RECORDS - 100), ("x" * 30_000, 120), (np.zeros(30_000, np.uint8), 120)])
 def test_the_worker_hears_of_what_is_taken_long_before_all_is(ends, item, n):
-    """Else it would wait until the consumer waits for it: stop and go."""
+    """Otherwise worker and consumer would wait for each other in turn."""
     both = ends(limit=4 * MIB)
     for _ in range(n):
         both.send(item)
@@ -370,7 +370,7 @@ def test_the_worker_hears_of_what_is_taken_long_before_all_is(ends, item, n):
 
 
 def test_a_death_that_is_noticed_late_costs_no_block(ends):
-    """An array of the allocator's that dies while another is made, which gets its address."""
+    """A lent array dies while another is made, which gets the same `id`."""
     both = ends()
     lend, take = both.sender._lend, both.sender._heap.allocate
     first = [lend(50_000)]

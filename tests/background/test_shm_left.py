@@ -1,4 +1,4 @@
-"""What a pass leaves behind in shared memory: nothing but what is seen when it is closed, whoever else may map it."""
+"""A pass leaves no shared memory behind but what views show when it is closed, even if others map it."""
 
 import gc
 import multiprocessing
@@ -18,24 +18,6 @@ from ..amount import amount
 from .views import MIB, filled, full, is_lent
 
 pytestmark = [pytest.mark.usefixtures("channel"), pytest.mark.parametrize("channel", ["shm"], indirect=True)]
-
-
-@pytest.fixture(name="bystander")
-def bystander_fixture():
-    """Fork a process that does nothing but map what we map."""
-    children = []
-
-    def fork():
-        child = os.fork()
-        if not child:
-            time.sleep(100)
-            os._exit(0)
-        children.append(child)
-
-    yield fork
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("collecting", [True, False])
@@ -76,17 +58,17 @@ def test_nothing_is_left_of_one_that_failed(segments):
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    for source, error in ((failing, ValueError), (dying, sf.WorkerDied)):
+    for leaf, error in ((failing, ValueError), (dying, sf.WorkerDied)):
         with pytest.raises(error) as caught:
-            list(sf.ZMQStreamer(source))
+            list(sf.ZMQStreamer(leaf))
         del caught
-        gc.collect()  # a traceback is a ring
+        gc.collect()  # a traceback is a reference cycle
         assert segments() == []
 
 
 @pytest.mark.parametrize("n_held", [0, 1, 3])
 def test_a_process_forked_meanwhile_keeps_no_memory(touched, bystander, n_held):
-    """It maps the segment for ever; what nobody sees goes back to the system when the pass is closed."""
+    """It keeps the segment mapped; what no view shows is given back to the system when the pass is closed."""
     with sf.ZMQStreamer(sf.Streamer(filled, MIB), buffer_bytes=20 * MIB).open() as stream:
         held = [next(stream) for _ in range(10)][::3][:n_held]
         bystander()
@@ -103,7 +85,7 @@ def test_a_process_forked_meanwhile_keeps_no_memory(touched, bystander, n_held):
 
 
 def test_views_of_all_sizes_survive_the_close(touched):
-    """Blocks begin and end within pages."""
+    """Blocks begin and end in the middle of pages."""
     rng = np.random.default_rng(0)
     sizes = rng.integers(33_000, 90_000, 400)
 
@@ -129,7 +111,7 @@ def test_views_of_all_sizes_survive_the_close(touched):
 
 
 def test_the_worker_and_its_siblings_hold_nothing_of_ours(segments):
-    """A worker has its own segment and, forked, those of workers before it; each lets go with the consumer."""
+    """A worker has its own segment and, if forked, those of earlier workers; all are freed with the consumer's."""
 
     def held():
         yield os.getpid()
@@ -186,9 +168,9 @@ except sf.BackgroundError as error:
 
 
 def test_where_address_space_is_limited_a_socket_serves(script):
-    """The segment has the size of the machine's memory; clusters limit what a process may map (ulimit -v)."""
+    """A segment is as large as the machine's memory; clusters limit what a process may map (ulimit -v)."""
     if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") < 4 << 30:
         pytest.skip("there is less memory than the limit")
     out, errors = script("-c", LIMITED).communicate(timeout=60)
     assert errors == ""
-    assert out.startswith("[1, 2, 3]\nno memory can be shared with a worker: ")
+    assert out.startswith("[1, 2, 3]\nshared memory is not available: ")

@@ -1,4 +1,4 @@
-"""Items of all kinds and sizes in random order, some held for long: what comes is what was sent, and stays so."""
+"""Items of all kinds and sizes in random order, some held for long: they arrive as sent, and stay so."""
 
 import random
 
@@ -58,7 +58,7 @@ LARGE = {
 
 @pytest.mark.parametrize("name", LARGE)
 def test_large_in_an_unusual_way(name):
-    """More in all than the buffer holds, all of it held."""
+    """All items are held, more than the buffer has room for."""
     make = LARGE[name]
 
     def items():
@@ -76,7 +76,7 @@ def test_large_in_an_unusual_way(name):
 
 
 def test_more_than_64_layouts_of_large_arrays():
-    """They come again in an order in which some have been forgotten."""
+    """They recur in an order in which some have been forgotten."""
 
     def items():
         for i in range(300):

@@ -40,7 +40,7 @@ def test_closures_by_every_method(method, processes):
     got = []
     with pytest.raises(Exception, match="end") as caught:
         got += sf.ZMQStreamer(tree, start_method=method)
-    # A class that no module holds is known to both sides only if it was sent there first.
+    # A class that is in no module is known to both sides only if it was sent there first.
     assert type(got[0]["c"]) is Local or method == "fork"
     assert caught.type is Odd or (method == "fork" and caught.type.__name__ == "Odd")
     assert "numbers(5)" in caught.value.__notes__[-1]
@@ -64,7 +64,7 @@ def test_state_by_spawn():
 
 
 def test_a_lambda_in_a_notebook_and_a_script_without_a_guard(tmp_path, script):
-    """Under spawn the main script is run again: one without the guard is told what it lacks."""
+    """Spawn runs the main script again; the error says that the guard is missing."""
     lines = "import streamflow as sf\nz = sf.ZMQStreamer(sf.Streamer(lambda: iter([1, 2])), start_method='spawn')\n"
     (tmp_path / "bare.py").write_text(f"{lines}print(list(z))\n")
     (tmp_path / "good.py").write_text(f"{lines}if __name__ == '__main__': print(list(z))\n")
@@ -89,7 +89,7 @@ def test_what_cannot_be_pickled_needs_fork():
         list(sf.ZMQStreamer(locked, start_method="spawn"))
 
 
-def test_a_large_argument_is_told_with_its_path(monkeypatch):
+def test_a_large_argument_warns_with_its_path(monkeypatch):
     monkeypatch.setattr(task, "_LARGE_ARGUMENT", 1 << 20)
 
     def rows(x):
@@ -123,7 +123,7 @@ def test_one_shot_sources_are_refused(tree):
 
 
 def test_fork_beside_a_live_zmq_and_threads():
-    """Neither a context, nor other workers, nor a lock that a thread holds break a worker."""
+    """A ZMQ context, other workers, and a lock that a thread holds do not break a worker."""
     context = zmq.Context()
     pair = context.socket(zmq.PAIR)
     pair.bind("inproc://here")
@@ -161,17 +161,17 @@ def test_inside_a_worker_it_runs_in_place_and_says_so_once(method, capfd):
     def items():
         import streamflow as sf
 
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             yield from sf.ZMQStreamer([1, 2])
             yield from sf.ZMQStreamer([3])
-        yield [str(warning.message) for warning in told]
+        yield [str(warning.message) for warning in warned]
         yield len(__import__("multiprocessing").active_children())
 
-    *got, told, children = sf.ZMQStreamer(items, start_method=method)
+    *got, warned, children = sf.ZMQStreamer(items, start_method=method)
     assert (got, children) == ([1, 2, 3], 0)
-    assert len(told) == 1
-    assert "runs in place" in told[0]
+    assert len(warned) == 1
+    assert "runs in place" in warned[0]
 
 
 def test_nested_trees_and_their_states(monkeypatch):
@@ -187,11 +187,11 @@ def test_nested_trees_and_their_states(monkeypatch):
 
 
 def in_daemon(queue):
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         stream = sf.ZMQStreamer(range(6)).open()
         got = [next(stream) for _ in range(3)]
-    queue.put((got, [str(warning.message) for warning in told], stream.state_dict(), mp.active_children()))
+    queue.put((got, [str(warning.message) for warning in warned], stream.state_dict(), mp.active_children()))
 
 
 def test_inside_a_daemonic_process():
@@ -199,12 +199,12 @@ def test_inside_a_daemonic_process():
     queue = context.SimpleQueue()
     process = context.Process(target=in_daemon, args=(queue,), daemon=True)
     process.start()
-    got, told, state, children = queue.get()
+    got, warned, state, children = queue.get()
     process.join()
     process.close()
     assert (got, children) == ([0, 1, 2], [])
-    assert len(told) == 1
-    assert "runs in place" in told[0]
+    assert len(warned) == 1
+    assert "runs in place" in warned[0]
     with sf.ZMQStreamer(range(6)).open() as stream:  # the state is the same as a worker's
         stream.load_state_dict(state)
         assert list(stream) == [3, 4, 5]
@@ -246,7 +246,7 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "name"),
     [
         ({"min_port": 0}, "min_port"),
         ({"max_port": 70_000}, "max_port"),
@@ -268,8 +268,8 @@ def test_an_event_loop_of_the_consumer_hears_nothing_of_our_signals():
         ({"on_worker_death": "ignore"}, "on_worker_death"),
     ],
 )
-def test_parameters_are_checked_at_once(settings, told):
-    with pytest.raises(sf.ParameterError, match=f"`{told}` must be"):
+def test_parameters_are_checked_at_once(settings, name):
+    with pytest.raises(sf.ParameterError, match=f"`{name}` must be"):
         sf.ZMQStreamer([1], **settings)
 
 
@@ -292,8 +292,9 @@ def test_where_memory_cannot_be_shared_a_socket_serves(monkeypatch, segments, la
             patch.setattr(os, "ftruncate", refused)
         assert list(sf.ZMQStreamer([1, 2])) == [1, 2]
         assert [kind.__name__ for kind in channels] == ["ShmChannel" if lacking == "nothing" else "ZmqChannel"]
-        if lacking != "nothing":  # who asks for it is told
-            with pytest.raises(sf.StreamflowError, match="no memory can be shared.*Too many|`transport` must be"):
+        if lacking != "nothing":  # asking for it is an error
+            refusal = "shared memory is not available.*Too many|`transport` must be"
+            with pytest.raises(sf.StreamflowError, match=refusal):
                 list(sf.ZMQStreamer([1, 2], transport="shm"))
         assert segments() == []
 

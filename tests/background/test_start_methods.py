@@ -1,4 +1,4 @@
-"""Several workers by every start method and channel: whatever is sent, and whoever else runs."""
+"""Several workers by every start method and channel, for all that is sent and beside other threads and processes."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def test_a_worker_is_replaced(method, transport):
         for i in range(shard[0], 40, shard[1]):
             yield i, os.getpid(), bytes(10_000)
 
-    # Each is at most a few items ahead, so that neither is done when it is killed.
+    # Each is at most a few items ahead, so that none has finished when it is killed.
     settings = {"n_workers": 2, "start_method": method, "transport": transport, "buffer_bytes": 20_000}
     got = []
     for item in sf.ZMQStreamer(who, on_worker_death="restart", **settings):
@@ -123,7 +123,7 @@ def test_functions_and_classes_of_a_script(tmp_path, interpreter, method, transp
 
 
 @WAYS
-def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path, script, method, transport):
+def test_a_script_without_a_guard_gets_advice(tmp_path, script, method, transport):
     path = tmp_path / "bare.py"
     path.write_text(BODY + "main(*sys.argv[1:])\n")
     out, errors = script(path, method, transport).communicate(timeout=60)
@@ -137,7 +137,7 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path, script, method
 
 @WAYS
 def test_code_of_a_notebook(script, method, transport):
-    """A module `__main__` without a file, in which code is executed cell by cell."""
+    """A module `__main__` without a file, whose code is executed cell by cell."""
     cells = [BODY, f"main({method!r}, {transport!r})"]
     runner = f"for cell in {cells!r}:\n    exec(compile(cell, '<cell>', 'exec'), globals())\n"
     out, errors = script("-c", runner).communicate(timeout=60)
@@ -201,25 +201,6 @@ def test_several_passes_in_several_threads(transport):
         assert all(got == list(range(200)) for got in executor.map(list, [z] * 6))
 
 
-@pytest.fixture(name="bystander")
-def bystander_fixture():
-    """Fork a process that inherits all, and does nothing."""
-    pids = []
-
-    def fork():
-        pid = os.fork()
-        if not pid:
-            time.sleep(300)
-            os._exit(0)
-        pids.append(pid)
-        return pid
-
-    yield fork
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
 @TRANSPORTS
 def test_a_bystander_does_not_delay_the_end(bystander, transport):
     with sf.ZMQStreamer(range(300), n_workers=2, transport=transport).open() as stream:
@@ -256,7 +237,7 @@ def test_a_bystander_does_not_hide_a_death(bystander, transport, death):
             yield i
             time.sleep(0.005)
 
-    # None is far ahead, however slow this machine is: the one that is killed has something left to do.
+    # No worker is far ahead, so that the one that is killed has items left to send.
     z = sf.ZMQStreamer(slow, n_workers=2, transport=transport, on_worker_death=death, buffer_bytes=1)
     with z.open() as stream:
         got = list(islice(stream, 6))

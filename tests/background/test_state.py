@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import streamflow as sf
-from streamflow.background import produce
 
 pytestmark = pytest.mark.usefixtures("channel")
 
@@ -27,7 +26,7 @@ def tree(pause=0.0, seed=1):
 
 
 def resumed(make, cuts, total=300):
-    """The items of passes that end at each cut and go on from a state in JSON."""
+    """The items of passes that end at each cut, each resumed from a state in JSON."""
     got, state = [], None
     for cut in [*cuts, total]:
         with make().open() as stream:
@@ -100,10 +99,9 @@ def test_cuts_with_items_in_flight():
     assert resumed(lambda: sf.ZMQStreamer(tree()), [1, 2, 10, 11, 100, 101, 299]) == serial
 
 
-def test_cuts_among_many_marks(monkeypatch):
-    """A mark after each item: each cut starts from another."""
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-    monkeypatch.setattr(produce, "SHARE", 0)
+@pytest.mark.usefixtures("every_item_marked")
+def test_cuts_among_many_marks():
+    """A mark after each item: each cut starts from another one."""
     serial = list(tree()(max_iter=300))
     assert resumed(lambda: sf.ZMQStreamer(tree()), [1, 2, 3, 50, 51, 180]) == serial
     with sf.ZMQStreamer(tree()).open() as stream:
@@ -191,9 +189,9 @@ def test_a_state_is_there_while_the_worker_hangs():
         assert stream.state_dict()["given"] == 5
 
 
-def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
+@pytest.mark.usefixtures("every_item_marked")
+def test_a_leaf_without_a_state_is_reported_when_it_matters():
     """A mark that cannot be taken disturbs nothing."""
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
 
     class Stateless:
         def __iter__(self):
@@ -225,20 +223,18 @@ def test_a_source_without_a_state_is_told_when_it_matters(monkeypatch):
         assert list(stream) == [0]
 
 
-def test_what_is_wrong_with_a_state_is_told_at_loading():
+@pytest.mark.usefixtures("every_item_marked")
+def test_what_is_wrong_with_a_state_is_reported_at_loading():
     def words(name):
         yield from name
 
     def make(name):
         return sf.ZMQStreamer(sf.RoundRobinMux({"a": sf.Streamer(words, name)}))
 
-    # The first mark comes after 20 ms; without one the state is nothing but a count.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(produce, "BETWEEN_MARKS", 0.0)
-        with make("0017.npz").open() as stream:
-            for _ in range(3):
-                next(stream)
-            state = stream.state_dict()
+    with make("0017.npz").open() as stream:
+        for _ in range(3):
+            next(stream)
+        state = stream.state_dict()
     with make("0170.npz").open() as stream, pytest.raises(sf.StateError, match=r"member a: was .*0017.*0170"):
         stream.load_state_dict(state)
     with sf.ZMQStreamer([1, 2]).open() as stream:
@@ -249,7 +245,7 @@ def test_what_is_wrong_with_a_state_is_told_at_loading():
     state["node"]["lanes"] *= 2
     with sf.ZMQStreamer([1, 2]).open() as stream, pytest.raises(sf.StateError, match="another part"):
         stream.load_state_dict(state)
-    with sf.ZMQStreamer([1, 2], n_lanes=1).open() as stream, pytest.raises(sf.StateError, match="2 lanes"):
+    with sf.ZMQStreamer([1, 2], n_lanes=1).open() as stream, pytest.raises(sf.StateError, match="n_lanes=2"):
         stream.load_state_dict(state)
 
 
@@ -272,9 +268,8 @@ with sf.ZMQStreamer(tree()).open() as stream:
     assert got + json.loads(out) == list(tree()(max_iter=73))
 
 
-def test_a_source_that_differs_from_itself_is_told_at_loading(monkeypatch, tmp_path):
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-
+@pytest.mark.usefixtures("every_item_marked")
+def test_a_leaf_that_does_not_repeat_its_items_is_refused_at_loading(tmp_path):
     def unsteady():
         with open(tmp_path / "openings", "a+") as file:
             file.write("x")
@@ -296,7 +291,7 @@ def drawn(n=3):
 
 
 def test_global_random_states_of_workers_are_their_own():
-    """They differ between workers and passes' places, and repeat under a seed; the consumer's are not touched."""
+    """They differ between workers and activations, and repeat under a seed; the consumer's are not touched."""
 
     def once():
         np.random.seed(0)

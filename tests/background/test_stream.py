@@ -1,4 +1,4 @@
-"""BackgroundStreamer as others build on it, and the parameter `random_state` of ours."""
+"""`BackgroundStreamer` as third parties build on it, and the parameter `random_state` of ours."""
 
 import pickle
 import queue
@@ -14,7 +14,7 @@ from streamflow.background.records import ITEM, Stopped
 
 
 class InPlace(BackgroundStreamer):
-    """Lanes that are drawn in this thread."""
+    """Lanes that run in this thread."""
 
     def __init__(self, streamer, random_state=None, n_lanes=1):
         super().__init__(streamer, random_state)
@@ -89,7 +89,7 @@ def dice(n, rng):
         yield {"i": i, "x": rng.random(3)}
 
 
-def told(items):
+def values(items):
     return [(item["i"], item["x"].tolist()) for item in items]
 
 
@@ -101,22 +101,22 @@ def tree():
 def test_a_subclass_gives_the_stream_itself_and_its_states(kind):
     serial = tree().with_seed(3)
     made = kind(serial)
-    assert told(made) == told(made) == told(serial)
-    assert told(made.cycle(30)) == told(serial.cycle(30))
-    assert told(made.shard(1, 2)) == told(serial.shard(1, 2))
+    assert values(made) == values(made) == values(serial)
+    assert values(made.cycle(30)) == values(serial.cycle(30))
+    assert values(made.shard(1, 2)) == values(serial.shard(1, 2))
     for cut in (0, 1, 5, 11):
         with made.open() as stream:
-            before = told(next(stream) for _ in range(cut))
+            before = values(next(stream) for _ in range(cut))
             state = stream.state_dict()
         with made.open() as stream:
             stream.load_state_dict(state)
-            assert before + told(stream) == told(serial)
+            assert before + values(stream) == values(serial)
 
 
 def test_a_subclass_with_lanes_gives_what_worker_processes_give():
     serial = tree().with_seed(3)
     for n_lanes in (2, 3):
-        assert told(InPlace(serial, n_lanes=n_lanes)) == told(sf.ZMQStreamer(serial, n_lanes=n_lanes))
+        assert values(InPlace(serial, n_lanes=n_lanes)) == values(sf.ZMQStreamer(serial, n_lanes=n_lanes))
 
 
 @pytest.mark.parametrize("kind", [InPlace, OneByOne])
@@ -146,7 +146,7 @@ def test_it_describes_its_tree():
     assert repr(InPlace("abc").streamer) == "Streamer('abc')"
     assert repr(InPlace("abc")) == "InPlace(Streamer('abc'))"
     made = sf.ZMQStreamer(inner.with_seed(1), n_workers=2, random_state=0)
-    assert told(pickle.loads(pickle.dumps(made))) == told(made)
+    assert values(pickle.loads(pickle.dumps(made))) == values(made)
 
 
 # ---------------------------------------------------------------------- random_state
@@ -161,39 +161,39 @@ def seeded(random_state):
 @pytest.mark.parametrize("make", [lambda: 5, lambda: np.random.SeedSequence(5), lambda: np.random.default_rng(5)])
 def test_random_state_is_with_seed(kind, make):
     one, two = kind(tree(), random_state=make()), kind(tree()).with_seed(make())
-    assert told(one) == told(one) == told(two) == told(seeded(make()))
-    assert told(one) != told(kind(tree(), random_state=6))
-    assert told(one(epoch=1)) == told(two(epoch=1)) != told(two)
+    assert values(one) == values(one) == values(two) == values(seeded(make()))
+    assert values(one) != values(kind(tree(), random_state=6))
+    assert values(one(epoch=1)) == values(two(epoch=1)) != values(two)
     for a, b in ((one, two), (two, one)):
         with a.open() as stream:
-            before = told(next(stream) for _ in range(4))
+            before = values(next(stream) for _ in range(4))
             state = stream.state_dict()
         with b.open() as stream:
             stream.load_state_dict(state)
-            assert before + told(stream) == told(a)
+            assert before + values(stream) == values(a)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_none_is_the_seed_of_what_is_around(kind):
     around = [sf.RoundRobinMux([kind(tree(), random_state=seed), [{"i": -1, "x": np.zeros(1)}]]) for seed in (None, 4)]
-    none, four = ([told(mux.with_seed(seed)) for seed in (0, 1)] for mux in around)
+    none, four = ([values(mux.with_seed(seed)) for seed in (0, 1)] for mux in around)
     assert none[0] != none[1]
     with_items_of_the_tree = [[item for item in items if item[0] >= 0] for items in four]
     assert with_items_of_the_tree[0] == with_items_of_the_tree[1]
     np.random.seed(0)
-    first = told(kind(tree(), random_state=None))
+    first = values(kind(tree(), random_state=None))
     np.random.seed(0)
-    assert first == told(kind(tree()))
+    assert first == values(kind(tree()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_inside_a_leaf_function(kind):
-    """Over a Streamer that it was given: the seed is its own, and without one it is the activation's."""
+    """Over a bound Streamer: with a seed of its own it uses that, else that of the activation."""
 
     def inside(stream, random_state):
         yield from kind(stream, random_state=random_state)
 
-    own, mine = ([told(sf.Streamer(inside, tree(), rs).with_seed(s)) for s in (0, 1)] for rs in (7, None))
+    own, mine = ([values(sf.Streamer(inside, tree(), rs).with_seed(s)) for s in (0, 1)] for rs in (7, None))
     assert own[0] == own[1]
     assert mine[0] != mine[1]
 

@@ -1,4 +1,4 @@
-"""ThreadStreamer: what only a thread does; the promises that it shares are held in tests/conformance."""
+"""`ThreadStreamer`: what only a thread does; tests/conformance holds it to what all background streams promise."""
 
 import _thread
 import gc
@@ -107,12 +107,12 @@ def test_cycle_keeps_its_thread():
 
 
 @pytest.mark.parametrize("buffer", [0, -1, 1.0, True, "2", None])
-def test_buffers_that_are_none(buffer):
+def test_an_invalid_buffer(buffer):
     with pytest.raises(sf.ParameterError, match="`buffer` must be a positive integer"):
         sf.ThreadStreamer([1], buffer)
 
 
-def test_what_it_is():
+def test_repr_and_parameters():
     streamer = sf.ThreadStreamer(range(3), np.int64(3))
     assert repr(streamer) == "ThreadStreamer(Streamer(range), buffer=3)"
     assert list(pickle.loads(pickle.dumps(streamer))) == [0, 1, 2]
@@ -141,7 +141,7 @@ def test_entropy_is_drawn_in_the_thread_of_the_consumer(monkeypatch):
 # ---------------------------------------------------------------------- errors
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_what_would_mean_something_else_is_an_error(error):
-    class Source:
+    class Leaf:
         def __iter__(self):
             return self
 
@@ -151,14 +151,14 @@ def test_what_would_mean_something_else_is_an_error(error):
                 return self.n
             raise error
 
-    stream = sf.ThreadStreamer(Source).open()
+    stream = sf.ThreadStreamer(Leaf).open()
     assert [next(stream), next(stream)] == [1, 2]
-    told = "the tree called sys.exit(3)" if isinstance(error, SystemExit) else type(error).__name__
+    cause = "the tree called sys.exit(3)" if isinstance(error, SystemExit) else type(error).__name__
     with pytest.raises(sf.BackgroundError) as raised:
         next(stream)
-    assert told in str(raised.value)
+    assert cause in str(raised.value)
     assert raised.value.__cause__ is error
-    assert "in ThreadStreamer > Source(), after 2 items" in raised.value.__notes__
+    assert "in ThreadStreamer > Leaf(), after 2 items" in raised.value.__notes__
 
 
 def test_the_traceback_is_the_original_one():
@@ -357,7 +357,7 @@ PROGRAM = """
 import sys, time, os
 import streamflow as sf
 
-def source(path, pause):
+def leaf(path, pause):
     try:
         for place in range(10**9):
             yield place
@@ -377,7 +377,7 @@ def main(path, pause, how):
     global stream
     if float(pause):
         sf.thread_stream._CLOSE_TIMEOUT = 0.5
-    tree = sf.Streamer(source, path, float(pause))
+    tree = sf.Streamer(leaf, path, float(pause))
     if how.startswith("nested"):
         tree = sf.ThreadStreamer(sf.RoundRobinMux([sf.ThreadStreamer(tree)]))
     if how == "around":
@@ -402,8 +402,8 @@ def test_the_interpreter_ends_with_a_stream_open(tmp_path, script, how):
     program, note = tmp_path / "program.py", tmp_path / "note"
     program.write_text(PROGRAM)
     process = script(program, note, 0, how)
-    _, told = process.communicate(timeout=60)
-    assert told == ("as it should be\n" if how == "error" else "")
+    _, errors = process.communicate(timeout=60)
+    assert errors == ("as it should be\n" if how == "error" else "")
     assert process.returncode == (1 if how == "error" else 0)
     assert note.read_text() == "closed" * (2 if how == "iterator" else 1)
 
@@ -412,16 +412,16 @@ def test_the_interpreter_ends_while_user_code_is_asleep(tmp_path, script):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     process = script(program, tmp_path / "note", 3600, "live")
-    _, told = process.communicate(timeout=60)
-    assert (told, process.returncode) == ("", 0)
+    _, errors = process.communicate(timeout=60)
+    assert (errors, process.returncode) == ("", 0)
 
 
 def test_the_interpreter_ends_while_user_code_is_asleep_in_a_thread_below(tmp_path, script):
     program, note = tmp_path / "program.py", tmp_path / "note"
     program.write_text(PROGRAM)
     process = script(program, note, 3600, "around")
-    _, told = process.communicate(timeout=60)
-    assert (told, process.returncode) == ("", 0)
+    _, errors = process.communicate(timeout=60)
+    assert (errors, process.returncode) == ("", 0)
     assert note.read_text() == "around"
 
 
@@ -429,13 +429,13 @@ INTERRUPTED = """
 import threading, time
 import streamflow as sf
 
-def source():
+def leaf():
     yield 1
     time.sleep(3600)
 
 sf.thread_stream._CLOSE_TIMEOUT = 3600
 try:
-    for _ in sf.ThreadStreamer(sf.Streamer(source)):
+    for _ in sf.ThreadStreamer(sf.Streamer(leaf)):
         print("waiting", flush=True)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -449,5 +449,5 @@ def test_ctrl_c_comes_through_while_it_waits(tmp_path, script):
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.3)  # until it waits
     process.send_signal(signal.SIGINT)
-    said, told = process.communicate(timeout=60)
-    assert (said, told, process.returncode) == ("interrupted\n", "", 0)
+    said, errors = process.communicate(timeout=60)
+    assert (said, errors, process.returncode) == ("interrupted\n", "", 0)

@@ -1,4 +1,4 @@
-"""Items <-> layouts, arrays and pickles, without a process; and hypothesis to think of items that we did not."""
+"""Items to layouts, arrays and pickles and back, in one process; hypothesis thinks of items that we did not."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ items = st.recursive(
 
 
 def carried(item):
-    """An item through a block, that begins in the middle of something, and buffers."""
+    """An item, carried through buffers and a block in the middle of other memory."""
     key, found, rest = split(item)
     layout = ItemLayout(unpickled([bytes(part) for part in pickled(key)]), 0)
     assert layout.has_rest == bool(rest)
@@ -56,7 +56,7 @@ def carried(item):
             assert offset >= HEADER
             next(views)[...] = array
     assert len(apart) == layout.n_buffers
-    assert memory[: len(before) + HEADER] == before + bytes(HEADER)  # what belongs to others
+    assert memory[: len(before) + HEADER] == before + bytes(HEADER)  # the memory around it
     parts = [bytearray(part) for part in pickled(rest)] if rest else []
     inside = len(parts[0]) if parts and len(parts[0]) < LARGE else 0
     block = memory[len(before) :] + (parts.pop(0) if inside else b"")
@@ -64,7 +64,7 @@ def carried(item):
 
 
 def alike(a, b):
-    """Equal in type and value, NaN included."""
+    """Whether two values are equal in type and value, NaN included."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
@@ -107,7 +107,7 @@ def test_arrays_of_a_block_do_not_overlap_and_large_ones_are_apart():
 
 @pytest.mark.parametrize("n", [MAX_BUFFERS // 2, MAX_BUFFERS // 2 + 1, 700])
 def test_an_item_has_only_so_many_buffers(n):
-    """Of arrays and of objects with large buffers together."""
+    """Large arrays, and objects with large buffers, together."""
     item = {i: np.full(LARGE, i % 256, np.uint8) for i in range(n)}
     item["rest"] = [np.ma.masked_array(np.full(LARGE, i % 7, np.uint8)) for i in range(n)]
     key, _, rest = split(item)
@@ -119,37 +119,37 @@ def test_an_item_has_only_so_many_buffers(n):
 
 
 def test_a_flat_dict_of_arrays_is_never_pickled(monkeypatch):
-    """Not even a description of it, once its layout is known."""
+    """Not even its layout, once that is known."""
     announced = []
-    forms = LayoutTable(announced.append)
+    layouts = LayoutTable(announced.append)
     item = {"x": np.zeros((3, 2)), "y": np.asarray(1), "z": np.zeros(LARGE)}
-    first, _, parts = forms.of(item)
+    first, _, parts = layouts.of(item)
     assert announced == [(0, split(item)[0])]
     assert parts == []
     monkeypatch.setattr(wire, "pickled", None)
     monkeypatch.setattr(wire, "split", None)
     again = {"x": np.ones((3, 2)), "y": np.asarray(2), "z": np.ones(LARGE)}
-    layout, arrays, parts = forms.of(again)
+    layout, arrays, parts = layouts.of(again)
     assert layout is first
     assert [array is sent for array, sent in zip(arrays, again.values(), strict=True)] == [True] * 3
     assert parts == []
     assert len(announced) == 1
 
 
-def test_a_form_beyond_the_first_is_announced_when_it_comes_again():
+def test_a_layout_beyond_the_first_is_announced_when_it_recurs():
     announced = []
-    forms = LayoutTable(announced.append)
+    layouts = LayoutTable(announced.append)
     items = [np.zeros(i) for i in range(200)]
     for item in items[:64]:
-        assert forms.of(item)[1][0] is item
+        assert layouts.of(item)[1][0] is item
     for item in items[64:]:  # each a new one: pickled as they are
-        layout, arrays, parts = forms.of(item)
+        layout, arrays, parts = layouts.of(item)
         assert (layout.key, layout.n_buffers, arrays) == (("r",), 0, [])
         assert np.array_equal(unpickled(parts)[0], item)
     assert [number for number, _ in announced] == [*range(65)]
-    assert forms.of(items[199])[1][0] is items[199]  # takes the place of the oldest
+    assert layouts.of(items[199])[1][0] is items[199]  # takes the place of the oldest
     assert announced[65:] == [(0, split(items[199])[0])]
-    assert forms.of(items[1])[0].number == 1
-    assert forms.of(items[0])[0].key == ("r",)
-    assert forms.of(items[64])[0].key == ("r",)  # it came too long ago
+    assert layouts.of(items[1])[0].number == 1
+    assert layouts.of(items[0])[0].key == ("r",)
+    assert layouts.of(items[64])[0].key == ("r",)  # it came too long ago
     assert len(announced) == 66

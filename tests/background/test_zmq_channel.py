@@ -1,4 +1,4 @@
-"""The channel over sockets, beside the contract that all share: views of messages, credit, framing, forms."""
+"""The channel over sockets, beyond the contract that all share: views of messages, credit, framing, layouts."""
 
 import gc
 import time
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.parametrize("channel", ["ipc", "tcp"], indirect=True)
 
 @pytest.fixture(autouse=True, name="only_here")
 def only_here_fixture(channel):
-    """All of this is about sockets."""
+    """All tests here are about sockets."""
 
 
 class Ends:
-    """Both ends in one thread; the worker's is opened by a thread, since each waits for the other."""
+    """Both ends in one thread; another thread opens the worker's, since each waits for the other."""
 
     def __init__(self, channel, limit, item_timeout=10.0):
         from threading import Thread
@@ -93,7 +93,7 @@ def test_records_come_in_order(ends):
     assert both.receiver.receive() == [END, 3]
 
 
-def test_the_worker_is_asked_for_epochs_and_told_to_stop(ends):
+def test_the_worker_is_asked_for_epochs_and_to_stop(ends):
     both = ends()
     both.receiver.request_epoch(1 << 40)
     assert both.sender.wait_for_epoch() == 1 << 40
@@ -106,7 +106,7 @@ def test_the_worker_is_asked_for_epochs_and_told_to_stop(ends):
     assert both.stopped == [1]
 
 
-def test_who_says_nothing_for_too_long_is_told_from_who_has_died(ends):
+def test_a_silent_worker_is_not_taken_for_a_dead_one(ends):
     both = ends(item_timeout=0.2)
     with pytest.raises(ItemTimeout):
         both.receiver.receive()
@@ -117,7 +117,7 @@ def test_who_says_nothing_for_too_long_is_told_from_who_has_died(ends):
 
 
 def test_a_large_array_is_a_view_of_its_message(ends):
-    """Not copied in the consumer, writeable, and the memory of each message is its own."""
+    """Not copied in the consumer, writeable, and no two messages share memory."""
     both = ends(limit=64 * MIB)
     held = []
     for i in range(20):
@@ -134,7 +134,7 @@ def test_a_large_array_is_a_view_of_its_message(ends):
 
 
 def test_memory_goes_with_the_last_view():
-    """100 MiB pass through; one slice of each item in ten is kept, which keeps its message."""
+    """100 MiB pass through; a slice of every tenth item is kept, which keeps its message."""
 
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -155,7 +155,7 @@ def test_memory_goes_with_the_last_view():
 
 @pytest.mark.parametrize("size", [10, 20_000, 200_000])
 def test_credit_goes_back_long_before_all_is_taken(size):
-    """Else the worker would wait until the consumer waits for it: stop and go."""
+    """Otherwise worker and consumer would wait for each other in turn."""
     made = Value("l", 0, lock=False)
 
     def items():
@@ -182,7 +182,7 @@ def test_no_shared_memory_is_made(monkeypatch):
 
 
 def test_buffers_that_lie_badly_are_put_right(ends):
-    """ZMQ gives the frames of a message where it likes; arrays lie as their type has to."""
+    """ZMQ aligns the frames of a message as it likes; arrays are aligned as their dtype needs."""
     both = ends(limit=64 * MIB)
     for i in range(40):
         one = {

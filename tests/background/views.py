@@ -1,4 +1,4 @@
-"""Where the memory of an array is, for the tests of shared memory; and items of any size that can be told apart."""
+"""Where the memory of an array is, for the tests of shared memory; and distinct items of any size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MIB = 1 << 20
 
 
 def below(array: Any) -> Any:
-    """What an array's memory belongs to: the end of the chain of bases."""
+    """The owner of an array's memory: the end of the chain of bases."""
     while isinstance(array, np.ndarray) and array.base is not None:
         array = array.base
     return array.obj if isinstance(array, memoryview) else array
 
 
 def is_lent(array: np.ndarray) -> bool:
-    """Whether it shows a segment."""
+    """Whether it is a view of a segment."""
     return isinstance(below(array), mmap.mmap)
 
 
@@ -28,7 +28,7 @@ def address(array: np.ndarray) -> int:
 
 
 def place(array: np.ndarray) -> int | None:
-    """Where in its segment an array begins (so both processes call it the same); None outside."""
+    """The offset of an array in its segment, the same in both processes; None if it is in none."""
     where = address(array)
     for line in Path("/proc/self/maps").read_text().splitlines():
         if "memfd:streamflow" in line:
@@ -39,7 +39,7 @@ def place(array: np.ndarray) -> int | None:
 
 
 def full(i: int, size: int = 100_000) -> np.ndarray:
-    """Bytes that all say which item they are of."""
+    """Bytes that are all the number of their item."""
     return np.full(size, i % 251, np.uint8)
 
 
@@ -56,7 +56,7 @@ class Thing:
 
 
 def anything(i: int) -> Any:
-    """Item i of a stream of all kinds and sizes, the same each time."""
+    """Item i of a stream of items of all kinds and sizes, the same each time."""
     rng = np.random.default_rng([5, i])
 
     def drawn(most: float = 6.3) -> np.ndarray:

@@ -1,19 +1,19 @@
-"""Background streams that break a promise, and how they are held to it."""
+"""Background streams that break a promise, and the check that the promise finds them out."""
 
 import functools
 
 import pytest
 
 from streamflow import ThreadStreamer
-from streamflow.background import node as live
+from streamflow.background.node import BackgroundNode
 
 from .case import Case
 from .promises import PROMISES, hold
 
 
-def rejects(tmp_path, told, make, why, timeout=20, ahead=32):
-    """One promise shows that it is broken, whatever others do."""
-    promise = min((name for name in PROMISES if told in name), key=len)
+def rejects(tmp_path, part, make, why, timeout=20, ahead=32):
+    """Hold a background stream to the promise that has `part` in its name (the shortest); it fails with `why`."""
+    promise = min((name for name in PROMISES if part in name), key=len)
     with pytest.raises(AssertionError, match=why) as raised:
         hold(Case(make, tmp_path, ahead, timeout), promise)
     assert str(raised.value).startswith(promise)
@@ -32,13 +32,14 @@ def bent(bend, base=ThreadStreamer):
 
 
 def each(change, base=ThreadStreamer):
+    """A background stream whose items are changed one by one."""
     return bent(functools.partial(map, change), base)
 
 
 def in_node(**methods):
-    """A background stream whose node has other methods: each is given the node's class, the node and the arguments."""
+    """A background stream whose node has other methods: each is called with the node and the arguments."""
 
-    class Node(live.BackgroundNode):
+    class Node(BackgroundNode):
         pass
 
     for name, method in methods.items():

@@ -1,4 +1,4 @@
-"""Sources can be imported by the workers, and what is broken on purpose is held to one promise."""
+"""Workers can import the leaves, and background streams that are broken on purpose are held to one promise."""
 
 import functools
 import multiprocessing
@@ -15,8 +15,8 @@ def _importable(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forks_of_one_that_has_them():
-    """What a worker by forkserver would load is loaded once."""
+def _preload():
+    """The fork server loads once what each of its workers would load."""
     multiprocessing.set_forkserver_preload(["streamflow", "cloudpickle"])
 
 
@@ -24,5 +24,5 @@ def _forks_of_one_that_has_them():
 def rejected_fixture(tmp_path):
     """Hold a background stream to one promise: `breaking.rejects`."""
     yield functools.partial(rejects, tmp_path)
-    for journal in tmp_path.glob("*.txt"):  # whoever waits for a word goes on
+    for journal in tmp_path.glob("*.txt"):  # so that no leaf hangs
         journal.with_suffix(".go").touch()

@@ -1,4 +1,4 @@
-"""Promises about what comes from the background: items, errors, ends."""
+"""Promises about what crosses from worker to consumer: items, errors, ends."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _values(case: Case) -> None:
     expect(len(got) == 2 * len(VALUES), f"there are {len(got)} items instead of {2 * len(VALUES)}")
     for place, (name, make) in enumerate(VALUES.items()):
         for one in got[2 * place : 2 * place + 2]:
-            told = differ(one, make())
-            expect(not told, f"{name}: {told}")
+            difference = differ(one, make())
+            expect(not difference, f"{name}: {difference}")
 
 
 def _writeable(case: Case) -> None:
-    # Contiguous numbers, which a source may write to as well.
+    # The arrays of dicts; arrays nested deeper are not looked at.
     for place, (name, item) in enumerate(zip(_names(), case.over(every_value), strict=True)):
         for key, array in item.items() if type(item) is dict else ():
             if isinstance(array, np.ndarray):
@@ -49,7 +49,7 @@ def _names() -> list[str]:
 
 
 def _held(case: Case) -> None:
-    """Items that are held keep their numbers, whatever comes later; 64 KiB and more are what channels treat apart."""
+    """Items that are held keep their values, whatever comes later; small and large ones, which channels treat apart."""
     for size in (3, 30_000):
         _, background = case.noted(60, size=size)
         held: list[Any] = []
@@ -68,7 +68,7 @@ def _own_memory(case: Case) -> None:
         _, background = case.noted(12, size=size, again=True)
         for item in background:
             if item["process"] == os.getpid():
-                return  # by reference: the source sees what is written, as it does without a background
+                return  # by reference: the leaf sees what is written, as it does in a serial stream
             expect(not item["x"].any(), f"item {item['place']} holds what was written into one before it")
             item["x"][:] = -1
 
@@ -98,14 +98,14 @@ def _follows_numpy(case: Case) -> None:
 
 def _errors(case: Case) -> None:
     for kind in ERRORS:
-        # At once as well as later; for one that crosses as it is and one that does not.
+        # Two kinds (one that crosses as it is, one that cannot) also before the first item; with `--thorough` all.
         for count in (0, 3) if kind in {"KeyError", "SystemExit"} else amount((3,), (0, 3)):
             journal = case.journal()
             items: list[Any] = []
             error = _error_of(case.over(failing, journal.path, count, kind), items, kind)
             wanted = [{"place": place} for place in range(count)]
             expect_items(items, wanted, f"{kind} after {count} items: what came before it")
-            _expect_told(kind, error, "failing")
+            _expect_described(kind, error, "failing")
             case.expect_closed(journal)
 
 
@@ -122,16 +122,16 @@ def _error_of(background: Streamer, items: list[Any], kind: str) -> BaseExceptio
         stream.close()
 
 
-def _expect_told(kind: str, error: BaseException, source: str) -> None:
+def _expect_described(kind: str, error: BaseException, leaf: str) -> None:
     said = "".join(traceback.format_exception(error))
     name = type(error).__name__
     expect(isinstance(error, Exception), f"{kind}: {name} was raised, which means something else here")
     if kind == "KeyError":
         expect(type(error) is KeyError, f"{kind}: {name} was raised instead")
         expect(error.args == ERRORS[kind]().args, f"{kind}: its arguments are {error.args!r}")
-    expect("the needle" in said, f"{kind}: what it said is lost")
-    expect(f"in {source}" in said, f"{kind}: the traceback of the source is lost")
-    place = [note for note in getattr(error, "__notes__", ()) if note.startswith("in ") and f"{source}(" in note]
+    expect("the needle" in said, f"{kind}: its message is lost")
+    expect(f"in {leaf}" in said, f"{kind}: the traceback of the leaf is lost")
+    place = [note for note in getattr(error, "__notes__", ()) if note.startswith("in ") and f"{leaf}(" in note]
     expect(bool(place), f"{kind}: no note says where in the tree it was")
 
 
@@ -174,7 +174,7 @@ def _lazy(case: Case) -> None:
     stream = background.open()
     expect(list(background(0)) == [], "max_iter=0 gave an item")
     background.iterate()
-    expect(not journal.lines(), "the source was opened")
+    expect(not journal.lines(), "the leaf was opened")
     stream.close()
 
 
@@ -195,7 +195,7 @@ def _one_shot(case: Case) -> None:
     raise AssertionError(f"it gave {got}")
 
 
-#: Each promise about items, and what holds a background stream to it.
+#: Each promise about items, and the function that holds a background stream to it.
 ITEMS = {
     "what arrives equals what the tree gives, with the same types": _values,
     "the arrays that arrive can be written to": _writeable,
@@ -204,8 +204,8 @@ ITEMS = {
 }
 #: About errors.
 FAILING = {
-    "an error arrives after the items before it, and says what and where it was": _errors,
-    "an error of a source function that is called arrives": _errors_of_calls,
+    "an error arrives after the items before it, with its message, traceback and place": _errors,
+    "an error arrives that a leaf function raises when it is called": _errors_of_calls,
     "after an error the stream is closed": _over_after_error,
 }
 #: About what comes, from the beginning to the end.

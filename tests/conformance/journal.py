@@ -1,4 +1,4 @@
-"""Sources that note in a file what they do, since they may run in another process; all can be imported there."""
+"""Leaf functions that keep a journal in a file, since they may run in another process, which can import them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 
 __all__ = ["Counting", "Journal", "appear", "drawing", "exiting", "failing", "noted", "summed"]
 
-_STEP = 0.005  #: seconds between two looks
+_STEP = 0.005  #: seconds between two checks
 
 
 def appear(ready: Callable[[], bool], seconds: float) -> bool:
-    """Whether something becomes true in time."""
+    """Whether `ready()` becomes true within some seconds."""
     until = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > until:
@@ -27,7 +27,7 @@ def appear(ready: Callable[[], bool], seconds: float) -> bool:
 
 
 class Journal:
-    """What sources have noted in a file."""
+    """The file in which leaves note what they do."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,21 +37,21 @@ class Journal:
         return self.path.read_text("utf-8").split("\n")[:-1] if self.path.exists() else []
 
     def made(self) -> int:
-        """How many items have been begun."""
+        """How many items leaves have begun to make."""
         return self.lines().count("item")
 
     def open(self) -> int:
-        """How many sources are open."""
+        """How many leaves are open."""
         lines = self.lines()
         return sum(line.startswith("open") for line in lines) - lines.count("closed")
 
     def processes(self) -> set[int]:
-        """The other processes that sources ran in and that live."""
+        """The other processes in which leaves ran, if they are still alive."""
         found = {int(line.split()[1]) for line in self.lines() if line.startswith("open")} - {os.getpid()}
-        return set(filter(_lives, found))
+        return set(filter(_is_alive, found))
 
     def settle(self, least: int, most: int, seconds: float) -> int:
-        """Wait until no more items are made, or there are more than `most`; how many there are."""
+        """Wait until no more items are made, or there are more than `most`; return how many there are."""
         appear(lambda: self.made() >= least, seconds)
         made, still = self.made(), 0
         while made <= most and still < 12:
@@ -61,7 +61,7 @@ class Journal:
         return made
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -80,10 +80,10 @@ def _note(path: Path, what: str) -> None:
 def noted(
     path: Path, n: int, *, size: int = 1, pause: float = 0.0, hang_at: int | None = None, again: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Samples with an array of `size` numbers, each of which tells its place.
+    """Samples with an array of `size` numbers, all of them the place of the sample.
 
-    Before item `hang_at` it waits until there is a file beside the journal (see `released`).  ``again``: the same
-    array every time.
+    Before item `hang_at` it hangs until a file appears beside the journal (see `Case.released`).  With `again` it
+    yields the same array every time.
     """
     _note(path, f"open {os.getpid()} {threading.get_ident()}")
     kept = np.zeros(size) if again else None
@@ -107,13 +107,13 @@ def drawing(name: str, n: int, rng: np.random.Generator, pause: float = 0.0) -> 
 
 
 def summed(stream: Any) -> Iterator[int]:
-    """A function over a stream."""
+    """A function of a stream: the sum of each item."""
     for item in stream:
         yield int(item["x"].sum())
 
 
 class LostError(Exception):
-    """An error whose class cannot be called again with its `args`."""
+    """An error that cannot be made again from its `args`, as pickle does."""
 
     def __init__(self, what: str, where: str) -> None:
         super().__init__(f"{what} is lost, {where}")
@@ -122,7 +122,7 @@ class LostError(Exception):
 
 def _unpicklable() -> Exception:
     class HiddenError(Exception):
-        """Of a class that no pickle finds, with something inside that none can carry."""
+        """Of a class that pickle cannot find, and with an attribute that cannot be pickled."""
 
     error = HiddenError("the needle is lost, in a haystack")
     error.lock = threading.Lock()  # type: ignore[attr-defined]
@@ -141,7 +141,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 
 
 def failing(path: Path, n: int, kind: str) -> Iterator[dict[str, Any]]:
-    """`n` samples and an error; no error once there is a file beside the journal, but `n` samples more."""
+    """`n` samples and an error; `n` more samples instead, once there is a file beside the journal."""
     _note(path, f"open {os.getpid()}")
     try:
         for place in range(n):
@@ -156,13 +156,13 @@ def failing(path: Path, n: int, kind: str) -> Iterator[dict[str, Any]]:
 
 
 def exiting(kind: str) -> Iterator[Any]:
-    """An error as soon as it is called."""
+    """Raises an error as soon as it is called (it is not a generator function)."""
     error = ERRORS[kind]()
     raise error
 
 
 class Counting:
-    """Knows its state, keeps it in one dict for ever, and gives away that dict."""
+    """A leaf with a state, which returns the same dict as its state each time, and changes it."""
 
     def __init__(self, n: int, pause: float) -> None:
         self.n, self.pause, self.state = n, pause, {"place": 0}

@@ -21,7 +21,7 @@ from .journal import Counting, drawing, failing, noted, summed
 
 __all__ = ["LANES", "LASTING"]
 
-_PAUSE = 0.004  #: seconds for an item; marks that are made now and then fall between them
+_PAUSE = 0.004  #: seconds that an item takes, so that marks fall between items
 _NOTHING = object()
 
 
@@ -73,7 +73,7 @@ def _in_flight(case: Case) -> None:
         taken(stream, 2)
         states.append(stream.state_dict())
         places = [item["place"] for item in stream]
-    expect(places == list(range(5, 40)), f"states disturbed the pass: it went on with {places}")
+    expect(places == list(range(5, 40)), f"states disturbed the pass: it continued with {places}")
     for cut, state in zip((3, 5), states, strict=True):
         with case.over(noted, journal.path, 40, pause=0.001).open() as again:
             again.load_state_dict(json.loads(json.dumps(state)))
@@ -110,7 +110,7 @@ def _while_it_hangs(case: Case) -> None:
 
 
 def _another_tree(case: Case) -> None:
-    # After some time: what a state knows of the arguments comes from the background.
+    # After some time, for what a state knows of the arguments comes with a mark.
     state = _state_after(case.make(_tree(_PAUSE)), 12)
     others = Streamer(drawing, "b", 14, pause=_PAUSE), Streamer(noted, case.journal().path, 14)
     for other in others:
@@ -120,11 +120,11 @@ def _another_tree(case: Case) -> None:
                 taken(stream, 1)
             except StateError:
                 continue
-        raise AssertionError(f"the state of a source was taken by {other!r}")
+        raise AssertionError(f"{other!r} accepted the state of another tree")
 
 
-def _states_of_sources(case: Case) -> None:
-    """Of one that gives its state away and goes on changing it."""
+def _states_of_leaves(case: Case) -> None:
+    """Of a leaf that keeps changing the object that it gave as its state."""
     with case.over(Counting, 20, 0.008).open() as stream:
         taken(stream, 9)
         state = stream.state_dict()
@@ -161,15 +161,15 @@ def _parts(case: Case) -> None:
             resume_one(part, _state_after(part, 3), 3, expected, ended=True)
 
 
-#: Each promise, and what holds a background stream to it.
+#: Each promise about states and nesting, and the function that holds a background stream to it.
 LASTING = {
-    "a pass goes on where a state was taken": _resumes,
+    "a pass resumes where a state was taken": _resumes,
     "a state taken at the end means the beginning of the next epoch": _next_epoch,
-    "a pass of a later epoch goes on where a state was taken": _second_epoch,
+    "a pass of a later epoch resumes where a state was taken": _second_epoch,
     "a state is right while items are on their way, and taking it disturbs nothing": _in_flight,
     "after an error there is the state of the last item": _after_error,
-    "there is a state while the source hangs": _while_it_hangs,
-    "the state of a source is that of its moment": _states_of_sources,
+    "there is a state while the leaf hangs": _while_it_hangs,
+    "the state of a leaf is a snapshot": _states_of_leaves,
     "the state of another tree is refused": _another_tree,
     "a background stream is a part of a tree like any other": _nested,
     "its parts are the parts of the tree": _parts,
@@ -178,7 +178,7 @@ LASTING = {
 
 # ---------------------------------------------------------------------- lanes
 def _wide(pause: float = 0.0) -> Streamer:
-    """Of parts of unequal length."""
+    """A tree whose parts differ in length."""
     return ChainMux([Streamer(drawing, name, n, pause=pause) for name, n in zip("abcde", (2, 6, 1, 4, 3), strict=True)])
 
 
@@ -222,10 +222,10 @@ def _another_number(case: Case) -> None:
             stream.load_state_dict(state)
         except StateError:
             return
-    raise AssertionError("the state of 3 lanes was taken by 2")
+    raise AssertionError("a stream of 2 lanes accepted the state of 3")
 
 
-#: Each promise about lanes, and what holds a background stream to it.
+#: Each promise about lanes, and the function that holds a background stream to it.
 LANES = {
     "a stream of one lane is the stream itself": _one_lane,
     "lanes are merged one item each, and their number alone decides what comes": _by_lanes,

@@ -1,4 +1,4 @@
-"""What every background stream promises, and how one is held to it."""
+"""All that a background stream promises, and the function that holds one to a promise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ PROMISES = {**ITEMS, **FAILING, **ENDS, **STOPPING, **LASTING, **LANES}
 
 
 def hold(case: Case, name: str) -> None:
-    """Raise AssertionError where a background stream breaks this promise."""
+    """Raise AssertionError if a background stream breaks this promise."""
     with promise(name):
         PROMISES[name](case)

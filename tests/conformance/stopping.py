@@ -1,4 +1,4 @@
-"""Promises about the end: whatever has been started is closed, and no one runs far ahead."""
+"""Promises about closing and read-ahead: all that was started is closed, and read-ahead is bounded."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _leaves_nothing_asleep(case: Case) -> None:
     for way in ("its Stream is closed", "its Stream is dropped"):
         journal, background = case.noted(5, pause=0.15)
         held = _WAYS[way](background, lambda: None)
-        _expect_left(case, journal, f"when {way} and the source is asleep")
+        _expect_left(case, journal, f"when {way} and the leaf is asleep")
         del held
 
 
@@ -124,7 +124,7 @@ def _closes_unopened(case: Case) -> None:
     journal, background = case.noted(3)
     background.open().close()
     del background
-    expect(not journal.lines(), "the source was opened")
+    expect(not journal.lines(), "the leaf was opened")
 
 
 def _bounded(case: Case) -> None:
@@ -149,12 +149,12 @@ def _ahead(case: Case) -> None:
     case.expect_closed(journal)
 
 
-#: Each promise, and what holds a background stream to it.
+#: Each promise about closing and read-ahead, and the function that holds a background stream to it.
 STOPPING = {
     "items are made before they are asked for": _ahead,
     "what is made ahead is bounded": _bounded,
     "closing a stream that was never asked for anything does nothing": _closes_unopened,
     "a pass closes all that it opened": _leaves_nothing,
     "a pass closes all that it opened while it waits for room": _leaves_nothing_while_full,
-    "a pass closes all that it opened while a source takes its time": _leaves_nothing_asleep,
+    "a pass closes all that it opened while a leaf takes its time": _leaves_nothing_asleep,
 }

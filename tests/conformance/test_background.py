@@ -1,6 +1,6 @@
-"""Background streams of ours keep their promises: one test for each kind and promise.
+"""Our background streams keep their promises: one test for each kind and promise.
 
-By default an option is held to the promises that it could break; ``--thorough`` holds each to all.
+By default a kind is held to the promises that it could break; with ``--thorough`` each is held to all.
 """
 
 import functools
@@ -19,23 +19,23 @@ from .promises import PROMISES, hold
 from .stopping import STOPPING
 
 ONE_LANE = {**ITEMS, **FAILING, **ENDS, **STOPPING, **LASTING}
-#: What goes wrong when something cannot be pickled or is not found again in a new interpreter.
+#: What breaks if something cannot be pickled, or is not found in a new interpreter.
 CARRIED = {
     "what arrives equals what the tree gives, with the same types",
-    "an error arrives after the items before it, and says what and where it was",
-    "an error of a source function that is called arrives",
+    "an error arrives after the items before it, with its message, traceback and place",
+    "an error arrives that a leaf function raises when it is called",
     "after np.random.seed a stream without a seed repeats",
-    "a pass goes on where a state was taken",
-    "the state of a source is that of its moment",
+    "a pass resumes where a state was taken",
+    "the state of a leaf is a snapshot",
     "the state of another tree is refused",
     "lanes are merged one item each, and their number alone decides what comes",
 }
-#: What depends on how far ahead it is.
+#: What depends on the read-ahead.
 FULL = {
     *STOPPING,
     "items that are held or written to have nothing to do with later ones",
     "a state is right while items are on their way, and taking it disturbs nothing",
-    "there is a state while the source hangs",
+    "there is a state while the leaf hangs",
 }
 
 
@@ -43,7 +43,7 @@ def zmq(**how):
     return functools.partial(ZMQStreamer, **how)
 
 
-#: How each kind is made, how many items of 4 MiB it may make ahead, what it is held to by default, and everything.
+#: For each kind: how it is made, how many items of 4 MiB it may be ahead, its promises by default, and all of them.
 KINDS = {
     "thread": (ThreadStreamer, 32, ONE_LANE, ONE_LANE),
     "thread, small buffer": (functools.partial(ThreadStreamer, buffer=1), 1, FULL, ONE_LANE),
@@ -73,11 +73,11 @@ def test_promise(kind, promise, tmp_path):
     assert threads_left(before, 10) == []
 
 
-def test_promises_are_named_here_as_they_are():
+def test_the_promises_named_here_exist():
     assert set(PROMISES) >= CARRIED | FULL
 
 
-def test_the_global_state_is_as_it_was():
+def test_the_global_random_state_is_left_alone():
     np.random.seed(3)
     random.seed(3)
     before = repr(np.random.get_state())

@@ -1,4 +1,4 @@
-"""Background streams whose items, errors or ends are others than the tree's are rejected."""
+"""Background streams whose items, errors or ends differ from those of the tree are rejected."""
 
 import functools
 import secrets
@@ -44,13 +44,13 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("name", ITEMS)
-def test_items_that_become_others(rejected, name):
+def test_items_that_change(rejected, name):
     change, why = ITEMS[name]
     rejected("what arrives equals what the tree gives", each(change), why)
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_that_become_others(rejected, name):
+def test_arrays_that_change(rejected, name):
     change, why = ARRAYS[name]
 
     def inside(item):
@@ -133,7 +133,7 @@ def test_errors_that_are_swallowed(rejected):
             return
 
     rejected("an error arrives after the items", bent(swallowing), "KeyError: the stream ended as if")
-    rejected("a source function that is called", bent(swallowing), "KeyError: the stream ended as if")
+    rejected("that a leaf function raises", bent(swallowing), "KeyError: the stream ended as if")
     rejected("after an error the stream is closed", bent(swallowing), "at the first attempt the stream ended")
 
 
@@ -141,8 +141,8 @@ def test_errors_that_come_too_early(rejected):
     def at_once(items):
         yield from list(items)
 
-    told = "KeyError after 3 items: what came before it has 0 items instead of 3"
-    rejected("an error arrives after the items", bent(at_once), told)
+    why = "KeyError after 3 items: what came before it has 0 items instead of 3"
+    rejected("an error arrives after the items", bent(at_once), why)
 
 
 def raising(change):
@@ -161,7 +161,7 @@ def test_errors_of_another_type(rejected):
 
 
 def test_errors_without_a_traceback(rejected):
-    rejected("an error arrives after the items", raising(lambda e: type(e)(*e.args)), "traceback of the source is lost")
+    rejected("an error arrives after the items", raising(lambda e: type(e)(*e.args)), "traceback of the leaf is lost")
 
 
 def test_errors_without_a_place(rejected):
@@ -172,14 +172,14 @@ def test_errors_without_a_place(rejected):
 def test_errors_that_end_the_program(rejected, monkeypatch):
     monkeypatch.setattr(local, "as_exception", lambda error, where: error)
     rejected("an error arrives after the items", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
-    rejected("a source function that is called", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
+    rejected("that a leaf function raises", ThreadStreamer, "SystemExit: SystemExit was raised, which means")
 
 
-def test_errors_that_lose_their_words(rejected, monkeypatch):
+def test_errors_that_lose_their_message(rejected, monkeypatch):
     monkeypatch.setattr(
         local, "as_exception", lambda error, where: error if isinstance(error, Exception) else RuntimeError("something")
     )
-    rejected("an error arrives after the items", ThreadStreamer, "SystemExit: what it said is lost")
+    rejected("an error arrives after the items", ThreadStreamer, "SystemExit: its message is lost")
 
 
 # ---------------------------------------------------------------------- ends
@@ -205,8 +205,8 @@ def test_a_stream_that_opens_at_once(rejected):
             time.sleep(0.1)
             return stream
 
-    rejected("nothing is opened before the first item", Eager, "the source was opened")
-    rejected("that was never asked for anything", Eager, "the source was opened")
+    rejected("nothing is opened before the first item", Eager, "the leaf was opened")
+    rejected("that was never asked for anything", Eager, "the leaf was opened")
 
 
 def test_a_cycle_that_ends(rejected):

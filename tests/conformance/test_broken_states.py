@@ -1,4 +1,4 @@
-"""Background streams that run too far, leave something open, lose their place or mix up lanes are rejected."""
+"""Background streams that run too far ahead, leave something open, lose their place or mix up lanes are rejected."""
 
 import copy
 import functools
@@ -9,7 +9,7 @@ import time
 
 from streamflow import StateError, Streamer, ThreadStreamer, ZMQStreamer, thread_stream
 from streamflow.background import local
-from streamflow.background import node as live
+from streamflow.background.node import BackgroundNode
 
 from .breaking import bent, in_node
 from .case import threads_left
@@ -27,38 +27,38 @@ def test_everything_is_made_ahead(rejected):
 
 
 def test_closing_that_forgets_the_thread(rejected, monkeypatch):
-    real, belts = local.ThreadChannel.stop, []
-    monkeypatch.setattr(local.ThreadChannel, "stop", lambda belt: belts.append(belt))  # noqa: PLW0108  (it is to be bound)
+    real, channels = local.ThreadChannel.stop, []
+    monkeypatch.setattr(local.ThreadChannel, "stop", lambda channel: channels.append(channel))  # noqa: PLW0108  (it is to be bound)
     monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.05)
     rejected("closes all that it opened", ThreadStreamer, "when its Stream is closed: `finally` has not run in 1")
-    for belt in belts:
-        real(belt)
+    for channel in channels:
+        real(channel)
 
 
 def test_closing_that_does_not_wake_the_thread(rejected, monkeypatch):
-    belts = []
+    channels = []
 
-    def stop(belt):
-        belt.stopped = True
-        belts.append(belt)
+    def stop(channel):
+        channel.stopped = True
+        channels.append(channel)
 
     monkeypatch.setattr(local.ThreadChannel, "stop", stop)
     monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.05)
     rejected("while it waits for room", ThreadStreamer, "it is as far ahead as it may be: `finally` has not run")
-    for belt in belts:
-        belt.room.put(None)
+    for channel in channels:
+        channel.room.put(None)
 
 
 def test_closing_that_does_not_wait(rejected, monkeypatch):
     monkeypatch.setattr(thread_stream, "_CLOSE_TIMEOUT", 0.0)
-    rejected("while a source takes its time", ThreadStreamer, "the source is asleep: `finally` has not run in 1")
+    rejected("while a leaf takes its time", ThreadStreamer, "the leaf is asleep: `finally` has not run in 1")
 
 
 def test_processes_that_stay(rejected, monkeypatch):
     kept = []
 
     class Staying(ThreadStreamer):
-        """Its sources run in a process that it leaves behind."""
+        """Its leaves run in a process that it leaves behind."""
 
         def _run(self, limit, cycle, epoch):
             for item in super()._run(limit, cycle, epoch):
@@ -70,7 +70,7 @@ def test_processes_that_stay(rejected, monkeypatch):
                         journal.write(f"open {kept[0]} 0\nclosed\n")
 
     try:
-        rejected("a stream ends where the tree does", Staying, "processes that sources ran in live", timeout=1)
+        rejected("a stream ends where the tree does", Staying, "processes in which leaves ran are alive", timeout=1)
     finally:
         for process in kept:
             os.kill(process, signal.SIGKILL)
@@ -86,7 +86,7 @@ def test_threads_that_stay():
     assert threads_left(before, 20) == []
 
 
-def test_what_is_no_background_stream(rejected):
+def test_a_make_that_makes_no_background_stream(rejected):
     rejected("a stream ends where the tree does", iter, "`make` gave .*iterator, not a Streamer|gave generator")
     rejected("a stream ends where the tree does", lambda streamer: streamer, "`make` gave back the stream itself")
 
@@ -96,7 +96,7 @@ def in_state(change):
     """A background stream whose states are changed."""
 
     def state(node, failed=False):
-        return change(copy.deepcopy(live.BackgroundNode.state(node, failed)), node)
+        return change(copy.deepcopy(BackgroundNode.state(node, failed)), node)
 
     return in_node(state=state)
 
@@ -113,13 +113,13 @@ def no_mark(state, node):
 
 
 def made(state, node):
-    """How many items are made, not how many were delivered."""
+    """Count the items that have been made, not those that have been delivered."""
     state["lanes"][0][3] += node._slots[0].worker._channel.records.qsize() if node._slots else 0
     return state
 
 
 def test_states_of_another_place(rejected):
-    rejected("a pass goes on where a state was taken", in_state(one_more), "after 0 items: |after 1 items: ")
+    rejected("a pass resumes where a state was taken", in_state(one_more), "after 0 items: |after 1 items: ")
 
 
 def test_states_of_what_is_made(rejected):
@@ -129,18 +129,18 @@ def test_states_of_what_is_made(rejected):
 def test_states_that_disturb(rejected):
     def state(node, failed=False):
         next(node.items, None)
-        return live.BackgroundNode.state(node, failed)
+        return BackgroundNode.state(node, failed)
 
     rejected("while items are on their way", in_node(state=state), "states disturbed the pass")
 
 
 def test_states_that_know_no_arguments(rejected):
-    rejected("the state of another tree", in_state(no_mark), "was taken by Streamer.*'b'")
+    rejected("the state of another tree", in_state(no_mark), "Streamer.*'b'.* accepted the state of another tree")
 
 
 def test_states_that_follow_the_source(rejected, monkeypatch):
     monkeypatch.setattr(local, "snapshot", lambda mark: mark)
-    rejected("the state of a source is that of its moment", ThreadStreamer, "the resumed pass (differs|has)|it raised")
+    rejected("the state of a leaf is a snapshot", ThreadStreamer, "the resumed pass (differs|has)|it raised")
 
 
 def test_states_that_forget_the_end(rejected):
@@ -167,16 +167,16 @@ def test_states_that_need_an_answer(rejected, monkeypatch):
             if time.monotonic() > until:
                 raise StateError("nobody answers")
             time.sleep(0.01)
-        return live.BackgroundNode.state(node, failed)
+        return BackgroundNode.state(node, failed)
 
-    rejected("while the source hangs", in_node(state=state), "it raised StateError: nobody answers")
+    rejected("while the leaf hangs", in_node(state=state), "it raised StateError: nobody answers")
 
 
 def test_states_that_are_lost_by_an_error(rejected):
     def state(node, failed=False):
         if failed:
             raise StateError("it has failed")
-        return live.BackgroundNode.state(node, failed)
+        return BackgroundNode.state(node, failed)
 
     rejected("after an error there is the state", in_node(state=state), "it raised StateError: it has failed")
     rejected("after an error there is the state", in_state(one_more), "the resumed pass differs at item 0")
@@ -224,4 +224,4 @@ def test_states_of_any_number_of_lanes(rejected):
     def make(streamer, n_workers=1, n_lanes=None):
         return ZMQStreamer(streamer, n_workers=n_workers)
 
-    rejected("another number of lanes is refused", make, "the state of 3 lanes was taken by 2")
+    rejected("another number of lanes is refused", make, "a stream of 2 lanes accepted the state of 3")

@@ -1,4 +1,4 @@
-"""Items of every kind, to be sent from one place to another, and how two of them differ."""
+"""Items of every kind to send to a consumer, and how two items differ."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 __all__ = ["VALUES", "differ", "every_value"]
 
-_LARGE = 200_000  #: bytes; what is sent apart from the rest
+_LARGE = 200_000  #: bytes; large enough to be sent apart from the rest
 
 
 class Point:
-    """A class as users write them."""
+    """A user's class."""
 
     def __init__(self, where: Any) -> None:
         self.where = where
@@ -28,7 +28,7 @@ class Point:
 
 
 class Pair(NamedTuple):
-    """A tuple with names."""
+    """A named tuple."""
 
     left: Any
     right: Any
@@ -92,7 +92,7 @@ VALUES: dict[str, Callable[[], Any]] = {
 
 
 def every_value() -> Iterator[Any]:
-    """Each of them, twice: what is learnt about an item's form serves the next."""
+    """Yield an item of each kind twice: the second has a layout that is known already."""
     for make in VALUES.values():
         yield make()
         yield make()
@@ -106,11 +106,11 @@ def differ(got: Any, sent: Any) -> str:
         keys = [(type(key), key) for key in got], [(type(key), key) for key in sent]
         if keys[0] != keys[1]:
             return f"its keys are {list(got)} instead of {list(sent)}"
-        return next((f"[{key!r}]: {told}" for key in sent if (told := differ(got[key], sent[key]))), "")
+        return next((f"[{key!r}]: {how}" for key in sent if (how := differ(got[key], sent[key]))), "")
     if isinstance(sent, (list, tuple)):
         if len(got) != len(sent):
             return f"its length is {len(got)} instead of {len(sent)}"
-        return next((f"[{place}]: {told}" for place, one in enumerate(sent) if (told := differ(got[place], one))), "")
+        return next((f"[{place}]: {how}" for place, one in enumerate(sent) if (how := differ(got[place], one))), "")
     if isinstance(sent, np.ndarray):
         return _arrays_differ(got, sent)
     equal = got == sent or (got != got and sent != sent)

@@ -1,14 +1,14 @@
 """A channel through shared memory (Linux).  Opens a `Sender` and a `Receiver` over one segment.
 
 *Two counting semaphores, no flag, no lock.*  One is released for each record, the other for each event.  They count,
-wake, and order memory between processors; and a process that is killed at any moment leaves nothing locked: what it had
-published before counts.
+wake the other end, and order memory between processors.  A process that is killed at any moment leaves nothing locked,
+and what it had published is still received.
 
-*One copy.*  The worker copies arrays into blocks, for a generator may use its arrays again.  The consumer copies small
+*One copy.*  The worker copies arrays into blocks, since a generator may reuse its arrays.  The consumer copies small
 arrays once more, since lending them out would cost as much; a large array is handed out as a view of its block, which
-is free again when a weak reference reports that the last view has gone.  A consumer that holds many items gets copies,
-so holding many items never stalls the stream.  An array that was made in a block (`core.allocator`) and that nothing in
-the worker refers to any more is not copied at all.
+is free again when a weak reference reports that the last view is gone.  A consumer that holds many items gets copies,
+so holding many items never stalls the stream.  An array that was made in a block (`core.allocator`), and to which
+nothing in the worker refers any more, is not copied at all.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class ShmChannel:
     Parameters
     ----------
     context : multiprocessing context
-        By which the worker is started.
+        With which the worker is started.
     copy : bool
-        Whether the consumer gets private copies of all arrays.
+        Whether large arrays are copied into private memory too.
 
     Raises
     ------
     OSError
-        If the system has no such memory.
+        If the system does not provide shared memory of that size.
     """
 
     def __init__(self, context: BaseContext, copy: bool) -> None:
@@ -70,7 +70,7 @@ class _ShmWorkerEnd:
     def __init__(self, fd: int, semaphores: list[Any]) -> None:
         self._fd = fd
         self.segment = mapped(fd)
-        self.semaphores = semaphores  #: of records and of events; kept until the worker is known to have them
+        self.semaphores = semaphores  #: of records and of events; kept until the worker is known to have opened them
 
     def __reduce__(self) -> Any:
         from multiprocessing.reduction import DupFd
@@ -83,7 +83,7 @@ class _ShmWorkerEnd:
         return ShmSender(self.segment, records, events, limit, on_stop)
 
     def clean_up(self) -> None:
-        """No-op: the segment goes with the processes that map it."""
+        """No-op: the segment is freed with the processes that map it."""
 
 
 def _received(fd: Any, semaphores: list[Any]) -> _ShmWorkerEnd:

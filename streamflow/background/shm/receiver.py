@@ -32,13 +32,13 @@ from .segment import (
 
 __all__ = ["ShmReceiver"]
 
-#: A consumer may hold so many items, whatever their size, before it gets copies ...
+#: A consumer may hold this many items, whatever their size, before it gets copies ...
 _MIN_LOANS = 4
-#: ... and never more than so many buffers.
+#: ... and never more than this many buffers.
 _MAX_LOANS = 1024
-#: Received bytes of which the worker need not be informed yet, at most.
+#: Most received bytes that are not yet reported to the worker.
 _UNREPORTED = 64 << 10
-#: Seconds between two looks whether the worker is alive, while waiting.
+#: Seconds between two checks that the worker is alive, while waiting.
 _POLL = 0.05
 _MADV_REMOVE = getattr(mmap, "MADV_REMOVE", 9)
 
@@ -54,11 +54,11 @@ class ShmReceiver:
     limit : int
         Bytes that the consumer may hold before further items are copied.
     alive : function
-        Whether the worker still runs.
+        Returns whether the worker still runs.
     item_timeout : float or None
         Seconds without a record after which `ItemTimeout` is raised.
     copy : bool
-        Whether every array is copied.
+        Whether large arrays are copied too.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class ShmReceiver:
     ) -> None:
         self._limit, self._alive, self._item_timeout, self._copy = limit, alive, item_timeout, copy
         self._segment: mmap.mmap | None = segment
-        # For a worker that is not forked they have names, which go when nothing refers to the objects any more.
+        # For a worker that is not forked they have names, which exist as long as something refers to the objects.
         self._semaphores = semaphores
         records, events = semaphores
         self._acquire_record, self._release_event = records.acquire, events.release
         self._memory = memoryview(segment)
         self._events = self._memory[EVENT_RING : EVENT_RING + 8 * EVENTS].cast("Q")
         self._n_read = self._n_events = 0
-        self._n_reported = 0  # of the records read, how many were reported to the worker ...
-        self._unreported = 0  # ... and the bytes of those that were not
+        self._n_reported = 0  # how many of the records read have been reported to the worker ...
+        self._unreported = 0  # ... and the bytes of the others
         self._report_above = min(limit >> 4, _UNREPORTED)
         self._layouts: dict[int, ItemLayout] = {}
         self._loans: dict[int, Loan] = {}  # by offset
@@ -124,12 +124,12 @@ class ShmReceiver:
         return decoded(kind, parts)
 
     def _report(self) -> None:
-        """Report how many records were received: now and then, and before waiting."""
+        """Report how many records have been received; called now and then, and before waiting."""
         self._post((self._n_read - self._n_reported) << SHIFT | RECEIVED)
         self._n_reported, self._unreported = self._n_read, 0
 
     def _buffers(self, table: int, count: int) -> list[NDArray[Any]]:
-        """The buffers of an item: lent, or copied if the consumer holds much already."""
+        """The buffers of an item: lent, or copied if the consumer already holds much."""
         words = table_of(count).unpack_from(self._memory, table)
         offsets, sizes = words[::2], words[1::2]
         n_loans, held = len(self._loans), self._held + sum(sizes)
@@ -186,7 +186,7 @@ class ShmReceiver:
         self._memory.release()
 
     def _punch(self, segment: mmap.mmap) -> None:
-        """Free the pages that no view shows: a process forked meanwhile would keep them with its copy of the map."""
+        """Free the pages that no view shows; a process forked meanwhile would keep them with its copy of the map."""
         while self._dead:
             del self._loans[self._dead.popleft().offset]
         begin = DATA

@@ -1,6 +1,6 @@
 """The worker's end of a channel through shared memory.  Knows `segment`, `heap`, `records` and `wire`.
 
-The worker owns the memory: it allocates all blocks and buffers, and the consumer only reports what is free again.
+The worker owns the memory: it allocates all blocks and buffers; the consumer only reports which are free again.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from .segment import (
 
 __all__ = ["ShmSender"]
 
-#: Events still to come for what was sent before the worker waits.
+#: The worker waits when more events than this are still to come for what it has sent.
 _MAX_PENDING = EVENTS - 2 * MAX_BUFFERS - 8
-#: Seconds of one wait for an event (signals, and the end of the consumer, reach the worker anyway).
+#: Seconds to wait for an event at a time (signals, and the end of the consumer, reach the worker anyway).
 _LONG = 1.0
-#: Views that a sender remembers for one layout.
+#: How many blocks of a layout a sender keeps views of.
 _MAX_VIEWS = 1024
 
 
@@ -67,12 +67,12 @@ class ShmSender:
         self._layouts = LayoutTable(lambda announced: self.send(LAYOUT, announced))
         self._ring = cycle(range(RING, EVENT_RING, RECORD.size))  # offsets of records
         self._n_events = 0
-        self._ahead = 0  # bytes sent and not received
-        self._pending = 0  # events that will come for what was sent
-        # Of each record that was not received: bytes, its block, and the free blocks of that class.
+        self._ahead = 0  # bytes sent and not yet received
+        self._pending = 0  # events still to come for what was sent
+        # Of each record not yet received: bytes, its block, and the free blocks of that class.
         self._unreceived: deque[tuple[int, int, list[int]]] = deque()
         self._out: dict[int, list[int]] = {}  # buffers that the consumer has, and the free blocks of their class
-        self._epoch: int | None = None  # that is wanted next
+        self._epoch: int | None = None  # the next one, once it has been requested
         self._lent: dict[int, Loan] = {}  # to the tree, by `id` of the array
         self._dead: deque[Loan] = deque()
         set_allocator(self._lend)
@@ -87,7 +87,7 @@ class ShmSender:
             staging = layout.staging = _Staging(layout, self._heap)
         if parts or layout.n_buffers:
             held = [arrays]
-            del arrays  # an array that nothing else refers to need not be copied
+            del arrays  # an array to which nothing else refers need not be copied
             self._send_with_buffers(record, layout, held, parts)
         else:
             offset = staging.free.pop() if staging.free else self._heap.allocate(staging.size)
@@ -187,7 +187,7 @@ class ShmSender:
         return base
 
     def _loan_of(self, array: NDArray[Any]) -> Loan | None:
-        """The loan whose memory an array is, all of it and in the same order."""
+        """The loan of which an array shows all the memory, in order; None if there is none."""
         base = array.base
         loan = self._lent.get(id(base))
         if loan is None or loan() is not base or array.nbytes != loan.size or not array.flags.forc:
@@ -212,7 +212,7 @@ class ShmSender:
 
     # ------------------------------------------------------------------ events
     def _settle(self) -> None:
-        """Free what is free by now."""
+        """Handle the events that have come, and free what is free by now."""
         while self._acquire_event(False):
             self._handle_event()
         while self._dead:

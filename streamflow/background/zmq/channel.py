@@ -3,13 +3,13 @@
 A message is one record.  Its first frame holds the block, which begins with a header (kind, bytes of pickle in this
 frame, size of the record), and the pickle if it is short; the buffers follow, a frame each.
 
-*Read-ahead is bounded by credit.*  ZMQ's high-water marks count messages; here the worker counts the bytes that it has
+*Read-ahead is bounded by credit.*  ZMQ's high-water marks count messages.  Here the worker counts the bytes that it has
 sent, the consumer reports now and then how many it has received, and at `limit` the worker waits before it makes
 another item.
 
 *Copies.*  The worker's arrays are copied once as they are sent, since a generator may use its arrays again after the
 `yield`.  In the consumer a small array is copied once more, out of the message; a large one is a view of its message,
-which nothing else refers to, so it may be written to.
+to which nothing else refers, so it is writeable.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .listener import Address, Listener
 __all__ = ["ZmqChannel"]
 
 _HEADER = struct.Struct("<IIQ")  # kind, bytes of pickle in this frame, bytes of the whole record
-#: Events from the consumer: bytes received, the epoch that is wanted next, stop; each with a number.
+#: Events from the consumer, each with a number: bytes received, the next epoch, stop.
 _EVENT = struct.Struct("<cQ")
 _RECEIVED, _EPOCH, _STOP = b"r", b"e", b"s"
-#: About what a message costs beside its bytes.
+#: What a message costs in memory beside its bytes, roughly.
 _OVERHEAD = 256
-#: Milliseconds between two looks whether the worker is alive, while the consumer waits.
+#: Milliseconds between two checks that the worker is alive, while the consumer waits.
 _POLL = 50
-#: Milliseconds of one wait of a worker (signals, and the end of the consumer, reach it anyway).
+#: Milliseconds that a worker waits at a time (signals, and the end of the consumer, reach it anyway).
 _LONG = 1000
-#: Seconds between two looks for an event.
+#: Seconds between two checks for an event.
 _LOOK = 0.005
 
 
@@ -94,10 +94,10 @@ class ZmqSender:
     def __init__(self, address: Address, limit: int, on_stop: Callable[[], None]) -> None:
         self._limit, self._on_stop = limit, on_stop
         self._ahead = 0
-        # When a worker dies, what ZMQ has not yet written is lost.  So that each replacement gets further than the
-        # last, a worker waits until its first item has been received.
+        # When a worker dies, what ZMQ has not yet written is lost.  A worker waits until its first item has been
+        # received, so that each replacement gets further than the worker before it.
         self._delivered = False
-        self._epoch: int | None = None  # that is wanted next
+        self._epoch: int | None = None  # the next one, once it has been requested
         self._look_at = 0.0
         self._layouts = LayoutTable(lambda announced: self.send(LAYOUT, announced))
         self._context = zmq.Context()
@@ -174,7 +174,7 @@ class ZmqSender:
 
 
 class _Staging:
-    """The block of a layout, filled again for each item (sending copies it)."""
+    """The block of a layout, reused for every item (sending copies it)."""
 
     __slots__ = ("block", "views")
 
@@ -193,7 +193,7 @@ class ZmqReceiver:
     limit : int
         That of the sender.
     alive : function
-        Whether the worker still runs.
+        Returns whether the worker still runs.
     item_timeout : float or None
         Seconds without a record after which `ItemTimeout` is raised.
     """
@@ -201,7 +201,7 @@ class ZmqReceiver:
     def __init__(self, listener: Listener, limit: int, alive: Callable[[], bool], item_timeout: float | None) -> None:
         self._limit, self._alive, self._listener, self._item_timeout = limit, alive, listener, item_timeout
         self._unreported = 0  # bytes received
-        self._item_reported = False  # whether an item has come, and was reported
+        self._item_reported = False  # whether an item has been received and reported
         self._layouts: dict[int, ItemLayout] = {}
         self.connected = False
         self._context = zmq.Context()
@@ -228,7 +228,7 @@ class ZmqReceiver:
                 return record
 
     def _connect(self) -> bool:
-        """Wait for the worker, and accept nobody after it; False if it died before."""
+        """Wait until the worker connects, then accept nobody else; False if it died before."""
         until = self._until()
         while not self._listener.wait(self._socket, _POLL):
             if not self._alive():
@@ -240,7 +240,7 @@ class ZmqReceiver:
         return True
 
     def _wait(self) -> zmq.Frame | None:
-        """The next frame, after some time without any; frames sent before a death count."""
+        """Wait for the next frame; None when the worker has died and all that it sent has been received."""
         alive, until = True, self._until()
         while alive:
             alive = self._alive()

@@ -1,13 +1,13 @@
 """A socket on which the consumer waits for its worker, and to which nobody else can connect.  `channel` uses it.
 
-``ipc``: a Unix socket in a folder that only this user may enter, removed as soon as the worker is connected.  ``tcp``,
-for systems without those: a port of the loopback interface with CURVE.  Both ends have keys made for this one channel,
-and a client with any other key is rejected (by ZMQ's authentication protocol, RFC 27).  Once the worker is connected
-nothing answers that protocol any more, and without an answer nobody is accepted.  (ZMQ cannot close a listening socket
-and keep the connections that it has accepted.)
+``ipc``: a Unix socket in a folder that only this user may enter, removed as soon as the worker has connected.  ``tcp``,
+for systems without Unix sockets: a port of the loopback interface with CURVE.  Both ends have keys made for this one
+channel, and a client with any other key is rejected (by ZMQ's authentication protocol, RFC 27).  Once the worker has
+connected, nothing answers that protocol any more, and without an answer nobody is accepted.  (ZMQ cannot close a
+listening socket and keep the connections that it has accepted.)
 
-The listening socket is made by the operating system before the worker starts and handed to ZMQ afterwards: so no thread
-of ZMQ runs while a worker is forked, and a forked worker can close its copy.
+The listening socket is opened before the worker starts and handed to ZMQ afterwards: so no thread of ZMQ runs while a
+worker is forked, and a forked worker can close its copy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ...exceptions import BackgroundError
 
 __all__ = ["Address", "Listener", "close_inherited", "default_socket"]
 
-#: Bytes of the path of a Unix socket; the strictest system allows 104.
+#: Most bytes in the path of a Unix socket; the strictest system allows 104.
 _MAX_PATH = 100
 #: The listeners of this process.
 _listening: WeakSet[Listener] = WeakSet()
@@ -37,7 +37,7 @@ _ZAP = "inproc://zeromq.zap.01"
 
 
 class Address(NamedTuple):
-    """All that a worker needs to connect; it is inherited by fork or pickled for other start methods."""
+    """All that a worker needs to connect; a forked worker inherits it, for other start methods it is pickled."""
 
     url: str
     folder: str | None  #: of the socket, until it is removed
@@ -67,9 +67,9 @@ class Listener:
     ----------
     transport : {'ipc', 'tcp'}
     ports : (first, last)
-        Ports that may be tried for ``tcp``.
+        Ports that may be tried for ``tcp``, both included.
     tries : int
-        How many of them.
+        How many of them are tried.
 
     Raises
     ------
@@ -123,11 +123,11 @@ class Listener:
         self.socket.detach()  # it is ZMQ's now
 
     def forget(self) -> None:
-        """The socket is closed, by ZMQ too; its descriptor may be something else's by now."""
+        """Forget the descriptor once the socket is closed, by ZMQ too: its number may be another file's by now."""
         self._fd = None
 
     def wait(self, consumer: zmq.Socket[bytes], milliseconds: int) -> bool:
-        """Wait for a first message, meanwhile accepting the client with the worker's key and rejecting all others."""
+        """Wait for the first message; meanwhile accept the client with the worker's key and reject all others."""
         poller = zmq.Poller()
         poller.register(consumer, zmq.POLLIN)
         if self._zap is not None:
@@ -145,7 +145,7 @@ class Listener:
         zap.send_multipart([version, request, code, text, b"", b""])
 
     def close(self) -> None:
-        """Accept nobody any more, and remove the folder; may be called again."""
+        """Accept nobody else, and remove the folder; may be called again."""
         if self.socket.fileno() >= 0:
             self.forget()
         self.socket.close()
@@ -156,11 +156,11 @@ class Listener:
 
 
 def close_inherited() -> None:
-    """In a forked worker: close its copies of all sockets on which the consumer listens, for this worker or others."""
+    """In a forked worker: close its copies of the sockets on which the consumer listens for this worker and others."""
     for listener in list(_listening):
         fd, listener._fd = listener._fd, None
         if fd is not None:
-            # Another thread may just have closed it, and its number may be another file's by now.
+            # Another thread may have closed it just before the fork, and its number may be another file's by now.
             with contextlib.suppress(OSError):
                 if os.fstat(fd).st_ino == listener._inode:
                     os.close(fd)
