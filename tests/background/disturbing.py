@@ -48,7 +48,7 @@ class Disturber:
         there, way = workers(), self.dice.random()
         if not there:
             return
-        if way < 0.1:
+        if way < 0.1 or not self.stops:  # the first, so that there is one
             self._stop(self.dice.choice(there))
         else:
             for pid in there if way < 0.25 else [self.dice.choice(there)]:
