@@ -7,6 +7,7 @@ import pytest
 
 import streamflow
 from streamflow import (
+    BackgroundStreamer,
     BaseMux,
     ChainMux,
     Mux,
@@ -147,6 +148,6 @@ def test_threads():
 def test_every_class_is_here():
     classes = {
         value for value in vars(streamflow).values() if inspect.isclass(value) and issubclass(value, Streamer)
-    } - {BaseMux, Mux}
+    } - {BackgroundStreamer, BaseMux, Mux}
     here = {type(tree) for tree in TREES.values()} | {ThreadStreamer, ZMQStreamer}
     assert classes <= here
