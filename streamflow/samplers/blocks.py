@@ -28,7 +28,7 @@ class BlockShuffledSampler(Sampler):
     window : int
         Number of blocks whose samples are shuffled together.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Notes
     -----

@@ -55,7 +55,7 @@ class ShuffledSampler(Sampler):
     Parameters
     ----------
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class SubsetSampler(Sampler):
     shuffle : bool
         Whether to shuffle them in each epoch, instead of reading them as given.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Raises
     ------
