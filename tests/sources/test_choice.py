@@ -74,7 +74,7 @@ def test_a_key_may_be_a_number():
         ([{"x": [1]}, {"x": [1], "member": [1]}], "without a key 'member'"),
         ([], "at least one source"),
         (ALL, "a list of sources"),
-        ([[1], []], r"`members` must be not empty unless stratified=True, or all empty, got \[1, 0\]"),
+        ([[1], []], r"`members` must be non-empty unless stratified=True \(or all empty\), got \[1, 0\]; these"),
     ],
 )
 def test_parameters(members, told):

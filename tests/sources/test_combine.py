@@ -186,7 +186,7 @@ def test_split_by_a_number(n, edges):
     ("edges", "told"),
     [
         (3, "`edges` must be a number that cuts 6 samples into pieces of equal length, got 3"),
-        (-1, "`edges` must be zero or a positive integer"),
+        (-1, "`edges` must be a non-negative integer"),
         (True, "`edges` must be a number, a list of positions"),
         ("ab", "`edges` must be a number, a list of positions"),
         ([(1, 2, 3)], "`edges` must be a number, a list of positions"),

@@ -75,7 +75,7 @@ def test_forms():
         ([{"x": [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, [2]], "`flatten` must be False for members of different forms"),
         ([([1],), [2]], "`flatten` must be False for members of different forms"),
-        ([[1], []], r"`members` must be not empty, or all empty, got \[1, 0\]"),
+        ([[1], []], r"`members` must be non-empty unless trim=True \(or all empty\), got \[1, 0\]; these"),
         ([], "`members` must be at least one source"),
         ({"x": [1]}, "`members` must be a list of sources"),
         (LABELLED, "`members` must be a list of sources"),

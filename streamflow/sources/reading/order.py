@@ -105,9 +105,12 @@ class PassOrder:
         return self._known[first - begin : end - begin]
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
-        key, n = self._key, self._n
-        found = [self._order(key.at_epoch(epoch), n, self.size)[at] for epoch, at in self._positions(first, end)]
-        return np.concatenate(found) if len(found) != 1 else found[0]
+        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The samples at these positions of an epoch."""
+        return self._order(self._key.at_epoch(epoch), self._n, self.size)[positions]
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
         """The positions of some draws, epoch by epoch."""
