@@ -27,18 +27,18 @@ class ArraySource(Source):
     data : array-like, or dict, list or tuple of array-likes
         NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
         gives samples that are dicts; a list or tuple of array-likes gives samples that are tuples.  A list or tuple
-        without array-likes (text counts as one only beside others) is itself the data.
+        without array-likes is itself the data (text counts as an array-like only beside others).
 
     Raises
     ------
     ParameterError
-        If there are no array-likes, something else is among them, or their lengths differ.
+        If there are none, if something in `data` is not an array-like, or if lengths differ.
 
     Notes
     -----
     Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
     sequence that are dicts or tuples keep their form, in batches too (a list becomes an array).  When pickled, an
-    `np.memmap`, an HDF5 data set, an `NpySource` or a store is sent by path; arrays read from these, and memory maps in
+    `np.memmap`, an HDF5 dataset, an `NpySource` or a store is sent by path; arrays read from these, and memory maps in
     a list, are sent with their data.  A list of arrays is a list of columns; arrays that are samples themselves belong
     in one column, ``{"x": [...]}``.
 

@@ -57,7 +57,7 @@ def test_images_of_more_than_8_bits_are_not_cut_to_them(tmp_path, kind):
     assert np.array_equal(read_image(path, None), pixels)
     assert np.array_equal(read_image(path, "F"), pixels)
     for mode in ("RGB", "L"):
-        with pytest.raises(DataError, match=f"deep.tif' has more than 8 bits per pixel .*'{kind}'.*; pass mode=None"):
+        with pytest.raises(DataError, match=f"deep.tif' has more than 8 bits per channel .*'{kind}'.*; pass mode=None"):
             read_image(path, mode)
 
 

@@ -176,7 +176,7 @@ def test_the_length_and_the_keys_are_asked_for_once(files, opened):
     assert (len(source), len(opened)) == (20, 3)
 
 
-def test_a_file_that_has_got_another_length_is_refused(tmp_path):
+def test_a_file_whose_length_has_changed_is_refused(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.arange(20))
     source = NpySource(path)
@@ -184,7 +184,7 @@ def test_a_file_that_has_got_another_length_is_refused(tmp_path):
     np.save(tmp_path / "new.npy", np.arange(5))
     (tmp_path / "new.npy").replace(path)
     for read in (lambda: source[0], lambda: source.read([19]), lambda: source.read([0])):
-        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; close\(\)"):
+        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; call close\(\)"):
             read()
     source.close()
     assert (len(source), source.read([4]).tolist()) == (5, [4])
