@@ -76,6 +76,16 @@ def test_keys_are_checked_at_the_call():
             call()
 
 
+def test_a_key_that_no_dict_can_have_is_refused_by_the_name_of_its_parameter():
+    for name, call in {
+        "keys": lambda: sf.tuples(ROWS, "x", ["y"]),
+        "inputs": lambda: sf.keras_tuples(ROWS, [["x"]], "y"),
+        "outputs": lambda: sf.keras_tuples(ROWS, "x", ["y", {}]),
+    }.items():
+        with pytest.raises(sf.exceptions.ParameterError, match=f"^`{name}` must be .*hashable"):
+            call()
+
+
 @pytest.mark.parametrize("item", [(1, 2), 5, None, np.zeros(3), [1]])
 def test_an_item_that_is_no_dict_is_a_data_error(item):
     with pytest.raises(sf.DataError):
