@@ -55,7 +55,7 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     Parameters
     ----------
     sequences : iterable of sequences
-        Sources, dicts of arrays, or anything with a length and ``[]``; some may be empty.
+        At least one: sources, dicts of arrays, or anything with a length and ``[]``; some may be empty.
 
     Returns
     -------
@@ -80,7 +80,16 @@ def zip_sources(sequences: Iterable[Any]) -> Source:
     Parameters
     ----------
     sequences : iterable of sequences
-        Sources, dicts of arrays, or anything with a length and ``[]``.
+        At least one: sources, dicts of arrays, or anything with a length and ``[]``.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ParameterError
+        If the sequences have different lengths.
 
     Examples
     --------
@@ -101,8 +110,18 @@ def take(sequence: Any, indices: Any) -> Source:
     Parameters
     ----------
     sequence : sequence
+        A source, a dict of arrays, or anything with a length and ``[]``.
     indices : slice, (n,) array of int, or mask
         As in NumPy.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    IndexError
+        If an index is out of range.
 
     Examples
     --------
@@ -119,10 +138,11 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     Parameters
     ----------
     sequence : sequence
+        A source, a dict of arrays, or anything with a length and ``[]``.
     edges : int, list of int, or list of (start, stop)
-        Where to cut.  A number n gives n + 1 pieces of equal length; the length must be a multiple of n + 1.  A list of
-        n positions cuts before each of them, which gives n + 1 pieces.  Pairs are the pieces themselves, which may
-        overlap or leave samples out.  Positions are those of a slice.
+        Where to cut.  A number n makes n + 1 pieces of equal length; the length must be a multiple of n + 1.  A list of
+        n positions cuts before each of them, which makes n + 1 pieces.  Pairs are the pieces themselves, which may
+        overlap or leave samples out.  Positions are as in a slice.
 
     Returns
     -------
@@ -157,7 +177,7 @@ def split(sequence: Any, edges: Any) -> list[Source]:
 
 
 def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
-    """Map a function over sequences: ``fn(*samples)`` of one sample of each, computed when read.
+    """Map a function over sequences: it is called with one sample of each, when that is read.
 
     Parameters
     ----------
@@ -165,6 +185,15 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
         Called as ``fn(*samples)``.
     *sequences : sequence
         At least one, of equal length.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ParameterError
+        If the sequences have different lengths.
 
     Examples
     --------
@@ -206,7 +235,7 @@ class Members(Source):
 
 
 class Concatenated(Members):
-    """Several sources, one after the other; what `concatenate` gives."""
+    """Several sources, one after the other; made by `concatenate`."""
 
     def __init__(self, members: list[Source]) -> None:
         super().__init__(members)
