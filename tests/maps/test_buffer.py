@@ -123,7 +123,7 @@ def test_nested_dicts_are_collated_below_their_key():
 RAGGED = [{"x": np.arange(1, n + 1, dtype=np.int16), "y": n} for n in (3, 1, 4, 2)]
 
 
-def test_ragged_items_are_an_error_that_tells_the_shapes():
+def test_ragged_items_are_an_error_that_names_the_shapes():
     with pytest.raises(sf.DataError, match="x") as caught:
         batches(RAGGED, 4)
     assert "(3,)" in str(caught.value)
@@ -202,7 +202,7 @@ def test_arrays_of_different_dimensions_cannot_be_padded_or_cropped(ragged):
 
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("item", [np.zeros(3), 5, (1, 2), None, "text", [1]])
-def test_an_item_that_is_no_dict_is_a_data_error(item, partial):
+def test_an_item_that_is_not_a_dict_is_a_data_error(item, partial):
     for items in [[item, item], [{"x": 1}, item]] + [[item]] * partial:
         with pytest.raises(sf.DataError):
             batches(items, 2, partial=partial)
@@ -254,7 +254,7 @@ def dropped(caplog):
     buffer._log_dropped.cache_clear()
 
 
-def test_fewer_samples_than_a_batch_are_spoken_of_once(dropped):
+def test_fewer_samples_than_a_batch_are_logged_once(dropped):
     tree = sf.Streamer(samples, 5).pipe(sf.buffer_stream, 64)
     assert [list(tree), list(tree), list(tree.cycle(2))] == [[], [], []]
     text = (
@@ -264,12 +264,12 @@ def test_fewer_samples_than_a_batch_are_spoken_of_once(dropped):
 
 
 @pytest.mark.parametrize(("n", "partial"), [(0, False), (64, False), (100, False), (5, True), (0, True)])
-def test_nothing_is_said_of_other_streams(dropped, n, partial):
+def test_nothing_is_logged_about_other_streams(dropped, n, partial):
     list(sf.buffer_stream(samples(n), 64, partial=partial))
     assert dropped.messages == []
 
 
-def test_nothing_is_said_of_a_stream_that_is_given_up(dropped):
+def test_nothing_is_logged_about_a_stream_that_is_abandoned(dropped):
     with sf.Streamer(samples, 100).pipe(sf.buffer_stream, 64).open() as stream:
         next(stream)
     assert dropped.messages == []

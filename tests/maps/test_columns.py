@@ -18,7 +18,7 @@ def test_tuples_gives_the_values_of_the_keys_in_order():
 
 
 def form(value):
-    """The shape of an answer, with every value told by its key."""
+    """The form of an item, each value by its key."""
     if value is None:
         return None
     if isinstance(value, list):
@@ -87,7 +87,7 @@ def test_a_key_that_no_dict_can_have_is_refused_by_the_name_of_its_parameter():
 
 
 @pytest.mark.parametrize("item", [(1, 2), 5, None, np.zeros(3), [1]])
-def test_an_item_that_is_no_dict_is_a_data_error(item):
+def test_an_item_that_is_not_a_dict_is_a_data_error(item):
     with pytest.raises(sf.DataError):
         list(sf.tuples([item], "x"))
     with pytest.raises(sf.DataError):

@@ -117,7 +117,7 @@ def test_class_weights():
 
 
 @pytest.mark.parametrize(
-    ("y", "n_classes", "told"),
+    ("y", "n_classes", "text"),
     [
         ([0, 1, 2], 2, "`y` must be integers from 0 to 1, given `n_classes`"),
         ([-1, 0], 2, "`y` must be integers"),
@@ -127,8 +127,8 @@ def test_class_weights():
         ([[0, 1]], None, "`y` must be a non-empty array of classes"),
     ],
 )
-def test_wrong_classes(y, n_classes, told):
-    with pytest.raises(ParameterError, match=told):
+def test_wrong_classes(y, n_classes, text):
+    with pytest.raises(ParameterError, match=text):
         WeightedSampler.class_balanced(y, n_classes)
 
 
@@ -150,7 +150,7 @@ def test_extreme_weights(weights):
 
 
 @pytest.mark.parametrize(
-    ("weights", "told"),
+    ("weights", "text"),
     [
         ([1, -1], "finite and not negative"),
         ([1, np.nan], "finite and not negative"),
@@ -159,13 +159,13 @@ def test_extreme_weights(weights):
     ],
 )
 @pytest.mark.parametrize("indices", [None, [0, 1]])
-def test_wrong_weights(weights, told, indices):
-    with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
+def test_wrong_weights(weights, text, indices):
+    with pytest.raises(ParameterError, match=f"`weights` must be {text}"):
         WeightedSampler(weights, indices=indices)
 
 
 @pytest.mark.parametrize("weights", [[[1, 2]], ["a"], 5])
-def test_weights_that_are_no_list_of_numbers(weights):
+def test_weights_that_are_not_a_list_of_numbers(weights):
     with pytest.raises(ParameterError, match="`weights` must be numbers along one axis, got "):
         WeightedSampler(weights)
     with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got "):

@@ -67,7 +67,7 @@ def test_forms():
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "text"),
     [
         ([{"x": [1]}, {"x": [2]}], r"`flatten` must be False if two members have the same key \(here 'x'\)"),
         ([{0: [1]}, {0: [2]}], r"`flatten` must be False if two members have the same key \(here 0\)"),
@@ -81,8 +81,8 @@ def test_forms():
         (LABELLED, "`members` must be a list of sources"),
     ],
 )
-def test_parameters(members, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters(members, text):
+    with pytest.raises(ParameterError, match=text):
         CompositeSource(members)
 
 
@@ -98,7 +98,7 @@ def test_empty():
 
 
 # ---------------------------------------------------------------------- orders
-def test_each_member_has_an_order_of_its_own():
+def test_each_member_has_its_own_order():
     twin = CompositeSource([LABELLED, ArraySource({"Z": np.arange(SHORT)})])
     stream, orders = twin.batches(3, shuffle=True, random_state=0), []
     for epoch in range(9):
@@ -108,7 +108,7 @@ def test_each_member_has_an_order_of_its_own():
     assert any(x != z for x, z in orders)
 
 
-def test_a_new_order_each_time_round():
+def test_a_member_that_repeats_has_a_new_order_each_time():
     stream = BOTH.batches(3, shuffle=True, random_state=1)
     rounds = []
     for epoch in range(10):
