@@ -198,7 +198,7 @@ class MappedArrays(ArraySource):
     """Arrays, and the mapped files that contain them."""
 
     def __init__(self, data: Any, files: list[NpyFile | NpzFile]) -> None:
-        super().__init__(data)
+        self._take(data, "files")
         self.files = files
 
 

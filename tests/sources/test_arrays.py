@@ -63,8 +63,12 @@ def test_nothing_is_copied():
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"X": X, "y": Y[:5]}, "`data` must be arrays of equal length, got 'X': 6, 'y': 5"),
-        ((X, Y[:5]), "got 0: 6, 1: 5"),
+        (
+            {"X": X, "y": Y[:5]},
+            "must be arrays of equal length, got 6 for data\\['X'\\] and 5 for data\\['y'\\]$",
+        ),
+        ((X, Y[:5]), r"got 6 for data\[0\] and 5 for data\[1\]; pass a list of samples as one column"),
+        ([X] * 9000 + [Y[:5]], r"got 6 for data\[0\] and 5 for data\[9000\]; pass"),
         ({}, "at least one array"),
         (5, "`data` must be an array or anything with a length"),
         (np.array(5), "at least one axis"),

@@ -77,6 +77,8 @@ def test_forms():
         ([([1],), [2]], "`flatten` must be False for members of different forms"),
         ([[1], []], r"`members` must be non-empty unless trim=True \(or all empty\), got \[1, 0\]; these"),
         ([], "`members` must be at least one source"),
+        ([[1], 5], r"`members\[1\]` must be an array or anything with a length and \[\], got 5"),
+        ([{"x": [1], "y": 5}], r"`members\[0\]\['y'\]` must be an array or anything with a length and \[\], got 5"),
         ({"x": [1]}, "`members` must be a list of sources"),
         (LABELLED, "`members` must be a list of sources"),
     ],

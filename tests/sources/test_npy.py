@@ -415,7 +415,7 @@ def test_members(files):
 def test_lengths_that_differ(files, tmp_path):
     np.save(tmp_path / "short.npy", Y[:5])
     with pytest.raises(
-        DataError, match="do not fit together: `data` must be arrays of equal length, got 'X': 20, 'y': 5"
+        DataError, match="do not fit together: `files` must be arrays of equal length, got 20 for files.'X'. and 5 for"
     ):
         len(NpySource({"X": files / "x.npy", "y": tmp_path / "short.npy"}))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...core.validate import flag, require
 from ...samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
 from ...seeding import Key
-from ..arrays import ArraySource
+from ..arrays import array_source
 from ..reading.form import Places
 from ..reading.order import PassOrder
 from ..reading.randomness import probing
@@ -26,7 +26,8 @@ __all__ = ["CompositeSource"]
 
 def members_of(data: Any) -> list[Source]:
     """A list of sources, or of what `ArraySource` takes, as sources."""
-    return [one if isinstance(one, Source) else ArraySource(one) for one in several(data, "members", "source")]
+    members = enumerate(several(data, "members", "source"))
+    return [one if isinstance(one, Source) else array_source(one, f"members[{place}]") for place, one in members]
 
 
 def has_places(source: Source) -> bool:
@@ -69,6 +70,7 @@ class CompositeSource(Members):
 
     Examples
     --------
+    >>> from streamflow.sources import ArraySource
     >>> labelled = ArraySource({"X": np.array([1, 2]), "y": np.array([0, 1])})
     >>> unlabelled = ArraySource({"U": np.arange(10, 15)})
     >>> for batch in CompositeSource([labelled, unlabelled]).batches(3):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...core.fingerprint import digest_of
 from ...core.validate import is_integer, require
 from ...exceptions import DataError, ParameterError
-from ..arrays import ArraySource
+from ..arrays import ArraySource, array_source
 from ..columns import column
 from ..reading.indexing import positions, selects_many
 from ..reading.randomness import any_random, subset
@@ -40,7 +40,7 @@ def as_source(data: Any, name: str) -> Source:
     """A sequence as a source; errors call it `name`."""
     if isinstance(data, Source):
         return data
-    return ArraySource(data if isinstance(data, Mapping) else column(data, name))
+    return array_source(data if isinstance(data, Mapping) else column(data, name), name)
 
 
 def as_sources(sequences: Any) -> list[Source]:
