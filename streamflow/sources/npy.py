@@ -141,7 +141,7 @@ class NpySource(Source):
         self._known = None
 
     def _opened(self) -> Source:
-        # mapped for one stream alone, so that a mux over many files maps only those of its open members
+        # mapped for this stream only, so that a mux over many files maps those of its open members
         return open_arrays(self._locations, self._allow_pickle)
 
     def _select(self, keys: Any) -> Source:

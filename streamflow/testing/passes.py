@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..core import Streamer
@@ -40,21 +41,25 @@ def check_closing(subject: Subject) -> None:
     some = len(subject.expected) // 2 + 1
     with no_collection():
         for way, end in _WAYS_TO_END.items():
-            with promise(f"a pass closes everything it opened when {way}"):
-                before = open_generators()
+            with _everything_closed(way):
                 held = end(subject.seeded, some)
-                left = [name for key, name in open_generators().items() if key not in before]
-                expect(not left, f"still open: {', '.join(left[:5])}")
                 expect(subject.seeded.active == 0, f"`active` is {subject.seeded.active} instead of 0")
-                del held
+            del held
         if subject.ended:
-            with promise("a pass closes everything it opened when it reaches its end"):
-                before = open_generators()
+            with _everything_closed("it reaches its end"):
                 stream = subject.seeded.open()
                 taken(stream, len(subject.expected) + 1)
-                left = [name for key, name in open_generators().items() if key not in before]
-                expect(not left, f"still open: {', '.join(left[:5])}")
-                stream.close()
+            stream.close()
+
+
+@contextmanager
+def _everything_closed(way: str) -> Iterator[None]:
+    """Raise if a generator that was opened in this block is still open after it."""
+    with promise(f"a pass closes everything it opened when {way}"):
+        before = open_generators()
+        yield
+        left = [name for key, name in open_generators().items() if key not in before]
+        expect(not left, f"still open: {', '.join(left[:5])}")
 
 
 def _closed(streamer: Streamer, some: int) -> Any:

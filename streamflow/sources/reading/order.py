@@ -1,7 +1,7 @@
 """`PassOrder`: which sample each draw of a pass reads.
 
 A part of a pass has draws 0, 1, 2, ...  Part k of n has every n-th draw of the whole pass, starting with number k; so
-its draw d is position (k + n d) mod size of epoch (k + n d) div size, and one number tells how far a pass has come.
+its draw d is position (k + n d) mod size of epoch (k + n d) div size, and one number is its whole position.
 """
 
 from __future__ import annotations
