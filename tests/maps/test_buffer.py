@@ -216,7 +216,7 @@ def test_keys_must_agree(partial):
             batches(items, size, partial=partial)
 
 
-# ---- parameters, sources, laziness
+# ---- parameters, iterables, laziness
 
 
 @pytest.mark.parametrize(
@@ -278,9 +278,9 @@ def test_nothing_is_logged_about_a_stream_that_is_abandoned(dropped):
 def test_it_takes_anything_that_can_be_iterated():
     streamer = sf.Streamer(samples, 6)
     with streamer.open() as live:
-        sources = [samples(6), list(samples(6)), iter(list(samples(6))), streamer, live, sf.RoundRobinMux([streamer])]
-        for source in sources:
-            found = sf.buffer_stream(source, 3)
+        iterables = [samples(6), list(samples(6)), iter(list(samples(6))), streamer, live, sf.RoundRobinMux([streamer])]
+        for iterable in iterables:
+            found = sf.buffer_stream(iterable, 3)
             assert type(found) is types.GeneratorType
             assert [b["y"].tolist() for b in found] == [[0, 1, 2], [3, 4, 5]]
 
@@ -299,7 +299,7 @@ def test_the_three_ways_to_make_a_streamer_of_it():
 def test_it_draws_no_further_than_the_batch_and_nothing_before_it():
     drawn, closed = [], []
 
-    def source():
+    def leaf():
         try:
             for item in samples(20):
                 drawn.append(1)
@@ -307,7 +307,7 @@ def test_it_draws_no_further_than_the_batch_and_nothing_before_it():
         finally:
             closed.append(1)
 
-    items = sf.buffer_stream(sf.Streamer(source), 4)
+    items = sf.buffer_stream(sf.Streamer(leaf), 4)
     assert drawn == []
     next(items)
     next(items)
@@ -413,13 +413,13 @@ def test_two_passes_do_not_share_memory():
 
 
 def test_an_item_of_a_batch_never_aliases_the_samples():
-    source = list(samples(4, LARGE))
-    (batch,) = batches(source, 4)
+    made = list(samples(4, LARGE))
+    (batch,) = batches(made, 4)
     batch["x"][...] = -1
-    assert [d["x"][0, 0] for d in source] == [0, 1, 2, 3]
-    (alone,) = batches(source[:1], 1)
+    assert [d["x"][0, 0] for d in made] == [0, 1, 2, 3]
+    (alone,) = batches(made[:1], 1)
     alone["x"][...] = -1
-    assert source[0]["x"].max() == 0
+    assert made[0]["x"].max() == 0
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_they_take_anything_that_can_be_iterated_and_give_generators(mapping):
     streamer = sf.Streamer(ROWS)
     with streamer.open() as live:
         wanted = list(mapping(ROWS))
-        for source in (ROWS, iter(ROWS), (r for r in ROWS), streamer, live, sf.ChainMux([ROWS])):
-            found = mapping(source)
+        for iterable in (ROWS, iter(ROWS), (r for r in ROWS), streamer, live, sf.ChainMux([ROWS])):
+            found = mapping(iterable)
             assert type(found) is types.GeneratorType
             assert list(found) == wanted
 
@@ -129,12 +129,12 @@ def test_piped_they_are_streamers():
 def test_they_draw_one_item_for_one():
     drawn = []
 
-    def source():
+    def leaf():
         for row in ROWS:
             drawn.append(1)
             yield row
 
-    for items in (sf.tuples(sf.Streamer(source), "y"), sf.keras_tuples(sf.Streamer(source), "y")):
+    for items in (sf.tuples(sf.Streamer(leaf), "y"), sf.keras_tuples(sf.Streamer(leaf), "y")):
         drawn.clear()
         assert drawn == []
         next(items)

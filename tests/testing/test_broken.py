@@ -56,7 +56,7 @@ def test_one_shot():
     rejected(Streamer(iter("abc")), "only once", pickles=False)
 
 
-def test_a_source_that_fails():
+def test_a_leaf_that_fails():
     def fails():
         yield 1
         raise OSError("no such disk")
@@ -210,7 +210,7 @@ class NoMemory(leaves.Remembering):
         pass
 
 
-def test_a_source_that_forgets_its_state():
+def test_a_leaf_that_forgets_its_state():
     rejected(
         Streamer(NoMemory, 1, 9),
         rf"{RESUMES} \(after 0 items\): a pass resumed again",
