@@ -153,6 +153,21 @@ def test_a_custom_sampler_can_do_all_that_samplers_can():
     check_streamer(source.batches(4, sampler=Twice(3), epochs=None), samples_of=list, fresh_process=False)
 
 
+def test_a_custom_sampler_may_call_anything_its_weights():
+    class Own(Sampler):
+        weights = (3, 1)
+
+        def order(self, n, key):
+            return np.arange(n)
+
+    with ArraySource("abc").samples(sampler=Own()).open() as stream:
+        next(stream)
+        state = stream.state_dict()
+    with ArraySource("abc").samples(sampler=Own()).open() as stream:
+        stream.load_state_dict(state)
+        assert list(stream) == ["b", "c"]
+
+
 def returns(found, kind=Sampler):
     class Own(kind):
         def order(self, n, key):

@@ -59,7 +59,7 @@ class _SourceStream(Streamer):
         if root is not None:
             text = f"{text} sampled {digest_of([root.prefix, str(root.entropy)])[:8]}"
         weights = getattr(self.sampler, "weights", None)
-        digest = "" if weights is None else digest_of([weights.tobytes()])
+        digest = digest_of([weights.tobytes()]) if isinstance(weights, np.ndarray) else ""
         return self._marked(Fingerprint(text, digest, self._draws_random()))
 
     def _label(self) -> str:
