@@ -73,7 +73,8 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
 def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
     for name, side in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(side, str) and isinstance(side, Iterable):
-            require(not isinstance(side, Iterator), name, "a key or a list of keys", side)
+            unordered = isinstance(side, (set, frozenset))
+            require(not (unordered or isinstance(side, Iterator)), name, "a key or a list of keys", side)
             _check_hashable(name, side)
     given = not (_is_empty(inputs) and _is_empty(outputs))
     require(given, "inputs", "a key or a list of keys unless `outputs` is given", inputs)
@@ -101,8 +102,8 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     ----------
     stream : iterable of dicts
     inputs, outputs : str, sequence of str, or None
-        A key gives its array, a sequence of keys a list of arrays; None, or no keys, gives None.  At least one of the
-        two must be given.
+        A key gives its array, a sequence of keys a list of arrays in that order; None, or no keys, gives None.  At
+        least one of the two must be given.
 
     Yields
     ------

@@ -76,6 +76,16 @@ def test_keys_are_checked_at_the_call():
             call()
 
 
+def test_a_set_of_keys_is_refused_because_it_has_no_order():
+    for name, call in {
+        "inputs": lambda: sf.keras_tuples(ROWS, {"x", "z"}, "y"),
+        "outputs": lambda: sf.keras_tuples(ROWS, "x", frozenset("yz")),
+    }.items():
+        with pytest.raises(sf.exceptions.ParameterError, match=f"^`{name}` must be a key or a list of keys, got "):
+            call()
+    assert next(sf.keras_tuples(ROWS, {"y": 0, "z": 1}.keys(), None)) == ([0, "0"], None)
+
+
 def test_a_key_that_no_dict_can_have_is_refused_by_the_name_of_its_parameter():
     for name, call in {
         "keys": lambda: sf.tuples(ROWS, "x", ["y"]),
