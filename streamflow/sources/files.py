@@ -53,6 +53,8 @@ class FileSource(Source):
     def __init__(self, paths: Iterable[Any], decode: Callable[[str], Any]) -> None:
         ok = isinstance(paths, Iterable) and not isinstance(paths, (str, bytes, os.PathLike))
         require(ok, "paths", "a collection of paths", paths)
+        ordered = not isinstance(paths, (set, frozenset))
+        require(ordered, "paths", "an ordered collection of paths", paths, "sort it")
         self._paths = tuple(map(_path, paths))
         require(callable(decode), "decode", "a function of a path", decode)
         self._decode, self._folder = decode, Path.cwd()  # relative paths start here, whichever process reads them

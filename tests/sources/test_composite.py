@@ -81,6 +81,7 @@ def test_forms():
         ([{"x": [1], "y": 5}], r"`members\[0\]\['y'\]` must be an array or anything with a length and \[\], got 5"),
         ({"x": [1]}, "`members` must be a list of sources"),
         (LABELLED, "`members` must be a list of sources"),
+        ({(1, 2), (3, 4)}, "`members` must be a list of sources"),
     ],
 )
 def test_parameters(members, text):

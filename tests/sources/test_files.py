@@ -196,7 +196,13 @@ def test_a_missing_library_says_what_to_install(monkeypatch, library, read, extr
 
 @pytest.mark.parametrize(
     ("paths", "decode", "text"),
-    [("abc", len, "`paths`"), (5, len, "`paths`"), ([1], len, "`paths`"), (["a"], None, "`decode`")],
+    [
+        ("abc", len, "`paths`"),
+        (5, len, "`paths`"),
+        ({"a", "b"}, len, "`paths` must be an ordered collection of paths, got .*; sort it"),
+        ([1], len, "`paths`"),
+        (["a"], None, "`decode`"),
+    ],
 )
 def test_wrong_parameters(paths, decode, text):
     with pytest.raises(ParameterError, match=text):

@@ -29,7 +29,7 @@ __all__ = ["Concatenated", "Members", "concatenate", "map_sources", "several", "
 
 def several(data: Any, name: str, what: str) -> list[Any]:
     """A list of at least one source or sequence; errors call the list `name` and an element `what`."""
-    ok = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
+    ok = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, set, frozenset, str, bytes))
     require(ok, name, f"a list of {what}s", data)
     found = list(data)
     require(found, name, f"at least one {what}", data)
