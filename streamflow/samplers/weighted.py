@@ -113,8 +113,8 @@ class WeightedSampler(Sampler):
 
     def order(self, n: int, key: Key) -> Order:
         if self._indices is None:
-            return _Drawn(n, key, self._cumulated, n)
-        return _Drawn(n, key, self._cumulated, len(self._indices), self._indices.within(n))
+            return _WeightedOrder(n, key, self._cumulated, n)
+        return _WeightedOrder(n, key, self._cumulated, len(self._indices), self._indices.within(n))
 
     def __repr__(self) -> str:
         weights = "None" if self._weights is None else f"{len(self._weights)} weights"
@@ -125,7 +125,7 @@ class WeightedSampler(Sampler):
         return repr(self) if self._indices is None else f"{self!r} {digest_of([self._indices.values.tobytes()])}"
 
 
-class _Drawn:
+class _WeightedOrder:
     """Independent draws: a random number for each position, looked up in the cumulated weights."""
 
     def __init__(

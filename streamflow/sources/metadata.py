@@ -21,7 +21,7 @@ class Metadata(MutableMapping[str, str]):
     Parameters
     ----------
     known : mapping of str
-        Those of the store.
+        The strings that the store has.
     log : bool
         Whether to record changes in `changes`.
 

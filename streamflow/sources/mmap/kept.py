@@ -40,7 +40,7 @@ class Keeper(Protocol):
 
 
 def most_of(descriptors: int) -> int:
-    """How many objects with so many descriptors each a process keeps open: those fill a quarter of its limit."""
+    """How many objects with `descriptors` file descriptors each a process keeps open: a quarter of its limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 1024
     return min(4096, limit // (4 * descriptors)) if limit >= 0 else 4096
 
