@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..core.equal import same
 from ..sources import Source
 from ..sources.reading.form import keys_of
-from .subject import describe, expect
+from .subject import describe, expect, unequal_at
 
 __all__ = ["Reading", "agrees", "leaves"]
 
@@ -118,17 +118,10 @@ def agrees(got: Any, wanted: Any, name: str) -> None:
 
 def _difference(name: str, got: Any, wanted: Any) -> str:
     one, other = np.asarray(got), np.asarray(wanted)
-    if one.ndim and one.dtype == other.dtype and one.shape == other.shape and (one != other).any():
-        place = tuple(np.argwhere(one != other)[0].tolist())
-        return f"{name} differs at {list(place)}: {_shown(one[place])} instead of {_shown(other[place])}"
-    return f"{name} is {_shown(got)} instead of {_shown(wanted)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as messages show it; a NumPy scalar with its dtype."""
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
-    return f"{value.dtype} {value}" if isinstance(value, np.generic) else describe(value)
+    place = unequal_at(one, other)
+    if place is not None:
+        return f"{name} differs at {list(place)}: {describe(one[place])} instead of {describe(other[place])}"
+    return f"{name} is {describe(got)} instead of {describe(wanted)}"
 
 
 def leaves(data: Any) -> list[Any]:

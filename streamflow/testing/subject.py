@@ -7,12 +7,26 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from ..core import Stream, Streamer
 from ..core.equal import same
 from ..core.label import short
 from ..core.validate import is_number, require
 
-__all__ = ["Subject", "describe", "expect", "expect_items", "expect_position", "promise", "rows", "seconds", "taken"]
+__all__ = [
+    "Subject",
+    "describe",
+    "expect",
+    "expect_items",
+    "expect_position",
+    "first_difference",
+    "promise",
+    "rows",
+    "seconds",
+    "taken",
+    "unequal_at",
+]
 
 #: A stream that gives more than this many times the items looked at counts as endless.
 _LONG = 20
@@ -108,7 +122,8 @@ def promise(text: str) -> Iterator[None]:
 def expect_items(got: list[Any], wanted: list[Any], whose: str) -> None:
     """Raise where two lists of items begin to differ."""
     for place, (one, other) in enumerate(zip(got, wanted, strict=False)):
-        expect(same(one, other), f"{whose} differs at item {place}: {describe(one)} instead of {describe(other)}")
+        if not same(one, other):
+            raise AssertionError(f"{whose} differs at item {place}{first_difference(one, other)}")
     expect(len(got) == len(wanted), f"{whose} has {len(got)} items instead of {len(wanted)}")
 
 
@@ -118,7 +133,39 @@ def expect_position(stream: Stream, place: int) -> None:
 
 
 def describe(item: Any) -> str:
-    """An item as messages show it: arrays by dtype and shape, anything else shortened."""
+    """An item as messages show it: arrays by dtype and shape, scalars of NumPy with their dtype, the rest shortened."""
     if isinstance(item, dict):
         return f"{{{', '.join(f'{key!r}: {short(value)}' for key, value in list(item.items())[:8])}}}"
-    return short(item)
+    if isinstance(item, np.ndarray) and not item.ndim:
+        item = item[()]
+    return f"{item.dtype} {item}"[:80] if isinstance(item, np.generic) else short(item)
+
+
+def first_difference(got: Any, wanted: Any) -> str:
+    """Where two items that are not equal first differ, written as an index, and the values there.
+
+    >>> first_difference({"x": np.array([1, 2]), "y": 3}, {"x": np.array([1, 4]), "y": 3})
+    "['x'][1]: int64 2 instead of int64 4"
+    """
+    pairs: Any = ()
+    if isinstance(got, dict) and isinstance(wanted, dict) and got.keys() == wanted.keys():
+        pairs = [(key, got[key], wanted[key]) for key in got]
+    elif isinstance(got, (list, tuple)) and type(got) is type(wanted) and len(got) == len(wanted):
+        pairs = zip(range(len(got)), got, wanted, strict=True)
+    for key, one, other in pairs:
+        if not same(one, other):
+            return f"[{key!r}]{first_difference(one, other)}"
+    place = unequal_at(got, wanted)
+    if place is not None:
+        return f"{list(place)}{first_difference(got[place], wanted[place])}"
+    return f": {describe(got)} instead of {describe(wanted)}"
+
+
+def unequal_at(one: Any, other: Any) -> tuple[int, ...] | None:
+    """The index of the first unequal element of two arrays; None if they are not arrays of one dtype and shape."""
+    if not (type(one) is type(other) is np.ndarray and one.ndim and one.shape == other.shape):
+        return None
+    if one.dtype != other.dtype or one.dtype.kind in "OV":
+        return None
+    places = np.argwhere((one != other) & ~((one != one) & (other != other)))  # NaN equals NaN
+    return tuple(places[0].tolist()) if len(places) else None

@@ -6,6 +6,7 @@ import threading
 import time
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from streamflow import ParameterError, RoundRobinMux, Streamer, buffer_stream
@@ -40,6 +41,29 @@ def test_randomness_that_is_not_its_own():
             yield random.random()
 
     rejected(Streamer(dice), "^two passes over a seeded stream at the same epoch are equal")
+
+
+def test_where_two_items_differ():
+    calls = []
+
+    def drifts(item):
+        calls.append(1)
+        yield item(len(calls))
+
+    for item, where in {
+        "dict": (
+            lambda n: {"y": 1, "x": np.array([[0.0, np.nan, n]])},
+            r"\['x'\]\[0, 2\]: float64 2.0 instead of float64 1.0",
+        ),
+        "tuple": (lambda n: (1, np.int32(n)), r"\[1\]: int32 2 instead of int32 1"),
+        "other form": (
+            lambda n: {"x": 1} if n % 2 else [n],
+            ": {'x': 1} instead of list of 1|: list of 1 instead of {'x'",
+        ),
+        "objects": (lambda n: np.array([{n}], object), r": ndarray\(object, \(1,\)\) instead of ndarray"),
+    }.values():
+        calls.clear()
+        rejected(Streamer(drifts, item), f"^two passes .* differs at item 0{where}", pickles=False)
 
 
 def test_a_length_that_changes():
