@@ -116,14 +116,14 @@ def epoch_number(name: str, value: Any) -> int:
     return int(value)
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any, advice: str = "") -> bool:
     """True or False, of Python or NumPy: any other value, such as ``"false"``, is a mistake.
 
     >>> flag("overwrite", "false")
     Traceback (most recent call last):
     streamflow.exceptions.ParameterError: `overwrite` must be True or False, got 'false'
     """
-    require(isinstance(value, (bool, np.bool_)), name, "True or False", value)
+    require(isinstance(value, (bool, np.bool_)), name, "True or False", value, advice)
     return bool(value)
 
 

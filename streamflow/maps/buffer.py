@@ -74,7 +74,7 @@ def buffer_stream(
     pool, is_first = BufferPool(), True
 
     def following() -> list[dict[Any, Any]]:
-        """The next batch in a list, which is empty at the end."""
+        """The next batch in a list; an empty list at the end."""
         samples = list(islice(stream, buffer_size))
         if len(samples) == buffer_size or (partial and samples):
             return [_collated(samples, axis, ragged, pool)]
@@ -89,9 +89,9 @@ def buffer_stream(
 
 @functools.cache
 def _log_dropped(buffer_size: int) -> None:
-    """Say, once per process and size, why there is no batch.
+    """Log, once per process and size, why there is no batch.
 
-    Not a warning: a stream that is resumed after its last full batch comes here too.
+    It is no Python warning, because a stream that is resumed after its last full batch comes here too.
     """
     _log.warning(
         "a stream ended with fewer samples than a batch of %d, and buffer_stream dropped them; partial=True keeps them",

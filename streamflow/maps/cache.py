@@ -33,15 +33,18 @@ def cache(
     Parameters
     ----------
     stream : iterable
+        The items.
     n_cache : int
         Number of items to keep, at least 1.
     prob : float
         Above 0 and at most 1; with 1 nothing is yielded twice.
     random_state : None, int, SeedSequence, Generator or RandomState
+        Where the choices are drawn from.  None: in a tree, its seed; in a direct call, NumPy's global state.
 
     Yields
     ------
-    the items themselves, not copies: do not change them in place
+    object
+        The items themselves, not copies: do not change them in place.
 
     Notes
     -----

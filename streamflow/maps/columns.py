@@ -1,4 +1,4 @@
-"""`tuples` and `keras_tuples`: some values of dicts, as tuples."""
+"""`tuples` and `keras_tuples`: turn dicts into tuples of some of their values."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ def _column(item: Any, key: Any) -> Any:
         raise DataError(f"items must be dicts, got {short(item)}") from None
 
 
-def _check_keys(*keys: Any) -> None:
-    require(keys, "keys", "at least one key", keys)
+def _check_hashable(name: str, keys: Iterable[Any]) -> None:
     for key in keys:
         try:
             hash(key)
         except TypeError:
-            raise ParameterError(f"`keys` must be keys of a dict, got {short(key)}") from None
+            raise ParameterError(f"`{name}` must be hashable keys, got {short(key)}") from None
+
+
+def _check_keys(*keys: Any) -> None:
+    require(keys, "keys", "at least one key", keys)
+    _check_hashable("keys", keys)
 
 
 @stream_map(_check_keys)
@@ -45,6 +49,7 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
     Yields
     ------
     tuple
+        The values themselves, not copies.
 
     Raises
     ------
@@ -68,23 +73,20 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
 def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
     for name, side in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(side, str) and isinstance(side, Iterable):
-            require(not isinstance(side, Iterator), name, "a key or a list of keys", side)
-            _check_keys(*side) if side else None
-    require(
-        not (_is_nothing(inputs) and _is_nothing(outputs)),
-        "inputs",
-        "a key or a list of keys unless `outputs` is given",
-        inputs,
-    )
+            unordered = isinstance(side, (set, frozenset))
+            require(not (unordered or isinstance(side, Iterator)), name, "a key or a list of keys", side)
+            _check_hashable(name, side)
+    given = not (_is_empty(inputs) and _is_empty(outputs))
+    require(given, "inputs", "a key or a list of keys unless `outputs` is given", inputs)
 
 
-def _is_nothing(keys: Any) -> bool:
+def _is_empty(keys: Any) -> bool:
     return keys is None or (isinstance(keys, (str, list, tuple)) and not keys)
 
 
 def _side(keys: Any) -> Callable[[Any], Any]:
     """The function that gives one side of a training pair: an array, a list of arrays, or None."""
-    if _is_nothing(keys):
+    if _is_empty(keys):
         return lambda item: None
     if isinstance(keys, str) or not isinstance(keys, Iterable):
         return lambda item: _column(item, keys)
@@ -100,12 +102,13 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     ----------
     stream : iterable of dicts
     inputs, outputs : str, sequence of str, or None
-        A key gives its array, a sequence of keys a list of arrays, None gives None.  At least one must be given.
+        A key gives its array, a sequence of keys a list of arrays in that order; None, or no keys, gives None.  At
+        least one of the two must be given.
 
     Yields
     ------
     tuple
-        (inputs, outputs)
+        The pair (inputs, outputs).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`stacked`: values of several samples as one array of a batch.
+"""`stacked`: makes one array of a batch from the values of its samples.
 
 Stacking copies each row once, and these copies take nearly all of its time.  Above 32 MiB, fresh pages would add half
 of that again, because the C library returns blocks of this size to the system when they are freed.  So the memory of a
@@ -36,14 +36,14 @@ def stacked(
     fill: Any = 0,
     pool: BufferPool | None = None,
 ) -> Any:
-    """Stack or concatenate values to one array.
+    """Stack or concatenate values into one array.
 
     Parameters
     ----------
     values : list of arrays, numbers, text or lists of these
         At least one.
     name : str
-        What errors call them.
+        The name of the values in errors.
     axis : int or None
         None stacks along a new first axis; otherwise values are concatenated along this axis.
     ragged : {'error', 'pad', 'crop', 'list'}
@@ -57,7 +57,7 @@ def stacked(
     Returns
     -------
     array, or list
-        Text or bytes of which one ends in NUL give an array of objects, because NumPy strips trailing NULs.
+        If any text or bytes value ends in NUL, the array has dtype object, because NumPy strips trailing NULs.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def _are_scalars(values: list[Any]) -> bool:
 
 
 def _as_array(value: Any) -> NDArray[Any]:
-    """A value as an array; a list is copied, and text of which some ends in NUL becomes an array of objects."""
+    """A value as an array; lists are copied, and text becomes an array of objects if any of it ends in NUL."""
     array = np.asarray(value)
     if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
         objects = np.array(value, object)
@@ -209,7 +209,7 @@ class BufferPool:
         self._blocks: list[tuple[weakref.ref[NDArray[Any]], _Block]] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-        """An array of undefined content in memory of its own; None if ordinary memory will do."""
+        """An uninitialized array; None if the array is small, so that ordinary memory will do."""
         offered = empty(shape, dtype)
         if offered is not None:
             return offered

@@ -1,4 +1,4 @@
-"""`Sampler`: the order in which a source is read, and how to write one of your own.
+"""`Sampler`: the order in which a source is read; subclass it for an order of your own.
 
 A sampler returns an *order* for each epoch: an array of indices, or anything that gives an array of indices when it is
 indexed by an array of positions.  So the state of a stream is one number, whatever the order: a part of a stream takes
@@ -36,7 +36,7 @@ class Sampler(ABC):
     Parameters
     ----------
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Notes
     -----

@@ -24,11 +24,11 @@ class BlockShuffledSampler(Sampler):
     Parameters
     ----------
     block_size : int
-        Samples per block; the last block may be short.
+        Samples per block, at least 1; the last block may be short.
     window : int
-        Number of blocks whose samples are shuffled together.
+        Number of blocks whose samples are shuffled together, at least 1.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Notes
     -----
@@ -37,12 +37,10 @@ class BlockShuffledSampler(Sampler):
     Examples
     --------
     >>> from streamflow.sources import ArraySource
-    >>> source = ArraySource(range(12))
-    >>> order = [int(i) for i in source.samples(sampler=BlockShuffledSampler(3, window=2, random_state=0))]
-    >>> sorted(order) == list(range(12)), sorted({i // 3 for i in order[:6]} | {i // 3 for i in order[6:]})
-    (True, [0, 1, 2, 3])
-    >>> len({i // 3 for i in order[:6]})
-    2
+    >>> sampler = BlockShuffledSampler(3, window=2, random_state=0)
+    >>> order = list(ArraySource(range(12)).samples(sampler=sampler))
+    >>> sorted(order) == list(range(12)), len({i // 3 for i in order[:6]})
+    (True, 2)
     """
 
     def __init__(self, block_size: int, window: int = 16, random_state: Any = None) -> None:
@@ -67,8 +65,9 @@ class _BlockOrder:
         self._n, self._size, self._window, self._key = n, size, window, key
         self._full, self._short = divmod(n, size)
         self._blocks = permutation(self._full, key, ORDER) if self._full else np.empty(0, np.intp)
-        # the place of the short block; after all others if there is none
-        self._odd = int(bit_generator(key, ORDER, 0).random_raw()) % (self._full + 1) if self._short else self._full
+        self._short_at = self._full  #: the place of the short block; behind all others if there is none
+        if self._short:
+            self._short_at = int(bit_generator(key, ORDER, 0).random_raw()) % (self._full + 1)
         self._kept: tuple[int, NDArray[np.intp]] = (-1, np.empty(0, np.intp))
 
     def __len__(self) -> int:
@@ -86,17 +85,17 @@ class _BlockOrder:
 
     def _windows(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
         """The window of each position; windows after the short block start earlier by the samples it lacks."""
-        odd = self._odd // self._window
+        window = self._short_at // self._window
         full = self._size * self._window
         if not self._short:
             return positions // full
-        later = positions >= self._begin(odd + 1)
+        later = positions >= self._begin(window + 1)
         return np.where(later, positions + self._size - self._short, positions) // full
 
     def _begin(self, number: int) -> int:
         """The first position of a window."""
         block = number * self._window
-        missing = self._size - self._short if self._short and block > self._odd else 0
+        missing = self._size - self._short if self._short and block > self._short_at else 0
         return min(block * self._size - missing, self._n)
 
     def _samples(self, number: int) -> NDArray[np.intp]:
@@ -111,8 +110,8 @@ class _BlockOrder:
 
     def _block(self, place: int) -> NDArray[np.intp]:
         """The samples of the block at a place."""
-        if self._short and place == self._odd:
+        if self._short and place == self._short_at:
             return np.arange(self._full * self._size, self._n)
-        place -= bool(self._short and place > self._odd)
+        place -= bool(self._short and place > self._short_at)
         first = int(self._blocks[np.array([place])][0]) * self._size
         return np.arange(first, first + self._size)

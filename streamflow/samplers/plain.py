@@ -1,4 +1,4 @@
-"""Every sample once: in order, shuffled, or some of them."""
+"""`SequentialSampler`, `ShuffledSampler` and `SubsetSampler`: in order, shuffled, or some of the samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base import Indices, Order, Sampler
 __all__ = ["SequentialSampler", "ShuffledSampler", "SubsetSampler"]
 
 
-class _InOrder:
+class _SequentialOrder:
     """Index i at position i."""
 
     def __init__(self, n: int) -> None:
@@ -44,7 +44,7 @@ class SequentialSampler(Sampler):
         super().__init__()
 
     def order(self, n: int, key: Key) -> Order:
-        return _InOrder(n)
+        return _SequentialOrder(n)
 
 
 class ShuffledSampler(Sampler):
@@ -55,14 +55,14 @@ class ShuffledSampler(Sampler):
     Parameters
     ----------
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Examples
     --------
     >>> from streamflow.sources import ArraySource
-    >>> source = ArraySource(range(5))
-    >>> epochs = [sum(map(list, source.batches(2, sampler=ShuffledSampler(0))(epoch=e)), []) for e in range(2)]
-    >>> sorted(epochs[0]) == sorted(epochs[1]) == [0, 1, 2, 3, 4], epochs[0] == epochs[1]
+    >>> shuffled = ArraySource(range(5)).samples(sampler=ShuffledSampler(0))
+    >>> first, second = list(shuffled(epoch=0)), list(shuffled(epoch=1))
+    >>> sorted(first) == sorted(second) == [0, 1, 2, 3, 4], first == second
     (True, False)
     """
 
@@ -78,9 +78,9 @@ class SubsetSampler(Sampler):
     indices : (n,) array of int, or mask
         The samples; negative indices count from the end.
     shuffle : bool
-        Whether to shuffle them in each epoch, instead of reading them as given.
+        Whether to shuffle them, differently in each epoch, instead of reading them as given.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class WeightedSampler(Sampler):
         One per sample, or per index if `indices` are given; finite, not negative, not all zero.  None: uniform, for a
         source of any length.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A seed of this sampler's own; None: that of the stream.
+        A seed of this sampler; None: that of the stream.
     indices : (n,) array of int, or mask, optional
         The samples to draw from; negative indices count from the end.  None: all samples.
 
@@ -52,22 +52,15 @@ class WeightedSampler(Sampler):
 
     def __init__(self, weights: Any, random_state: Any = None, *, indices: Any = None) -> None:
         super().__init__(random_state)
-        self._weights = None if weights is None else validate.weights("weights", weights)
-        self._cumulated = None if self._weights is None else _cumulated(self._weights)
         self._indices = None if indices is None else Indices(indices)
-        if self._indices is not None:
-            n = len(self._indices)
-            require(n, "indices", "at least one index", indices)
-            require(
-                self._weights is None or len(self._weights) == n,
-                "weights",
-                f"{n} numbers, one per index",
-                0 if self._weights is None else len(self._weights),
-            )
+        n = None if self._indices is None else len(self._indices)
+        require(n != 0, "indices", "at least one index", indices)
+        self._weights = None if weights is None else validate.weights("weights", weights, n, "index")
+        self._cumulated = None if self._weights is None else _cumulated(self._weights)
 
     @classmethod
     def class_balanced(cls, y: Any, n_classes: int | None = None, random_state: Any = None) -> Self:
-        """Weights with which every class is drawn equally often.
+        """A sampler that draws every class equally often.
 
         Parameters
         ----------
@@ -77,7 +70,16 @@ class WeightedSampler(Sampler):
             Classes are 0 to n_classes - 1, which is checked; a class without samples is never drawn.  None: the classes
             are the distinct values of `y`, of any type.
         random_state : None, int, SeedSequence, Generator or RandomState
-            As for the sampler.
+            A seed of this sampler; None: that of the stream.
+
+        Returns
+        -------
+        WeightedSampler
+
+        Raises
+        ------
+        ParameterError
+            If `y` is not a non-empty array along one axis, or holds anything but 0 to n_classes - 1.
 
         Examples
         --------
@@ -85,7 +87,7 @@ class WeightedSampler(Sampler):
         [0.167, 0.167, 0.167, 0.5]
         """
         classes = np.asarray(y)
-        require(classes.ndim == 1 and classes.size, "y", "an array of classes along one axis, not empty", y)
+        require(classes.ndim == 1 and classes.size, "y", "a non-empty array of classes along one axis", y)
         count = optional_positive_integer("n_classes", n_classes)
         if count is not None:
             fits = classes.dtype.kind in "iub" and classes.min() >= 0 and classes.max() < count
@@ -111,8 +113,8 @@ class WeightedSampler(Sampler):
 
     def order(self, n: int, key: Key) -> Order:
         if self._indices is None:
-            return _Drawn(n, key, self._cumulated, n)
-        return _Drawn(n, key, self._cumulated, len(self._indices), self._indices.within(n))
+            return _WeightedOrder(n, key, self._cumulated, n)
+        return _WeightedOrder(n, key, self._cumulated, len(self._indices), self._indices.within(n))
 
     def __repr__(self) -> str:
         weights = "None" if self._weights is None else f"{len(self._weights)} weights"
@@ -123,7 +125,7 @@ class WeightedSampler(Sampler):
         return repr(self) if self._indices is None else f"{self!r} {digest_of([self._indices.values.tobytes()])}"
 
 
-class _Drawn:
+class _WeightedOrder:
     """Independent draws: a random number for each position, looked up in the cumulated weights."""
 
     def __init__(

@@ -16,7 +16,7 @@ from .reading.form import each, keys_of, picked
 from .reading.randomness import any_random
 from .source import Source
 
-__all__ = ["ArraySource"]
+__all__ = ["ArraySource", "array_source"]
 
 
 class ArraySource(Source):
@@ -27,18 +27,18 @@ class ArraySource(Source):
     data : array-like, or dict, list or tuple of array-likes
         NumPy arrays, memory maps, lists, HDF5 and zarr arrays, sources, anything with a length and ``[]``.  A dict
         gives samples that are dicts; a list or tuple of array-likes gives samples that are tuples.  A list or tuple
-        without array-likes (text counts as one only beside others) is itself the data.
+        without array-likes is itself the data (text counts as an array-like only beside others).
 
     Raises
     ------
     ParameterError
-        If there are no array-likes, something else is among them, or their lengths differ.
+        If there are none, if something in `data` is not an array-like, or if lengths differ.
 
     Notes
     -----
     Nothing is copied.  A sample holds read-only views of NumPy arrays; a batch is fresh and writeable.  Elements of a
     sequence that are dicts or tuples keep their form, in batches too (a list becomes an array).  When pickled, an
-    `np.memmap`, an HDF5 data set, an `NpySource` or a store is sent by path; arrays read from these, and memory maps in
+    `np.memmap`, an HDF5 dataset, an `NpySource` or a store is sent by path; arrays read from these, and memory maps in
     a list, are sent with their data.  A list of arrays is a list of columns; arrays that are samples themselves belong
     in one column, ``{"x": [...]}``.
 
@@ -54,19 +54,24 @@ class ArraySource(Source):
     """
 
     def __init__(self, data: Any) -> None:
+        self._take(data, "data")
+
+    def _take(self, data: Any, name: str) -> None:
+        """Set the columns; errors call the data `name`."""
         if isinstance(data, Mapping):
-            require(data, "data", "at least one array", data)
-            self._columns: Any = {key: column(value, f"data[{key!r}]") for key, value in data.items()}
+            require(data, name, "at least one array", data)
+            self._columns: Any = {key: column(value, f"{name}[{key!r}]") for key, value in data.items()}
         elif isinstance(data, (list, tuple)) and any(map(is_column, data)):
-            self._columns = tuple([column(value, f"data[{place}]") for place, value in enumerate(data)])
+            self._columns = tuple([column(value, f"{name}[{place}]") for place, value in enumerate(data)])
         else:
-            self._columns = column(data, "data")
-        lengths = {name: len(each_column) for name, each_column in self._named().items()}
-        if len(set(lengths.values())) > 1:
-            got = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
-            hint = "" if isinstance(data, Mapping) else "; pass a list of samples as one column, {'x': [...]}"
-            raise ParameterError(f"`data` must be arrays of equal length, got {got}{hint}")
-        self._length = next(iter(lengths.values()))
+            self._columns = column(data, name)
+        lengths = {key: len(one) for key, one in self._named().items()}
+        first, self._length = next(iter(lengths.items()))
+        for key, length in lengths.items():
+            if length != self._length:
+                got = f"{self._length} for {name}[{first!r}] and {length} for {name}[{key!r}]"
+                advice = "" if isinstance(data, Mapping) else "; pass a list of samples as one column, {'x': [...]}"
+                raise ParameterError(f"`{name}` must be arrays of equal length, got {got}{advice}")
 
     def _named(self) -> dict[Any, Column]:
         """The columns by key or position; a single one under the empty name."""
@@ -118,3 +123,10 @@ class ArraySource(Source):
         if isinstance(labels, dict):
             labels = ", ".join(f"{key}: {label}" for key, label in labels.items())
         return f"ArraySource({', '.join(labels) if isinstance(labels, tuple) else labels})"
+
+
+def array_source(data: Any, name: str) -> ArraySource:
+    """An `ArraySource` of data that errors call `name`."""
+    source = ArraySource.__new__(ArraySource)
+    source._take(data, name)
+    return source

@@ -40,7 +40,7 @@ class Column(ABC):
 
     @abstractmethod
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        """Many rows: a fresh array, or a list of values that is still to be stacked."""
+        """Many rows: a fresh array, or a list of values that are still to be stacked."""
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
         """Ask the operating system for rows that will be read soon."""
@@ -58,7 +58,7 @@ class Column(ABC):
 
     @abstractmethod
     def label(self) -> str:
-        """Its kind, dtype and shape."""
+        """Its type, dtype and shape, for messages and states."""
 
 
 def is_column(data: Any) -> bool:
@@ -204,7 +204,7 @@ class ZarrColumn(ArrayLikeColumn):
 
 
 class H5Column(Column):
-    """An HDF5 data set, pickled by its path and opened again in each process."""
+    """An HDF5 dataset, pickled by its path and opened again in each process."""
 
     def __init__(self, dataset: Any) -> None:
         self._place = (str(Path(dataset.file.filename).resolve()), dataset.name)
@@ -242,16 +242,16 @@ class H5Column(Column):
 
 
 def open_dataset(path: str, name: str) -> Any:
-    """Open a data set of an HDF5 file."""
+    """Open a dataset of an HDF5 file."""
     try:
         import h5py
     except ImportError:
-        raise missing("ArraySource over an HDF5 data set", "h5py", "hdf5") from None
+        raise missing("ArraySource over an HDF5 dataset", "h5py", "hdf5") from None
     try:
         return h5py.File(path, "r")[name]
     except (OSError, KeyError) as error:
         why = " ".join(str(error).split())
-        raise DataError(f"the HDF5 data set {name!r} of {path!r} cannot be read: {why}") from None
+        raise DataError(f"the HDF5 dataset {name!r} of {path!r} cannot be read: {why}") from None
 
 
 class SourceColumn(Column):

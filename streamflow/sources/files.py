@@ -27,9 +27,14 @@ class FileSource(Source):
     Parameters
     ----------
     paths : iterable of paths
-        The files, in order.
+        The files, in order.  Relative paths are relative to the folder in which the source is created.
     decode : function of a path
         Takes an absolute path and returns a sample: `read_image`, `read_audio`, `numpy.load` or a function of yours.
+
+    Raises
+    ------
+    ParameterError
+        If `paths` is a single path or holds anything but paths, or if `decode` is not callable.
 
     Notes
     -----
@@ -46,10 +51,13 @@ class FileSource(Source):
     """
 
     def __init__(self, paths: Iterable[Any], decode: Callable[[str], Any]) -> None:
-        require(not isinstance(paths, (str, bytes, os.PathLike)), "paths", "a collection of paths", paths)
+        ok = isinstance(paths, Iterable) and not isinstance(paths, (str, bytes, os.PathLike))
+        require(ok, "paths", "a collection of paths", paths)
+        ordered = not isinstance(paths, (set, frozenset))
+        require(ordered, "paths", "an ordered collection of paths", paths, "sort it")
         self._paths = tuple(map(_path, paths))
         require(callable(decode), "decode", "a function of a path", decode)
-        self._decode, self._folder = decode, Path.cwd()  # relative paths start here, in whichever process they are read
+        self._decode, self._folder = decode, Path.cwd()  # relative paths start here, whichever process reads them
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -92,17 +100,27 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
     ----------
     path : str
     mode : str or None
-        The mode that pillow converts the image to: ``"RGB"``, ``"L"`` for grey, ...; None keeps the stored mode, which
+        The mode that pillow converts the image to: ``"RGB"``, ``"L"`` (grey), ...; None keeps the stored mode, which
         images with more than 8 bits per channel need.
 
     Returns
     -------
     (height, width, channels) or (height, width) array
+        uint8 for 8 bits per channel.
 
     Raises
     ------
     DataError
-        If it is not an image or is damaged, or if its pixels have more than 8 bits and those of `mode` do not.
+        If it is not an image or is damaged, or if it has more than 8 bits per channel and `mode` holds only 8.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.png"
+    >>> Image.new("L", (3, 2), color=7).save(path)
+    >>> read_image(path).shape, read_image(path, mode=None).tolist()
+    ((2, 3, 3), [[7, 7, 7], [7, 7, 7]])
     """
     try:
         from PIL import Image
@@ -117,7 +135,7 @@ def read_image(path: str, mode: str | None = "RGB") -> NDArray[np.uint8]:
         raise _unreadable(path, "an image file", error) from error
     # pillow would clip values above 255
     raise DataError(
-        f"{path!r} has more than 8 bits per pixel (mode {stored!r}), and mode {mode!r} holds 8; "
+        f"{path!r} has more than 8 bits per channel (mode {stored!r}), and mode {mode!r} holds 8; "
         "pass mode=None to keep them"
     )
 
@@ -129,16 +147,26 @@ def read_audio(path: str, dtype: str = "float32") -> NDArray[Any]:
     ----------
     path : str
     dtype : {'float32', 'float64', 'int16', 'int32'}
+        Floats are in [-1, 1); integers span the range of their type.
 
     Returns
     -------
     (frames, channels) array
+        One channel has an axis too.
 
     Raises
     ------
     DataError
         If it is not an audio file or is damaged, or if it is shorter than its header says (for MP3 and Ogg this often
         cannot be known).
+
+    Examples
+    --------
+    >>> import soundfile, tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.wav"
+    >>> soundfile.write(path, np.array([0, 0.5, -0.5]), samplerate=16000)
+    >>> read_audio(path).tolist()
+    [[0.0], [0.5], [-0.5]]
     """
     try:
         import soundfile

@@ -1,4 +1,4 @@
-"""Metadata: strings about a whole store, and what JSON can hold about an entry of a memmap store."""
+"""Metadata: strings about a whole store, and JSON values about an entry of a memmap store."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Metadata", "checked_strings", "entry_metadata"]
 
 
 class Metadata(MutableMapping[str, str]):
-    """Strings by name, and what has changed among them.
+    """Strings by name, with a record of changes.
 
     Parameters
     ----------
     known : mapping of str
-        What the store has.
+        The strings that the store has.
     log : bool
-        Whether changes are kept one by one.
+        Whether to record changes in `changes`.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Metadata(MutableMapping[str, str]):
 
 
 def checked_strings(metadata: Any) -> dict[str, str]:
-    """The metadata of a store as a file holds them; an error if they are anything but strings by name."""
+    """The metadata of a store as read from a file; raises unless keys and values are strings."""
     if not all(isinstance(text, str) for item in metadata.items() for text in item):
         raise ValueError("keys and values of its metadata must be str")
     strings: dict[str, str] = metadata
@@ -104,7 +104,7 @@ def entry_metadata(metadata: Any) -> dict[str, Any]:
     except ParameterError:
         raise
     except (RecursionError, ValueError) as error:  # nested too deeply, or an integer with too many digits
-        raise ParameterError(f"`metadata` must be what JSON can hold, got {short(metadata)}: {error}") from None
+        raise ParameterError(f"`metadata` must be JSON-serializable, got {short(metadata)}: {error}") from None
     return plain
 
 

@@ -39,13 +39,15 @@ class NpySource(Source):
         of all its members.  In a dict the path of an archive means its member of that key, in a list or tuple its only
         member; a pair (path, name) means the member of that name.
     allow_pickle : bool
-        Whether to read arrays of objects, which runs code in the file.  Such arrays are read as a whole.
+        Whether to read arrays of Python objects, which runs code in the file.  Such arrays are read as a whole.
 
     Raises
     ------
+    ParameterError
+        If `files` is not a path or a non-empty collection of paths.
     DataError
-        On first use, if a file is missing, damaged, compressed, of another kind or holds objects, or if the arrays have
-        different lengths; later, if a file has got another length since.
+        On first use, if a file is missing, damaged, compressed, of another kind or holds Python objects, or if the
+        arrays have different lengths; later, if the length of a file has changed.
 
     Notes
     -----
@@ -93,7 +95,7 @@ class NpySource(Source):
             if len(arrays) != length:
                 self._handle.close()
                 raise DataError(
-                    f"{self._label()} had {length} samples, now has {len(arrays)}; close() the source to read it anew"
+                    f"{self._label()} had {length} samples, now has {len(arrays)}; call close() to read it again"
                 )
             for file in arrays.files:
                 keep(file.memory, self, file.path)
@@ -127,7 +129,7 @@ class NpySource(Source):
         return self._headers()[1] if self._is_archive() else keys_of(self._locations)
 
     def _is_archive(self) -> bool:
-        """Whether it is a whole archive, whose keys are unknown until it is opened."""
+        """Whether this is a whole archive, whose keys are unknown until it is opened."""
         locations = self._locations
         return isinstance(locations, Location) and locations.name is None and locations.in_archive
 
@@ -139,7 +141,7 @@ class NpySource(Source):
         self._known = None
 
     def _opened(self) -> Source:
-        # mapped for one stream alone, so that a mux over many files maps only those of its open members
+        # mapped for this stream only, so that a mux over many files maps those of its open members
         return open_arrays(self._locations, self._allow_pickle)
 
     def _select(self, keys: Any) -> Source:
@@ -196,7 +198,7 @@ class MappedArrays(ArraySource):
     """Arrays, and the mapped files that contain them."""
 
     def __init__(self, data: Any, files: list[NpyFile | NpzFile]) -> None:
-        super().__init__(data)
+        self._take(data, "files")
         self.files = files
 
 

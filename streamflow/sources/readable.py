@@ -1,4 +1,4 @@
-"""`ReadableBase`: what a source answers, and the batches and streams made of these answers.
+"""`ReadableBase`: what a source must provide, and the batches and streams that this allows.
 
 Slices, selections and mapped sources are sources themselves; `source.py` adds them.
 """
@@ -50,7 +50,7 @@ class ReadableBase(ABC):
 
     @abstractmethod
     def _opened(self) -> Readable:
-        """What a stream reads from while it is open; a source may open files for this stream alone."""
+        """The source that a stream reads from while it is open; it may open files for this stream alone."""
 
     # ------------------------------------------------------------------ optional
     def fetch(self, indices: NDArray[np.intp]) -> Any:
@@ -68,8 +68,8 @@ class ReadableBase(ABC):
 
         Notes
         -----
-        If it reads from another source, it must read there in the order of `indices`: random numbers drawn below
-        (`random_crop`) belong to samples by position.
+        A source that reads from another one must read there in the order of `indices`: random numbers that are drawn
+        there (`random_crop`) belong to samples by position.
         """
         return transposed(per_sample(self.sample, indices.tolist()))
 
@@ -126,18 +126,28 @@ class ReadableBase(ABC):
         fill : number
             What 'pad' pads with; it must fit the dtype.
         crop : random_crop, optional
-            With 'crop': crops the first axis of each value at a random position.
+            With 'crop': crops the first axis of each value at a random position, to the length of the crop.
 
         Returns
         -------
         dict, tuple or array
-            Fresh arrays.  If any text or bytes value ends in NUL, the array has dtype object, because NumPy strips
-            trailing NULs.
+            Fresh arrays, with the samples along a new first axis.  If any text or bytes value ends in NUL, the array
+            has dtype object, because NumPy strips trailing NULs.
 
         Raises
         ------
         DataError
             If the values of the samples cannot be stacked.
+        IndexError
+            If `indices` are not indices, or out of range.
+
+        Examples
+        --------
+        >>> from streamflow.sources import ArraySource
+        >>> source = ArraySource({"x": [[1], [2, 3]], "y": [0, 1]})
+        >>> batch = source.read([1, 0], ragged="pad", fill=-1)
+        >>> batch["x"].tolist(), batch["y"].tolist()
+        ([[2, 3], [1, -1]], [1, 0])
         """
         collator = Collator(ragged, fill, crop)
         many = selects_many(indices)
@@ -166,13 +176,13 @@ class ReadableBase(ABC):
         batch_size : int
             Samples per batch, at least 1.
         shuffle : bool
-            Whether to read each epoch in a random order of its own.
+            Whether to shuffle, differently in each epoch.
         sampler : Sampler, optional
-            Another order (`streamflow.samplers`).
+            Another order (`streamflow.samplers`), instead of `shuffle`.
         random_state : None, int, SeedSequence, Generator or RandomState
-            A seed of this stream's own; None: that of the tree that the stream is part of.
+            A seed of this stream; None: that of the tree that the stream is part of.
         epochs : int or None
-            Epochs per pass; None: endless.  A pass starts with epoch ``pass * epochs``.
+            Epochs per pass, at least 1; None: endless.  Pass p starts with epoch ``p * epochs``.
         drop_last : bool
             Whether to drop a last batch that is short.
         across_epochs : bool
@@ -194,6 +204,15 @@ class ReadableBase(ABC):
         ------
         ParameterError
             If a parameter is invalid, or a sampler does not fit the source.
+
+        Examples
+        --------
+        >>> from streamflow.sources import ArraySource
+        >>> source = ArraySource(np.arange(5))
+        >>> [batch.tolist() for batch in source.batches(2, epochs=2, across_epochs=True)]
+        [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4]]
+        >>> sorted(map(int, np.concatenate(list(source.batches(2, shuffle=True, random_state=0)))))
+        [0, 1, 2, 3, 4]
         """
         order = self._checked_sampler(shuffle, sampler)
         collator = Collator(ragged, fill, crop)
@@ -220,12 +239,22 @@ class ReadableBase(ABC):
         with_indices: bool = False,
         keys: Any = None,
     ) -> Streamer:
-        """A stream of samples, as `batches` of one sample without the batch axis.
+        """A stream of samples.
 
         Parameters
         ----------
         shuffle, sampler, random_state, epochs, with_indices, keys
             As in `batches`.
+
+        Returns
+        -------
+        Streamer
+            Its state is a position, as that of `batches`.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is invalid, or a sampler does not fit the source.
 
         Examples
         --------
@@ -237,7 +266,7 @@ class ReadableBase(ABC):
         return Samples(self._selection(keys, with_indices), order, random_state, epochs, with_indices)
 
     def _checked_sampler(self, shuffle: Any, sampler: Any) -> Sampler:
-        """The sampler of a stream; without one given, the length is not asked for, which may open files."""
+        """The sampler of a stream; asks for the length, which may open files, only if a sampler is given."""
         order = checked_sampler(shuffle, sampler)
         if sampler is not None:
             order.check(len(self))

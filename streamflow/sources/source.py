@@ -1,4 +1,4 @@
-"""`Source`: random-access data, and the lazy views that slicing, selecting and mapping give.
+"""`Source`: random-access data, and the lazy views that slicing, selecting keys and mapping make.
 
 A source is a description: immutable, picklable, opened in the process that reads (`handle.py`).  A subclass answers
 `__len__` and `sample`, and `fetch` too if it can read many samples at once.  Indexing, views, batches, resumable
@@ -85,8 +85,21 @@ class Source(ReadableBase):
         return self._select(keys)
 
     def map(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Source:
-        """The source of ``fn(sample, *args, **kwargs)``, computed when read; a tuple is passed as one argument.
+        """Apply a function to each sample when it is read.
 
+        Parameters
+        ----------
+        fn : function
+            Called as ``fn(sample, *args, **kwargs)``; a sample that is a tuple is passed as one argument.
+        *args, **kwargs
+            Further arguments of `fn`.
+
+        Returns
+        -------
+        Source
+
+        Examples
+        --------
         >>> from streamflow.sources import ArraySource
         >>> ArraySource([1, 2, 3]).map(pow, 2).read([0, 2]).tolist()
         [1, 9]
@@ -101,15 +114,15 @@ class Source(ReadableBase):
         fn : function of a batch
             Returns an array, a number (one per batch), or a dict, tuple or list of these.
         batch_size : int
-            Samples per batch; the last batch may be short.
+            Samples per batch, at least 1; the last batch may be short.
         progress : function, optional
-            Called as ``progress(batches, total=number)`` and must yield the batches, as ``tqdm`` does.
+            Called as ``progress(batches, total=number)``; must yield the batches, as ``tqdm`` does.
         **reading
             `keys`, `with_indices`, `ragged`, `fill` and `crop`, as in `batches`.
 
         Returns
         -------
-        as `fn`
+        same form as the results of `fn`
             Fresh arrays; None if there are no samples.
 
         Raises
@@ -128,8 +141,25 @@ class Source(ReadableBase):
     def map_mean(self, fn: Callable[[Any], Any], batch_size: int = 256, progress: Any = None, **reading: Any) -> Any:
         """Apply a function to each batch, sum the results in double precision and divide by the number of samples.
 
-        Parameters and errors are those of `map_concat`; `fn` returns sums over the samples of a batch.
+        Parameters
+        ----------
+        fn : function of a batch
+            Returns sums over the samples of the batch: an array or a number, or a dict, tuple or list of these.
+        batch_size, progress, **reading
+            As in `map_concat`.
 
+        Returns
+        -------
+        same form as the results of `fn`
+            None if there are no samples.
+
+        Raises
+        ------
+        DataError
+            If the results are not numbers, or those of two batches have different forms or shapes.
+
+        Examples
+        --------
         >>> from streamflow.sources import ArraySource
         >>> float(ArraySource(np.arange(5)).map_mean(np.sum, batch_size=3))
         2.0
@@ -139,13 +169,13 @@ class Source(ReadableBase):
     def _watched_batches(self, fn: Any, batch_size: int, progress: Any, reading: dict[str, Any]) -> Iterable[Any]:
         """All batches in order, passed through `progress`."""
         reduce.check(fn, progress, reading)
-        # a view, because the source itself may read batches in an order of its own
+        # a view, because batches of the source itself may come in another order (ChoiceSource)
         batches = self._view(range(len(self))).batches(batch_size, **reading)
         return batches if progress is None else progress(batches, total=-(-len(self) // batch_size))
 
 
 class Derived(Source):
-    """A source over another one, which answers whatever is not overridden."""
+    """A source over another one, to which it delegates whatever is not overridden."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -186,7 +216,7 @@ class Derived(Source):
 
 
 class View(Derived):
-    """Some samples of a source, by position; what slicing gives."""
+    """Some samples of a source, by position; made by slicing."""
 
     def __init__(self, source: Source, at: range | NDArray[np.intp]) -> None:
         super().__init__(source)
@@ -207,7 +237,7 @@ class View(Derived):
     def _pass_order(
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> PassOrder:
-        # the source may have an order of its own, which does not apply to some of its samples
+        # the source's own order, if it has one, does not apply to some of its samples
         return Source._pass_order(self, sampler, key, epochs, part, batch_size)
 
     def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
@@ -276,7 +306,7 @@ class Selected(Derived):
 
 
 class Mapped(Derived):
-    """A function of each sample; what `Source.map` gives."""
+    """A function of each sample; made by `Source.map`."""
 
     def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(source)

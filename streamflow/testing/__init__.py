@@ -1,4 +1,4 @@
-"""Checks for parts of your own: that a stream or a source keeps what all of its kind promise."""
+"""Checks for your own classes: `check_streamer` and `check_source` test everything that a stream or source promises."""
 
 from .check import check_streamer
 from .source import check_source

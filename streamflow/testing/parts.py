@@ -1,4 +1,4 @@
-"""Promises about parts: those of a finite stream together are the stream, and each can be repeated and resumed."""
+"""Promises about parts: together they are the stream, and each of them repeats and resumes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core import Streamer
 from ..core.equal import same
 from ..exceptions import ParameterError
 from .resuming import resume_one
-from .subject import Subject, expect, expect_items, promise, taken, told
+from .subject import Subject, describe, expect, expect_items, promise, taken
 
 __all__ = ["check_shards"]
 
@@ -24,11 +24,11 @@ def check_shards(subject: Subject, shards: str) -> None:
     whole = subject.seeded_items(limit)
     finite = len(whole) < limit
     for count in _COUNTS:
-        with promise(f"each of {count} parts repeats, and goes on where a state was taken"):
+        with promise(f"each of {count} parts repeats, and resumes exactly where a state was taken"):
             try:
                 parts = [_part(subject.seeded.shard(index, count), subject.n_items) for index in range(count)]
             except ParameterError:
-                # A tree may be too small for so many parts; saying so is right, except where the parts are the stream.
+                # A tree may be too small for so many parts, unless its parts are meant to make up the whole.
                 if shards == "partition" and finite:
                     raise
                 continue
@@ -37,9 +37,9 @@ def check_shards(subject: Subject, shards: str) -> None:
                 taken_parts = [taken(subject.seeded.shard(index, count)(limit), limit) for index in range(count)]
                 _expect_partition(subject, whole, taken_parts)
         elif not finite:
-            with promise(f"{count} parts of an endless stream go on"):
-                made = sum(map(len, parts))
-                expect(made >= subject.n_items, f"together they gave {made} items and ended")
+            with promise(f"{count} parts of an endless stream are endless too"):
+                given = sum(map(len, parts))
+                expect(given >= subject.n_items, f"together they gave {given} items and ended")
 
 
 def _part(part: Streamer, n_items: int) -> list[Any]:
@@ -62,10 +62,13 @@ def _expect_partition(subject: Subject, whole: list[Any], parts: list[list[Any]]
         for sample in _samples(subject, items):
             alike = unseen.get(_coarse(sample), [])
             place = next((place for place, other in enumerate(alike) if same(sample, other)), None)
-            expect(place is not None, f"part {index} gives {told(sample)} once too often, or the stream never does")
+            expect(
+                place is not None,
+                f"part {index} gives {describe(sample)} once too often, or the stream does not have it",
+            )
             del alike[place]  # type: ignore[arg-type]
     missing = list(chain.from_iterable(unseen.values()))
-    expect(not missing, f"no part gives {', '.join(map(told, missing[:3]))} ({len(missing)} samples in all)")
+    expect(not missing, f"no part gives {', '.join(map(describe, missing[:3]))} ({len(missing)} samples in all)")
 
 
 def _samples(subject: Subject, items: list[Any]) -> list[Any]:
@@ -75,7 +78,7 @@ def _samples(subject: Subject, items: list[Any]) -> list[Any]:
 
 
 def _coarse(item: Any) -> Any:
-    """Something hashable that equal items have in common, so that few need to be compared."""
+    """A hashable key that equal items share, so that few pairs need to be compared."""
     if isinstance(item, dict):
         return frozenset((key, _coarse(value)) for key, value in item.items())
     if isinstance(item, (list, tuple)):

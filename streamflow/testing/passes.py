@@ -1,81 +1,65 @@
-"""Promises about passes: they repeat, they close what they open, they draw no more than asked."""
+"""Promises about passes: they repeat, close everything they open, and draw no more than is asked for."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..core import Streamer
-from .subject import Subject, broken, expect, expect_items, expect_position, promise, taken
-from .watch import made_items, no_collection, open_generators
+from .subject import Subject, expect, expect_items, expect_position, promise, taken
+from .watch import count_items, no_collection, open_generators
 
-__all__ = ["check_closing", "check_draws", "check_pickles", "check_repeats", "check_unchanged", "pickled_copies"]
+__all__ = ["check_closing", "check_draws", "check_pickles", "check_repeats", "check_unchanged"]
 
 
 def check_repeats(subject: Subject) -> None:
-    """Two passes at one epoch are equal, and there is another epoch."""
+    """Two passes at the same epoch are equal, and other epochs can be opened."""
     expected, n_items = subject.expected, subject.n_items
-    with promise("two passes over a seeded stream at one epoch are equal"):
+    with promise("two passes over a seeded stream at the same epoch are equal"):
         expect_items(subject.seeded_items(n_items), expected, "the second pass")
-        expect_items(taken(subject.seeded.open(), n_items), expected, "the pass by open()")
+        expect_items(taken(subject.seeded.open(), n_items), expected, "the pass of open()")
     with promise("another epoch can be opened, and repeats too"):
         later = subject.seeded_items(n_items, epoch=3)
         expect_items(subject.seeded_items(n_items, epoch=3), later, "the second pass over epoch 3")
-    with promise("cycle() begins with epoch 0 and goes on with epoch 1"):
+    with promise("cycle() starts with epoch 0 and continues with epoch 1"):
         wanted = list(expected)
         if subject.ended and expected:
             wanted = (expected + subject.seeded_items(n_items, epoch=1))[:n_items]
         expect_items(taken(subject.seeded.cycle(), len(wanted)), wanted, "cycle()")
 
 
-def pickled_copies(subject: Subject, pickles: bool | None) -> list[tuple[str, Streamer]]:
-    """Copies of the streamer by all that can carry it; to be made before the first pass."""
-    import cloudpickle
-
-    copies: list[tuple[str, Streamer]] = []
-    if pickles is False:
-        return copies
-    with promise("a Streamer can be pickled by cloudpickle (or say `pickles=False`)"):
-        copies.append(("cloudpickle", pickle.loads(cloudpickle.dumps(subject.seeded))))
-    try:
-        by_pickle = pickle.dumps(subject.seeded)
-    except Exception as error:
-        if pickles:
-            raise broken(f"a Streamer can be pickled by pickle: it raised {type(error).__name__}: {error}") from error
-        return copies
-    with promise("what pickle has written it can read"):
-        copies.append(("pickle", pickle.loads(by_pickle)))
-    return copies
-
-
 def check_pickles(subject: Subject, copies: list[tuple[str, Streamer]]) -> None:
     """The copies give the same items."""
-    for by, copy in copies:
-        with promise(f"a copy by {by} gives the same items"):
+    for library, copy in copies:
+        with promise(f"a copy made with {library} gives the same items"):
             expect_items(taken(copy(subject.n_items), subject.n_items), subject.expected, "the copy")
 
 
 def check_closing(subject: Subject) -> None:
-    """However a pass is left, no generator stays open."""
+    """However a pass ends, no generator stays open."""
     some = len(subject.expected) // 2 + 1
     with no_collection():
-        for way, leave in _WAYS.items():
-            with promise(f"a pass closes all that it opened when {way}"):
-                before = open_generators()
-                held = leave(subject.seeded, some)
-                left = [name for key, name in open_generators().items() if key not in before]
-                expect(not left, f"open are still {', '.join(left[:5])}")
+        for way, end in _WAYS_TO_END.items():
+            with _everything_closed(way):
+                held = end(subject.seeded, some)
                 expect(subject.seeded.active == 0, f"`active` is {subject.seeded.active} instead of 0")
-                del held
+            del held
         if subject.ended:
-            with promise("a pass closes all that it opened when its end is reached"):
-                before = open_generators()
+            with _everything_closed("it reaches its end"):
                 stream = subject.seeded.open()
                 taken(stream, len(subject.expected) + 1)
-                left = [name for key, name in open_generators().items() if key not in before]
-                expect(not left, f"open are still {', '.join(left[:5])}")
-                stream.close()
+            stream.close()
+
+
+@contextmanager
+def _everything_closed(way: str) -> Iterator[None]:
+    """Raise if a generator that was opened in this block is still open after it."""
+    with promise(f"a pass closes everything it opened when {way}"):
+        before = open_generators()
+        yield
+        left = [name for key, name in open_generators().items() if key not in before]
+        expect(not left, f"still open: {', '.join(left[:5])}")
 
 
 def _closed(streamer: Streamer, some: int) -> Any:
@@ -86,7 +70,7 @@ def _closed(streamer: Streamer, some: int) -> Any:
     return stream
 
 
-def _block_left(streamer: Streamer, some: int) -> Any:
+def _left_block(streamer: Streamer, some: int) -> Any:
     with streamer as stream:
         taken(stream, some)
     return stream
@@ -96,7 +80,7 @@ def _dropped(streamer: Streamer, some: int) -> None:
     taken(streamer.open(), some)
 
 
-def _broken_off(streamer: Streamer, some: int) -> None:
+def _broken_loop(streamer: Streamer, some: int) -> None:
     for place, _ in enumerate(streamer):
         if place + 1 == some:
             break
@@ -114,37 +98,37 @@ def _cycled(streamer: Streamer, some: int) -> None:
     items.close()
 
 
-_WAYS: dict[str, Callable[[Streamer, int], Any]] = {
+_WAYS_TO_END: dict[str, Callable[[Streamer, int], Any]] = {
     "its Stream is closed": _closed,
-    "a `with` block is left": _block_left,
+    "its `with` block ends": _left_block,
     "its Stream is dropped": _dropped,
-    "a loop over it is broken off": _broken_off,
+    "a loop over it breaks": _broken_loop,
     "`max_iter` is reached": _limited,
     "cycle() is closed": _cycled,
 }
 
 
 def check_draws(subject: Subject) -> None:
-    """Nothing is opened before the first item, and no way to take n items draws more than another."""
+    """Nothing is opened before the first item, and each way to take n items draws equally many from the leaves."""
     n_items = len(subject.expected)
     with promise("nothing is drawn before the first item is asked for"):
-        with made_items() as made:
+        with count_items() as drawn:
             stream = subject.seeded.open()
             subject.seeded.iterate(0)
-        expect(not made, f"open() made {dict(made)}")
+        expect(not drawn, f"open() drew {dict(drawn)}")
     with promise("a pass draws no more than it is asked for"):
-        with made_items() as by_next:
+        with count_items() as by_next:
             for _ in range(n_items):
                 next(stream)
         expect_position(stream, n_items)
         stream.close()
-        with made_items() as by_limit:
+        with count_items() as by_limit:
             taken(subject.seeded.iterate(n_items), n_items + 1)
-        expect(by_next == by_limit, f"{n_items} x next() made {dict(by_next)}, iterate({n_items}) {dict(by_limit)}")
+        expect(by_next == by_limit, f"{n_items} x next() drew {dict(by_next)}, iterate({n_items}) {dict(by_limit)}")
 
 
 def check_unchanged(subject: Subject) -> None:
-    """After all that, the description is the same and gives the same items."""
+    """After all the other checks, the description is the same and gives the same items."""
     with promise("a description is not changed by iterating"):
         expect_items(subject.seeded_items(subject.n_items), subject.expected, "a pass after many others")
         active = subject.streamer.active + subject.seeded.active

@@ -1,4 +1,4 @@
-"""What a source should give, and whether it does."""
+"""`Reading`: the samples that a source should give, and comparisons with those that it gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..core.equal import same
 from ..sources import Source
 from ..sources.reading.form import keys_of
-from .subject import broken, expect, told
+from .subject import describe, expect, unequal_at
 
 __all__ = ["Reading", "agrees", "leaves"]
 
@@ -23,22 +23,22 @@ class Reading:
         self.source, self._data = source, data
         self.random = np.random.default_rng(0)
         n, known = len(source), None if data is None else _length(data)
-        expect(known in {None, n}, f"it is {n} instead of {known}")
-        expect(n > 0, "it is 0, so there is nothing to check")
-        #: The samples that are looked at.
+        expect(known in {None, n}, f"it has {n} instead of {known}")
+        expect(n > 0, "it has none, so there is nothing to check")
+        #: The samples that are compared.
         self.positions: NDArray[np.intp] = np.arange(n)
         if n > n_samples:
             inner = self.random.choice(np.arange(1, n - 1), max(0, n_samples - 2), replace=False)
             self.positions = np.sort(np.append(inner, [0, n - 1][:n_samples])).astype(np.intp)
         self._seen: dict[int, Any] = {}
-        #: How batches are read: samples of different shapes as lists.
+        #: Arguments of `read`: values of different shapes are read as lists.
         self.how: dict[str, Any] = {}
         shapes = {tuple(map(np.shape, leaves(self.wanted(index)))) for index in self.positions.tolist()}
         if len(shapes) > 1:
             self.how = {"ragged": "list"}
 
     def wanted(self, index: int) -> Any:
-        """The sample that should be at an index; without data, what the source gave when it was first asked."""
+        """The sample that should be at an index; without data, the one that the source gave first."""
         if self._data is not None:
             return _row(self._data, index)
         if index not in self._seen:
@@ -46,13 +46,13 @@ class Reading:
         return self._seen[index]
 
     def expect(self, index: int, sample: Any, how: str = "") -> None:
-        """Raise unless a sample is the one of this index."""
+        """Raise unless this is the sample at an index."""
         agrees(sample, self.wanted(index), f"sample {index}{f' {how}' if how else ''}")
 
     def expect_batch(self, indices: Any, batch: Any) -> None:
-        """Raise unless a batch is made of these samples."""
+        """Raise unless a batch consists of the samples at these indices."""
         if not len(indices):
-            expect(all(not len(leaf) for leaf in leaves(batch)), f"no samples are {told(batch)}")
+            expect(all(not len(leaf) for leaf in leaves(batch)), f"a batch of no samples is {describe(batch)}")
             return
         for place, index in enumerate(np.asarray(indices).tolist()):
             self.expect(index, self.row_of(batch, place, len(indices)))
@@ -62,7 +62,7 @@ class Reading:
         return _row_like(batch, self.wanted(0), place, n)
 
     def check(self, source: Source, random: np.random.Generator | None = None) -> None:
-        """Raise unless a source reads as it should: some samples one by one and many at once."""
+        """Raise unless a source gives the right samples, some one by one and all of them in a batch."""
         random = random or self.random
         order = random.permutation(self.positions)
         for index in order[:10].tolist():
@@ -70,11 +70,11 @@ class Reading:
         self.expect_batch(order, source.read(order, **self.how))
 
     def some(self, n: int) -> list[int]:
-        """A few places of so many."""
+        """A few of the positions below n."""
         return np.unique(self.random.integers(n, size=4)).tolist() if n else []
 
-    def indexes(self, n: int) -> Iterator[Any]:
-        """Slices; few enough to be read for large sources too."""
+    def slices(self, n: int) -> Iterator[Any]:
+        """Slices, short enough to be read even if the source is large."""
         limit = len(self.positions)
         for begin, end, step in (
             (None, limit, None),
@@ -85,8 +85,8 @@ class Reading:
             yield slice(begin, end, step)
         yield slice(0, 0)
 
-    def sequences(self, n: int) -> Iterator[Any]:
-        """Index arrays, with repeats, negative ones, and in any order; a list; a mask."""
+    def index_arrays(self, n: int) -> Iterator[Any]:
+        """Arrays of indices in any order, with repeats and negative ones; a list; a mask."""
         for _ in range(3):
             yield self.random.choice(self.positions, len(self.positions)) - n * self.random.integers(2)
         yield self.positions[:2].tolist()
@@ -96,11 +96,11 @@ class Reading:
 
 
 def agrees(got: Any, wanted: Any, name: str) -> None:
-    """Raise unless two samples are equal: their form, and dtypes, shapes and values in each place."""
+    """Raise unless two samples are equal in form, dtypes, shapes and values."""
     if isinstance(wanted, (Mapping, tuple)):
         known, keys = keys_of(got) or (), keys_of(wanted) or ()
         if isinstance(got, Mapping) != isinstance(wanted, Mapping) or set(known) != set(keys):
-            raise broken(f"{name} is {told(got)} instead of {told(wanted)}")
+            raise AssertionError(f"{name} is {describe(got)} instead of {describe(wanted)}")
         for key in keys_of(wanted) or ():
             agrees(got[key], wanted[key], f"{name} at {key!r}")
         return
@@ -108,31 +108,24 @@ def agrees(got: Any, wanted: Any, name: str) -> None:
     if one.dtype.kind in "OV" or other.dtype.kind in "OV":
         equal = same(got, wanted) or (one.dtype == other.dtype and same(one, other))
     else:
-        # text of any length is one type, and a number of Python has none of NumPy's
+        # text is one type whatever its width, and a Python number has no dtype
         exact = hasattr(got, "dtype") and hasattr(wanted, "dtype") and one.dtype.kind not in "US"
         equal = (one.dtype == other.dtype if exact else one.dtype.kind == other.dtype.kind) and one.shape == other.shape
         equal = equal and bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fcmM"))
     if not equal:
-        raise broken(_instead(name, got, wanted))
+        raise AssertionError(_difference(name, got, wanted))
 
 
-def _instead(name: str, got: Any, wanted: Any) -> str:
+def _difference(name: str, got: Any, wanted: Any) -> str:
     one, other = np.asarray(got), np.asarray(wanted)
-    if one.ndim and one.dtype == other.dtype and one.shape == other.shape and (one != other).any():
-        place = tuple(np.argwhere(one != other)[0].tolist())
-        return f"{name} differs at {list(place)}: {_shown(one[place])} instead of {_shown(other[place])}"
-    return f"{name} is {_shown(got)} instead of {_shown(wanted)}"
-
-
-def _shown(value: Any) -> str:
-    """A value for a message, a number with its dtype."""
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
-    return f"{value.dtype} {value}" if isinstance(value, np.generic) else told(value)
+    place = unequal_at(one, other)
+    if place is not None:
+        return f"{name} differs at {list(place)}: {describe(one[place])} instead of {describe(other[place])}"
+    return f"{name} is {describe(got)} instead of {describe(wanted)}"
 
 
 def leaves(data: Any) -> list[Any]:
-    """The values in all places of a form."""
+    """All values of a sample or batch, nested ones included."""
     if isinstance(data, dict):
         return [leaf for value in data.values() for leaf in leaves(value)]
     if isinstance(data, tuple):
@@ -153,15 +146,15 @@ def _row(data: Any, index: int) -> Any:
 
 
 def _row_like(batch: Any, form: Any, place: int, n: int) -> Any:
-    """One row of a batch whose samples have this form."""
+    """One row of a batch whose samples are like `form`."""
     if isinstance(form, dict):
-        expect(isinstance(batch, dict) and batch.keys() == form.keys(), f"a batch is {told(batch)}")
+        expect(isinstance(batch, dict) and batch.keys() == form.keys(), f"a batch is {describe(batch)}")
         return {key: _row_like(batch[key], form[key], place, n) for key in form}
     if isinstance(form, tuple):
-        expect(isinstance(batch, tuple) and len(batch) == len(form), f"a batch is {told(batch)}")
+        expect(isinstance(batch, tuple) and len(batch) == len(form), f"a batch is {describe(batch)}")
         return tuple([_row_like(one, other, place, n) for one, other in zip(batch, form, strict=True)])
     if not hasattr(batch, "__len__") or len(batch) != n:
-        raise broken(f"a batch of {n} samples is {told(batch)}")
+        raise AssertionError(f"a batch of {n} samples is {describe(batch)}")
     return batch[place]
 
 

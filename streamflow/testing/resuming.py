@@ -1,4 +1,4 @@
-"""Promises about states: a pass goes on exactly where a state was taken, here and in another process."""
+"""Promises about states: a pass resumes exactly where a state was taken, in this process and in a new one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_fresh_process", "check_resumes", "resume_one", "states_of"]
 
 _FURTHER = 3  #: items after which a resumed pass is saved again
 
-# Read by a new interpreter, which knows nothing of the parent's modules until it has the parent's path.
+# Run by a new interpreter, which finds the parent's modules only once it has the parent's `sys.path`.
 _PROGRAM = """
 import pickle, sys
 with open(sys.argv[1], "rb") as file:
@@ -30,7 +30,7 @@ run_job(job, sys.argv[2])
 
 
 def states_of(subject: Subject) -> list[dict[str, Any]]:
-    """The state before each item, and after the end if there is one; taking them must not disturb the pass."""
+    """The state before each item, after the last, and past the end if there is one; taking them disturbs nothing."""
     states, items = [], []
     with promise("a state can be taken between any two items and written as JSON"), subject.seeded.open() as stream:
         for place in range(len(subject.expected)):
@@ -52,13 +52,13 @@ def _through_json(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_resumes(subject: Subject, states: list[dict[str, Any]], cuts: int | None) -> None:
-    """So many states are resumed (None: every one), and so are states taken a little later."""
+    """Passes resume from `cuts` of the states (None: all), and again from states of the resumed passes."""
     count = len(subject.expected)
     for cut in _places(count, cuts):
-        with promise(f"a pass goes on where a state was taken (after {cut} items)"):
+        with promise(f"a pass resumes exactly where a state was taken (after {cut} items)"):
             resume_one(subject.seeded, states[cut], cut, subject.expected, subject.ended)
     if subject.ended:
-        with promise("a state taken at the end means the beginning of the next epoch"):
+        with promise("a state taken at the end resumes at the start of the next epoch"):
             wanted = subject.seeded_items(count + 1, epoch=1)
             with _resumed(subject.seeded, states[-1]) as stream:
                 expect(stream.epoch == 1, f"`epoch` is {stream.epoch} instead of 1")
@@ -67,7 +67,7 @@ def check_resumes(subject: Subject, states: list[dict[str, Any]], cuts: int | No
 
 
 def _places(count: int, cuts: int | None) -> list[int]:
-    """So many of 0, ..., `count`: the ends and their neighbours, the middle, and others that `count` decides."""
+    """Which of the positions 0, ..., `count` to resume at: the ends, their neighbours, the middle, others."""
     if cuts is None or cuts > count:
         return list(range(count + 1))
     first = list(dict.fromkeys((0, count, 1, count - 1, count // 2)))
@@ -100,7 +100,7 @@ def _resumed(streamer: Streamer, state: dict[str, Any]) -> Stream:
 
 
 def in_new_interpreter(program: str, given: str, answer: str, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run a program that is given two paths."""
+    """Run a Python program with two paths as its arguments."""
     command = [sys.executable, "-c", program, given, answer]
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
@@ -108,32 +108,32 @@ def in_new_interpreter(program: str, given: str, answer: str, timeout: float) ->
 
 
 def check_fresh_process(subject: Subject, states: list[dict[str, Any]], timeout: float) -> None:
-    """States from all over the pass are resumed in one new interpreter."""
+    """States from the start, middle and end of the pass are resumed in one new interpreter."""
     import tempfile
 
     import cloudpickle
 
     count = len(subject.expected)
     cuts = sorted({0, 1, count // 3, count // 2, count - 1, count} & set(range(count + 1)))
-    with promise("a pass goes on in a fresh process where a state was taken here"):
+    with promise("a pass resumes in a fresh process exactly where a state was taken here"):
         job = cloudpickle.dumps((subject.seeded, {cut: states[cut] for cut in cuts}, subject.expected, subject.ended))
         with tempfile.TemporaryDirectory(prefix="streamflow-") as folder:
             given, answer = Path(folder, "job"), Path(folder, "answer")
             given.write_bytes(pickle.dumps((sys.path, job)))
             done = in_new_interpreter(_PROGRAM, str(given), str(answer), timeout)
-            expect(done.returncode == 0 and answer.exists(), f"it ended with {done.returncode}: {done.stderr[-2000:]}")
-            told = answer.read_text("utf-8")
-            expect(not told, told)
+            expect(done.returncode == 0 and answer.exists(), f"it exited with {done.returncode}: {done.stderr[-2000:]}")
+            failure = answer.read_text("utf-8")
+            expect(not failure, failure)
 
 
 def run_job(job: bytes, answer: str) -> None:
-    """In the fresh process: resume each state, and write down the first promise that is broken."""
-    told = ""
+    """In the fresh process: resume from each state, and write the first failure to the file `answer`, or nothing."""
+    failure = ""
     try:
         streamer, states, expected, ended = pickle.loads(job)
         for cut, state in states.items():
             with promise(f"after {cut} items"):
                 resume_one(streamer, state, cut, expected, ended)
     except AssertionError as error:
-        told = str(error)
-    Path(answer).write_text(told, "utf-8")
+        failure = str(error)
+    Path(answer).write_text(failure, "utf-8")

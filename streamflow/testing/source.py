@@ -1,4 +1,4 @@
-"""`check_source`: hold a source to all that sources promise."""
+"""`check_source`: test everything that a source promises."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.validate import is_integer, require
+from ..core.validate import flag, positive_integer, require
 from ..samplers import SubsetSampler
 from ..sources import Source
 from ..sources.reading.form import keys_of, picked
 from .check import check_streamer
 from .elsewhere import check_fork, check_threads
+from .pickling import pickled_copies
 from .reading import Reading, agrees, leaves
-from .subject import broken, expect, promise, rows, taken, told
+from .subject import describe, expect, promise, rows, seconds, taken
 
 __all__ = ["check_source"]
 
@@ -30,9 +31,9 @@ def check_source(
     fresh_process: bool = True,
     timeout: float = 60,
 ) -> None:
-    """Check that a source keeps every promise of sources; raise where it does not.
+    """Check that a source keeps every promise of sources; raise an `AssertionError` where it does not.
 
-    For sources, stores and views of your own: build a small one and give it to this function in a test, with the data
+    For sources, stores and views of your own: in a test, build a small one and pass it to this function, with the data
     that it should have.
 
     Parameters
@@ -40,40 +41,40 @@ def check_source(
     source : Source
         The source to check, with at least one sample.
     data : array, dict or tuple of arrays, or list of samples, optional
-        What it should have, in memory.  None: what it gives itself, one sample after the other.
+        The data that it should have, in memory.  None: its own samples, read one by one.
     n_samples : int
-        How many samples are looked at, at least 1; the first and the last are among them.
-    pickles : bool, optional
-        True: pickle has to carry it.  None: cloudpickle has to, pickle need not.  False: neither, and there is no fresh
-        process then.
+        How many samples are compared, at least 1; the first and the last are among them.
+    pickles : bool or None
+        True: it can be pickled with both pickle and cloudpickle.  None: with cloudpickle, and perhaps with pickle.
+        False: with neither; then nothing is read in a new interpreter.
     fork : bool
-        Whether it is read in a forked process too, where there are such.
+        Whether it is read in a forked process too, on systems that fork.
     n_threads : int
-        How many threads read at once.
+        How many threads read at once, at least 1.
     fresh_process : bool
-        Whether states of its streams are resumed in a new interpreter too, see `check_streamer`.
+        Whether its streams are resumed in a new interpreter too, as in `check_streamer`.
     timeout : float
-        Seconds for which the threads or the other process may take.
+        How many seconds the threads, the forked process and the new interpreter may each take.
 
     Raises
     ------
     AssertionError
-        If a promise is broken; its text says which, and where.
+        If a promise is broken; the message says which, and where.
     ParameterError
-        If a parameter is wrong.
+        If a parameter is invalid.
 
     Notes
     -----
-    What is checked, in this order:
+    These promises are checked, in this order:
 
-    1. its length, and its samples by an index from the front, from the end, and by iteration; what is no index raises;
-    2. slices, index arrays and masks give views with the samples that NumPy would select;
-    3. `read` stacks any samples in any order; what was read can be written into, and changes nothing;
-    4. being told what will be needed changes nothing; its keys, and the source of each key alone;
-    5. it can be closed, and read again;
-    6. pickled copies, a forked process, and threads read the same;
-    7. its streams give its samples in order, in the order of a sampler, and keep the promises of `check_streamer`:
-       they repeat, resume and can be sharded.
+    1. It has a length, and samples by an index from the front or from the end and by iteration; anything that is not
+       an index raises.
+    2. Slices, index arrays and masks give views with the samples that NumPy would select.
+    3. `read` stacks any samples in any order into arrays that can be written to without changing the source.
+    4. Prefetching changes nothing; `keys()` are those of the samples, and a stream of some keys gives only these.
+    5. It can be closed, and read again.
+    6. Pickled copies, a forked process and several threads read the same data.
+    7. Its streams give its samples in order or in the order of a sampler, and keep the promises of `check_streamer`.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def check_source(
     >>> x = np.arange(10)
     >>> check_source(ArraySource({"x": x}), {"x": x})
     >>> class Shifted(Source):
-    ...     '''Reads many samples otherwise than one.'''
+    ...     '''Reads a batch differently from single samples.'''
     ...     def __len__(self):
     ...         return 10
     ...     def sample(self, index):
@@ -93,43 +94,44 @@ def check_source(
     AssertionError: read(indices) gives these samples, stacked: sample 9 is int64 10 instead of int64 9
     """
     require(isinstance(source, Source), "source", "a Source", source)
-    for name, number in {"n_samples": n_samples, "n_threads": n_threads}.items():
-        whole = is_integer(number)
-        require(whole and number >= 1, name, "an integer from 1 on", number)
-    with promise("a source has a length, that of its data"):
-        reading = Reading(source, data, int(n_samples))
+    n_samples, n_threads = positive_integer("n_samples", n_samples), positive_integer("n_threads", n_threads)
+    pickles = None if pickles is None else flag("pickles", pickles)
+    fork, fresh_process = flag("fork", fork), flag("fresh_process", fresh_process)
+    timeout = seconds("timeout", timeout)
+    with promise("a source has as many samples as its data"):
+        reading = Reading(source, data, n_samples)
     check_samples(reading)
     check_views(reading)
     check_read(reading)
     check_keys(reading)
-    with promise("a source that was closed can be read again"):
+    with promise("a closed source can be read again"):
         source.close()
         source.close()
         reading.check(source)
-    for by, copy in copies_of(source, pickles):
-        with promise(f"a copy by {by} reads the same"):
+    for library, copy in pickled_copies(source, "source", pickles):
+        with promise(f"a copy made with {library} reads the same data"):
             reading.check(copy)
             copy.close()
     if fork:
         check_fork(reading, timeout)
-    check_threads(reading, int(n_threads), timeout)
+    check_threads(reading, n_threads, timeout)
     check_streams(reading, pickles, fresh_process=fresh_process, timeout=timeout)
 
 
 def check_samples(reading: Reading) -> None:
-    """Samples by any index of one; what is no index raises."""
+    """Samples by index and by iteration; anything that is not an index raises."""
     source, n = reading.source, len(reading.source)
     with promise("a sample is the row of the data"):
         for index in reading.positions.tolist():
             reading.expect(index, source[index])
             reading.expect(index, source[index - n], "from the end")
-            reading.expect(index, source[np.int32(index)], "by an index of NumPy")
+            reading.expect(index, source[np.int32(index)], "by a NumPy integer")
     with promise("iteration gives the samples in order"):
         for index, sample in enumerate(taken(iter(source), len(reading.positions))):
             reading.expect(index, sample)
         if n <= len(reading.positions):
             expect(sum(1 for _ in source) == n, f"there are {sum(1 for _ in source)} instead of {n}")
-    with promise("what is written into a sample does not reach the source"):
+    with promise("writing into a sample does not change the source"):
         for index in reading.positions[:5].tolist():
             spoil(source[index])
             reading.expect(index, source[index])
@@ -139,11 +141,11 @@ def check_samples(reading: Reading) -> None:
                 source[wrong]
             except IndexError:
                 continue
-            raise broken("it gave a sample")
+            raise AssertionError("it gave a sample")
 
 
 def spoil(data: Any) -> None:
-    """Write other values into all arrays that allow it."""
+    """Overwrite the values of all writeable arrays."""
     for leaf in leaves(data):
         if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
             if leaf.dtype.kind in "biufc":
@@ -155,37 +157,37 @@ def spoil(data: Any) -> None:
 
 
 def check_views(reading: Reading) -> None:
-    """Slices, index arrays and masks, of views too."""
+    """Slices, index arrays and masks give views, and so do slices of views."""
     source, everything = reading.source, np.arange(len(reading.source))
-    for index in (*reading.indexes(len(source)), *reading.sequences(len(source))):
+    for index in (*reading.slices(len(source)), *reading.index_arrays(len(source))):
         with promise(f"source[{shown(index)}] is a view of what NumPy selects"):
             view, selected = source[index], everything[index]
-            expect(isinstance(view, Source), f"it is {told(view)}")
+            expect(isinstance(view, Source), f"it is {describe(view)}")
             expect(len(view) == len(selected), f"its length is {len(view)} instead of {len(selected)}")
             for place in reading.some(len(view)):
                 reading.expect(int(selected[place]), view[place])
-            for below in reading.indexes(len(view)) if len(view) else ():
+            for below in reading.slices(len(view)) if len(view) else ():
                 again = selected[below]
                 for place in reading.some(len(again)):
                     reading.expect(int(again[place]), view[below][place], f"as [{shown(below)}] of the view")
 
 
 def shown(index: Any) -> str:
-    """An index for a message."""
+    """An index as messages show it."""
     if isinstance(index, slice):
         return ":".join("" if part is None else str(part) for part in (index.start, index.stop, index.step))
     return f"{len(index)} {'of a mask' if np.asarray(index).dtype == bool else 'indices'}"
 
 
 def check_read(reading: Reading) -> None:
-    """Batches: any samples in any order, stacked and fresh."""
+    """`read` stacks any samples in any order into fresh arrays."""
     source, everything = reading.source, np.arange(len(reading.source))
     with promise("read(indices) gives these samples, stacked"):
-        for index in (reading.positions[::-1], *reading.indexes(len(source)), *reading.sequences(len(source))):
+        for index in (reading.positions[::-1], *reading.slices(len(source)), *reading.index_arrays(len(source))):
             reading.expect_batch(everything[index], source.read(index, **reading.how))
     with promise("read(index) is a batch of one"):
         reading.expect_batch(everything[-1:], source.read(-1, **reading.how))
-    with promise("what is written into a batch does not reach the source, nor another batch"):
+    with promise("writing into a batch changes neither the source nor another batch"):
         some = reading.positions[:5]
         held = source.read(some, **reading.how)
         spoil(source.read(some, **reading.how))
@@ -194,54 +196,37 @@ def check_read(reading: Reading) -> None:
 
 
 def check_keys(reading: Reading) -> None:
-    """That asking ahead changes nothing; keys, one of them alone, several."""
+    """Prefetching changes nothing; `keys`, and streams of one key or several."""
     source = reading.source
     with promise("prefetch(indices) changes nothing"):
         source.prefetch(reading.positions)
         source.prefetch(reading.positions[:0])
         reading.check(source)
     known = keys_of(reading.wanted(0))
-    with promise("keys() tells the keys of the samples"):
-        expect(source.keys() == known, f"it tells {source.keys()} instead of {known}")
+    with promise("keys() returns the keys of the samples"):
+        expect(source.keys() == known, f"it returned {source.keys()} instead of {known}")
     for keys in (*(known or ()), *((known[::-1],) if known else ())):
-        with promise(f"keys={keys!r} gives these alone"):
+        with promise(f"keys={keys!r} gives only these"):
             some = source[reading.positions].samples(keys=keys)
             for index, sample in zip(reading.positions.tolist(), taken(iter(some), 5), strict=False):
                 agrees(sample, picked(reading.wanted(index), keys), f"sample {index}")
 
 
-def copies_of(source: Source, pickles: bool | None) -> list[tuple[str, Source]]:
-    """Copies of the source by all that can carry it."""
-    import pickle
-
-    import cloudpickle
-
-    copies: list[tuple[str, Source]] = []
-    if pickles is False:
-        return copies
-    with promise("a source can be pickled by cloudpickle (or say `pickles=False`)"):
-        copies.append(("cloudpickle", pickle.loads(cloudpickle.dumps(source))))
-    if pickles:
-        with promise("a source can be pickled by pickle (or say `pickles=None`)"):
-            copies.append(("pickle", pickle.loads(pickle.dumps(source))))
-    return copies
-
-
 def check_streams(reading: Reading, pickles: bool | None, *, fresh_process: bool, timeout: float) -> None:
-    """Streams of the source: their samples, and all that streams promise."""
+    """Streams of the source give its samples, and keep the promises of `check_streamer`."""
     source, n, how = reading.source, len(reading.source), reading.how
     with promise("samples() gives the samples in order"):
-        due = min(n, len(reading.positions) + 1)
-        found = taken(iter(source.samples()), due + 1 if due == n else due)
+        n_due = min(n, len(reading.positions) + 1)
+        found = taken(iter(source.samples()), n_due + 1 if n_due == n else n_due)
         for index, sample in enumerate(found[:n]):
             reading.expect(index, sample)
-        expect(len(found) == due, f"there are {'more' if len(found) > due else len(found)} instead of {n}")
+        expect(len(found) == n_due, f"there are {'more' if len(found) > n_due else len(found)} instead of {n}")
     with promise("a sampler decides which samples come"):
         order = reading.random.permutation(reading.positions)
         for index, sample in zip(order.tolist(), source.samples(sampler=SubsetSampler(order)), strict=True):
             reading.expect(index, sample)
     if "index" not in (source.keys() or ()):
-        with promise("with_indices tells the positions in the unsliced source"):
+        with promise("with_indices gives the positions in the unsliced source"):
             check_indices(reading, order)
     part = source if n <= len(reading.positions) else source[reading.positions]
     rest: dict[str, Any] = {"pickles": pickles, "timeout": timeout}
@@ -252,11 +237,11 @@ def check_streams(reading: Reading, pickles: bool | None, *, fresh_process: bool
 
 
 def check_indices(reading: Reading, order: NDArray[np.intp]) -> None:
-    """The positions that come with a batch are those of its samples."""
+    """The indices in a batch are those of its samples."""
     source, form = reading.source, reading.wanted(0)
-    each_alone = [source._base_indices(np.array([place])).tolist()[0] for place in order.tolist()]
+    one_by_one = [source._base_indices(np.array([place])).tolist()[0] for place in order.tolist()]
     found = [_parted(sample, form)[0] for sample in source[order].samples(with_indices=True)]
-    expect(found == each_alone, f"a view of {order.tolist()} has {found} instead of {each_alone}")
+    expect(found == one_by_one, f"a view of {order.tolist()} gives {found} instead of {one_by_one}")
     places = {repr(source._base_indices(np.array([place])).tolist()[0]): place for place in reading.positions.tolist()}
     for batch in taken(iter(source.batches(3, with_indices=True, **reading.how)), 10):
         index, rest = _parted(batch, form)

@@ -1,4 +1,4 @@
-"""Watching generators from outside: which are open, and how many items each has made."""
+"""Watching the user's generators: which are open, and how many items each function has yielded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from types import FrameType, GeneratorType
 from typing import Any
 
-__all__ = ["made_items", "no_collection", "open_generators"]
+__all__ = ["count_items", "no_collection", "open_generators"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 _STANDARD = str(Path(threading.__file__).parent)
 
 
-def _is_source(filename: str) -> bool:
-    """Whether code is the user's: neither of the package nor of the standard library, whose folder may hold others."""
+def _is_users(filename: str) -> bool:
+    """Whether code is the user's: neither ours nor the standard library's (whose folder may hold site-packages)."""
     if filename.startswith((_PACKAGE, "<frozen")):
         return False
     return not filename.startswith(_STANDARD) or "site-packages" in filename
@@ -28,9 +28,9 @@ def _is_source(filename: str) -> bool:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Nothing is collected meanwhile, so what must be closed is not closed by chance."""
+    """A block without garbage collection, which could close a generator by chance."""
     was_enabled = gc.isenabled()
-    gc.collect(0)  # what is young from here on is new
+    gc.collect(0)  # so that generation 0 holds only what is created from here on
     gc.disable()
     try:
         yield
@@ -40,29 +40,29 @@ def no_collection() -> Iterator[None]:
 
 
 def open_generators() -> dict[int, str]:
-    """The user's young generators that stand at a ``yield``, by identity; inside `no_collection` only.
+    """The user's generators that are suspended at a ``yield``, by id; for use inside `no_collection`.
 
-    Those that were never asked for an item have run no code, so there is nothing to close in them.
+    A generator that has not started has nothing to close.
     """
     return {
         id(thing): f"{thing.__qualname__} (in {thing.gi_code.co_filename}, line {thing.gi_code.co_firstlineno})"
         for thing in gc.get_objects(generation=0)
-        if type(thing) is GeneratorType and thing.gi_suspended and _is_source(thing.gi_code.co_filename)
+        if type(thing) is GeneratorType and thing.gi_suspended and _is_users(thing.gi_code.co_filename)
     }
 
 
 @contextmanager
-def made_items() -> Iterator[Counter[str]]:
-    """Count the items that each generator function of the user makes in this thread.
+def count_items() -> Iterator[Counter[str]]:
+    """Count the items that each of the user's generator functions yields in this thread.
 
-    An item that is None looks like an end and is not counted.
+    None is not counted: it cannot be distinguished from the end.
     """
     counts: Counter[str] = Counter()
 
     def profile(frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
-        made = event == "return" and arg is not None and code.co_flags & CO_GENERATOR
-        if made and _is_source(code.co_filename):
+        yielded = event == "return" and arg is not None and code.co_flags & CO_GENERATOR
+        if yielded and _is_users(code.co_filename):
             counts[code.co_qualname] += 1
 
     before = sys.getprofile()

@@ -123,7 +123,7 @@ def test_nested_dicts_are_collated_below_their_key():
 RAGGED = [{"x": np.arange(1, n + 1, dtype=np.int16), "y": n} for n in (3, 1, 4, 2)]
 
 
-def test_ragged_items_are_an_error_that_tells_the_shapes():
+def test_ragged_items_are_an_error_that_names_the_shapes():
     with pytest.raises(sf.DataError, match="x") as caught:
         batches(RAGGED, 4)
     assert "(3,)" in str(caught.value)
@@ -202,7 +202,7 @@ def test_arrays_of_different_dimensions_cannot_be_padded_or_cropped(ragged):
 
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("item", [np.zeros(3), 5, (1, 2), None, "text", [1]])
-def test_an_item_that_is_no_dict_is_a_data_error(item, partial):
+def test_an_item_that_is_not_a_dict_is_a_data_error(item, partial):
     for items in [[item, item], [{"x": 1}, item]] + [[item]] * partial:
         with pytest.raises(sf.DataError):
             batches(items, 2, partial=partial)
@@ -216,7 +216,7 @@ def test_keys_must_agree(partial):
             batches(items, size, partial=partial)
 
 
-# ---- parameters, sources, laziness
+# ---- parameters, iterables, laziness
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def dropped(caplog):
     buffer._log_dropped.cache_clear()
 
 
-def test_fewer_samples_than_a_batch_are_spoken_of_once(dropped):
+def test_fewer_samples_than_a_batch_are_logged_once(dropped):
     tree = sf.Streamer(samples, 5).pipe(sf.buffer_stream, 64)
     assert [list(tree), list(tree), list(tree.cycle(2))] == [[], [], []]
     text = (
@@ -264,12 +264,12 @@ def test_fewer_samples_than_a_batch_are_spoken_of_once(dropped):
 
 
 @pytest.mark.parametrize(("n", "partial"), [(0, False), (64, False), (100, False), (5, True), (0, True)])
-def test_nothing_is_said_of_other_streams(dropped, n, partial):
+def test_nothing_is_logged_about_other_streams(dropped, n, partial):
     list(sf.buffer_stream(samples(n), 64, partial=partial))
     assert dropped.messages == []
 
 
-def test_nothing_is_said_of_a_stream_that_is_given_up(dropped):
+def test_nothing_is_logged_about_a_stream_that_is_abandoned(dropped):
     with sf.Streamer(samples, 100).pipe(sf.buffer_stream, 64).open() as stream:
         next(stream)
     assert dropped.messages == []
@@ -278,9 +278,9 @@ def test_nothing_is_said_of_a_stream_that_is_given_up(dropped):
 def test_it_takes_anything_that_can_be_iterated():
     streamer = sf.Streamer(samples, 6)
     with streamer.open() as live:
-        sources = [samples(6), list(samples(6)), iter(list(samples(6))), streamer, live, sf.RoundRobinMux([streamer])]
-        for source in sources:
-            found = sf.buffer_stream(source, 3)
+        iterables = [samples(6), list(samples(6)), iter(list(samples(6))), streamer, live, sf.RoundRobinMux([streamer])]
+        for iterable in iterables:
+            found = sf.buffer_stream(iterable, 3)
             assert type(found) is types.GeneratorType
             assert [b["y"].tolist() for b in found] == [[0, 1, 2], [3, 4, 5]]
 
@@ -299,7 +299,7 @@ def test_the_three_ways_to_make_a_streamer_of_it():
 def test_it_draws_no_further_than_the_batch_and_nothing_before_it():
     drawn, closed = [], []
 
-    def source():
+    def leaf():
         try:
             for item in samples(20):
                 drawn.append(1)
@@ -307,7 +307,7 @@ def test_it_draws_no_further_than_the_batch_and_nothing_before_it():
         finally:
             closed.append(1)
 
-    items = sf.buffer_stream(sf.Streamer(source), 4)
+    items = sf.buffer_stream(sf.Streamer(leaf), 4)
     assert drawn == []
     next(items)
     next(items)
@@ -413,13 +413,13 @@ def test_two_passes_do_not_share_memory():
 
 
 def test_an_item_of_a_batch_never_aliases_the_samples():
-    source = list(samples(4, LARGE))
-    (batch,) = batches(source, 4)
+    made = list(samples(4, LARGE))
+    (batch,) = batches(made, 4)
     batch["x"][...] = -1
-    assert [d["x"][0, 0] for d in source] == [0, 1, 2, 3]
-    (alone,) = batches(source[:1], 1)
+    assert [d["x"][0, 0] for d in made] == [0, 1, 2, 3]
+    (alone,) = batches(made[:1], 1)
     alone["x"][...] = -1
-    assert source[0]["x"].max() == 0
+    assert made[0]["x"].max() == 0
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import streamflow as sf
 
 
 def test_the_first_items_pass_in_order():
-    for source in (range(5), iter(range(5)), sf.Streamer(range(5)), sf.Streamer(range(5)).open()):
-        items = sf.cache(source, 5, random_state=0)
+    for iterable in (range(5), iter(range(5)), sf.Streamer(range(5)), sf.Streamer(range(5)).open()):
+        items = sf.cache(iterable, 5, random_state=0)
         assert type(items) is types.GeneratorType
         assert list(itertools.islice(items, 5)) == [0, 1, 2, 3, 4]
 
@@ -31,14 +31,14 @@ def test_it_gives_items_of_the_cache_only(seed):
     """Never an item that was not drawn yet, and never more than n_cache different ones between two new items."""
     drawn = 0
 
-    def source():
+    def leaf():
         nonlocal drawn
         for i in range(200):
             drawn += 1
             yield i
 
     newest, alive = -1, set()
-    for item in sf.cache(source(), 4, prob=0.3, random_state=seed):
+    for item in sf.cache(leaf(), 4, prob=0.3, random_state=seed):
         assert item < drawn
         if item > newest:
             assert item == newest + 1  # new items come at once, and in order
@@ -132,10 +132,10 @@ def test_parameters_are_checked_at_the_call(name, kwargs):
             call()
 
 
-def test_it_draws_only_what_it_needs_and_closes_its_source():
+def test_it_draws_only_what_it_needs_and_closes_its_leaf():
     drawn, closed = [], []
 
-    def source():
+    def leaf():
         try:
             for i in range(100):
                 drawn.append(i)
@@ -143,7 +143,7 @@ def test_it_draws_only_what_it_needs_and_closes_its_source():
         finally:
             closed.append(1)
 
-    items = sf.cache(sf.Streamer(source), 5, prob=1.0, random_state=0)
+    items = sf.cache(sf.Streamer(leaf), 5, prob=1.0, random_state=0)
     assert drawn == []
     list(itertools.islice(items, 3))
     assert len(drawn) == 3

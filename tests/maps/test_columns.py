@@ -18,7 +18,7 @@ def test_tuples_gives_the_values_of_the_keys_in_order():
 
 
 def form(value):
-    """The shape of an answer, with every value told by its key."""
+    """The form of an item, each value by its key."""
     if value is None:
         return None
     if isinstance(value, list):
@@ -76,8 +76,28 @@ def test_keys_are_checked_at_the_call():
             call()
 
 
+def test_a_set_of_keys_is_refused_because_it_has_no_order():
+    for name, call in {
+        "inputs": lambda: sf.keras_tuples(ROWS, {"x", "z"}, "y"),
+        "outputs": lambda: sf.keras_tuples(ROWS, "x", frozenset("yz")),
+    }.items():
+        with pytest.raises(sf.exceptions.ParameterError, match=f"^`{name}` must be a key or a list of keys, got "):
+            call()
+    assert next(sf.keras_tuples(ROWS, {"y": 0, "z": 1}.keys(), None)) == ([0, "0"], None)
+
+
+def test_a_key_that_no_dict_can_have_is_refused_by_the_name_of_its_parameter():
+    for name, call in {
+        "keys": lambda: sf.tuples(ROWS, "x", ["y"]),
+        "inputs": lambda: sf.keras_tuples(ROWS, [["x"]], "y"),
+        "outputs": lambda: sf.keras_tuples(ROWS, "x", ["y", {}]),
+    }.items():
+        with pytest.raises(sf.exceptions.ParameterError, match=f"^`{name}` must be .*hashable"):
+            call()
+
+
 @pytest.mark.parametrize("item", [(1, 2), 5, None, np.zeros(3), [1]])
-def test_an_item_that_is_no_dict_is_a_data_error(item):
+def test_an_item_that_is_not_a_dict_is_a_data_error(item):
     with pytest.raises(sf.DataError):
         list(sf.tuples([item], "x"))
     with pytest.raises(sf.DataError):
@@ -95,8 +115,8 @@ def test_they_take_anything_that_can_be_iterated_and_give_generators(mapping):
     streamer = sf.Streamer(ROWS)
     with streamer.open() as live:
         wanted = list(mapping(ROWS))
-        for source in (ROWS, iter(ROWS), (r for r in ROWS), streamer, live, sf.ChainMux([ROWS])):
-            found = mapping(source)
+        for iterable in (ROWS, iter(ROWS), (r for r in ROWS), streamer, live, sf.ChainMux([ROWS])):
+            found = mapping(iterable)
             assert type(found) is types.GeneratorType
             assert list(found) == wanted
 
@@ -119,12 +139,12 @@ def test_piped_they_are_streamers():
 def test_they_draw_one_item_for_one():
     drawn = []
 
-    def source():
+    def leaf():
         for row in ROWS:
             drawn.append(1)
             yield row
 
-    for items in (sf.tuples(sf.Streamer(source), "y"), sf.keras_tuples(sf.Streamer(source), "y")):
+    for items in (sf.tuples(sf.Streamer(leaf), "y"), sf.keras_tuples(sf.Streamer(leaf), "y")):
         drawn.clear()
         assert drawn == []
         next(items)

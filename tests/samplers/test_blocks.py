@@ -68,8 +68,8 @@ def test_memory_is_that_of_a_window():
 
 
 @pytest.mark.parametrize(
-    ("how", "told"), [({"block_size": 0}, "`block_size`"), ({"block_size": 2, "window": 1.5}, "`window`")]
+    ("how", "text"), [({"block_size": 0}, "`block_size`"), ({"block_size": 2, "window": 1.5}, "`window`")]
 )
-def test_wrong_parameters(how, told):
-    with pytest.raises(ParameterError, match=f"{told} must be a positive integer"):
+def test_wrong_parameters(how, text):
+    with pytest.raises(ParameterError, match=f"{text} must be a positive integer"):
         BlockShuffledSampler(**how)

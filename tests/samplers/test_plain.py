@@ -44,7 +44,7 @@ def test_shuffled_needs_no_memory_above_a_size():
     assert order[np.array([5, 999])].tolist() == some[[5, 999]].tolist()
 
 
-def test_an_own_seed():
+def test_a_sampler_with_its_own_seed():
     def epochs(sampler, seed):
         stream = ArraySource(np.arange(30)).samples(sampler=sampler, random_state=seed)
         return [list(stream(epoch=epoch)) for epoch in range(3)]
@@ -94,11 +94,11 @@ def test_wrong_indices(chosen):
 @pytest.mark.parametrize("mask", [[True, False], [True] + [False] * 5])
 def test_a_mask_fits_sources_of_its_length_alone(make, mask):
     sampler, source = make(mask), ArraySource(np.arange(5))
-    told = f"`indices` must be a mask of 5 values for a source of 5 samples, got {len(mask)}"
+    text = f"`indices` must be a mask of 5 values for a source of 5 samples, got {len(mask)}"
     for one in (source, source[::-1], source.map(abs)):
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             one.batches(2, sampler=sampler)
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             one.samples(sampler=sampler)
     fits = ArraySource(np.arange(len(mask)))
     assert set(fits.samples(sampler=sampler)) == {0}
@@ -144,13 +144,28 @@ class Twice(Sampler):
         return np.repeat(generator(key, ORDER).permutation(n), 2)
 
 
-def test_an_own_sampler_can_do_all_that_samplers_can():
+def test_a_custom_sampler_can_do_all_that_samplers_can():
     source = ArraySource(np.arange(9))
     order = [int(i) for i in source.samples(sampler=Twice(), random_state=0)]
     assert order[::2] == order[1::2]
     assert sorted(order[::2]) == list(range(9))
     check_streamer(source.samples(sampler=Twice(), epochs=2), fresh_process=False)
     check_streamer(source.batches(4, sampler=Twice(3), epochs=None), samples_of=list, fresh_process=False)
+
+
+def test_a_custom_sampler_may_call_anything_its_weights():
+    class Own(Sampler):
+        weights = (3, 1)
+
+        def order(self, n, key):
+            return np.arange(n)
+
+    with ArraySource("abc").samples(sampler=Own()).open() as stream:
+        next(stream)
+        state = stream.state_dict()
+    with ArraySource("abc").samples(sampler=Own()).open() as stream:
+        stream.load_state_dict(state)
+        assert list(stream) == ["b", "c"]
 
 
 def returns(found, kind=Sampler):
@@ -165,7 +180,7 @@ def returns(found, kind=Sampler):
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "text"),
     [
         ([0, 1], r"must return 3 indices per epoch, as its size\(\) says, Own\(\) returned 2"),
         ([0, 1, 3], r"must return indices from 0 to 2, Own\(\) returned 3"),
@@ -180,9 +195,9 @@ def returns(found, kind=Sampler):
     ],
 )
 @pytest.mark.parametrize("kind", [ArraySource, ChoiceSource, CompositeSource])
-def test_what_an_own_sampler_gives_is_checked(kind, found, told):
+def test_what_a_custom_sampler_returns_is_checked(kind, found, text):
     source = ArraySource(np.arange(3)) if kind is ArraySource else kind([np.arange(3)])
-    with pytest.raises(ParameterError, match=told):
+    with pytest.raises(ParameterError, match=text):
         list(source.batches(2, sampler=returns(found, ShuffledSampler)))
 
 
@@ -192,7 +207,7 @@ def test_an_order_may_be_any_sequence_of_integers(found):
     assert np.concatenate(batches).tolist() == list(found)
 
 
-def test_a_sampler_answers_order():
+def test_a_sampler_must_define_order():
     class Nothing(Sampler):
         pass
 

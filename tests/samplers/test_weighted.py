@@ -117,18 +117,18 @@ def test_class_weights():
 
 
 @pytest.mark.parametrize(
-    ("y", "n_classes", "told"),
+    ("y", "n_classes", "text"),
     [
         ([0, 1, 2], 2, "`y` must be integers from 0 to 1, given `n_classes`"),
         ([-1, 0], 2, "`y` must be integers"),
         ([0.0, 1.0], 2, "`y` must be integers"),
         ([0, 1], 0, "`n_classes` must be None or a positive integer, got 0"),
-        ([], None, "`y` must be an array of classes along one axis, not empty"),
-        ([[0, 1]], None, "`y` must be an array of classes"),
+        ([], None, "`y` must be a non-empty array of classes along one axis"),
+        ([[0, 1]], None, "`y` must be a non-empty array of classes"),
     ],
 )
-def test_wrong_classes(y, n_classes, told):
-    with pytest.raises(ParameterError, match=told):
+def test_wrong_classes(y, n_classes, text):
+    with pytest.raises(ParameterError, match=text):
         WeightedSampler.class_balanced(y, n_classes)
 
 
@@ -150,30 +150,38 @@ def test_extreme_weights(weights):
 
 
 @pytest.mark.parametrize(
-    ("weights", "told"),
+    ("weights", "text"),
     [
         ([1, -1], "finite and not negative"),
         ([1, np.nan], "finite and not negative"),
         ([1, np.inf], "finite and not negative"),
         ([0, 0], "above zero for at least one"),
-        ([], "above zero for at least one"),
-        ([[1, 2]], "numbers along one axis"),
-        (["a"], "numbers along one axis"),
-        (5, "numbers along one axis"),
     ],
 )
-def test_wrong_weights(weights, told):
-    with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
+@pytest.mark.parametrize("indices", [None, [0, 1]])
+def test_wrong_weights(weights, text, indices):
+    with pytest.raises(ParameterError, match=f"`weights` must be {text}"):
+        WeightedSampler(weights, indices=indices)
+
+
+@pytest.mark.parametrize("weights", [[[1, 2]], ["a"], 5])
+def test_weights_that_are_not_a_list_of_numbers(weights):
+    with pytest.raises(ParameterError, match="`weights` must be numbers along one axis, got "):
         WeightedSampler(weights)
-    with pytest.raises(ParameterError, match=f"`weights` must be {told}"):
+    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got "):
         WeightedSampler(weights, indices=[0, 1])
+
+
+def test_no_weights_at_all():
+    with pytest.raises(ParameterError, match="`weights` must be above zero for at least one, got "):
+        WeightedSampler([])
 
 
 def test_lengths_are_checked():
     source = ArraySource(np.arange(5))
     with pytest.raises(ParameterError, match="`weights` must be 5 numbers, one for each sample, got 4"):
         source.samples(sampler=WeightedSampler([1] * 4))
-    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one per index, got 3"):
+    with pytest.raises(ParameterError, match="`weights` must be 2 numbers, one for each index, got "):
         WeightedSampler([1] * 3, indices=[0, 1])
     with pytest.raises(ParameterError, match="`indices` must be from -5 to 4"):
         source.samples(sampler=WeightedSampler([1], indices=[5]))

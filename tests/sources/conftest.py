@@ -25,8 +25,8 @@ def in_child():
                 os._exit(0)
         os.close(write)
         with os.fdopen(read, "rb") as answer:
-            told = answer.read()
+            text = answer.read()
         os.waitpid(child, 0)
-        return json.loads(told or '"it hung"')
+        return json.loads(text or '"it hung"')
 
     return run

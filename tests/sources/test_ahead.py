@@ -13,8 +13,8 @@ from streamflow.sources.mmap.kept import Ahead, memory_of, stretches_of
 PAGE = mmap.PAGESIZE
 
 
-class Told(Source):
-    """Notes what it is told and asked, in order."""
+class Logged(Source):
+    """Records each call, in order."""
 
     def __init__(self, n):
         self.n, self.log = n, []
@@ -35,7 +35,7 @@ class Told(Source):
 
 
 def test_batches_are_asked_for_one_ahead():
-    source = Told(7)
+    source = Logged(7)
     batches = [batch.tolist() for batch in source.batches(3, shuffle=True, epochs=2, random_state=0)]
     asked = [indices for what, indices in source.log if what == "need"]
     assert [indices for what, indices in source.log if what == "read"] == batches
@@ -44,7 +44,7 @@ def test_batches_are_asked_for_one_ahead():
 
 
 def test_what_is_asked_for_is_bounded_for_samples():
-    source = Told(1000)
+    source = Logged(1000)
     taken = list(itertools.islice(source.samples(shuffle=True, epochs=None, random_state=0), 100))
     asked = [indices for what, indices in source.log if what == "need"]
     assert max(map(len, asked)) <= 32
@@ -53,7 +53,7 @@ def test_what_is_asked_for_is_bounded_for_samples():
 
 
 def test_views_and_columns_pass_it_on():
-    inner = Told(10)
+    inner = Logged(10)
     list(ArraySource({"x": inner})[::-1].map(dict).batches(5, keys="x"))
     assert ("need", [4, 3, 2, 1, 0]) in inner.log
 
@@ -102,14 +102,14 @@ class Disk:
         return ()
 
 
-def test_asked_each_time_while_it_reads(monkeypatch):
+def test_it_asks_each_time_while_the_disk_is_read(monkeypatch):
     disk, ahead = Disk(monkeypatch), Ahead()
     for _ in range(50):
         ahead.ask(disk.stretches)
     assert disk.asked == 50
 
 
-def test_seldom_asked_when_all_is_in_memory(monkeypatch):
+def test_it_rarely_asks_when_everything_is_in_memory(monkeypatch):
     disk, ahead = Disk(monkeypatch), Ahead()
     disk.cold = False
     for _ in range(1000):
@@ -117,7 +117,7 @@ def test_seldom_asked_when_all_is_in_memory(monkeypatch):
     assert 1000 / 16 <= disk.asked < 80
 
 
-def test_asked_again_when_a_page_had_to_be_waited_for(monkeypatch):
+def test_it_asks_again_after_waiting_for_a_page(monkeypatch):
     disk, ahead = Disk(monkeypatch), Ahead()
     disk.cold = False
     for _ in range(1000):
@@ -129,7 +129,7 @@ def test_asked_again_when_a_page_had_to_be_waited_for(monkeypatch):
     assert disk.asked == before + 10
 
 
-def test_asked_each_time_where_nothing_can_be_counted(monkeypatch):
+def test_it_asks_each_time_where_reads_cannot_be_counted(monkeypatch):
     monkeypatch.setattr(mapping, "_CAN_COUNT", False)
     asked, ahead = [], Ahead()
     for _ in range(20):
@@ -139,11 +139,11 @@ def test_asked_each_time_where_nothing_can_be_counted(monkeypatch):
 
 def test_mapped_files_are_really_advised(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.arange(64 * PAGE, dtype=np.uint8).reshape(64, PAGE))
-    told = []
+    asked = []
     original = Ahead.ask
-    monkeypatch.setattr(Ahead, "ask", lambda self, stretches: told.extend(stretches()) or original(self, stretches))
+    monkeypatch.setattr(Ahead, "ask", lambda self, stretches: asked.extend(stretches()) or original(self, stretches))
     for source in (NpySource(tmp_path / "x.npy"), ArraySource(np.load(tmp_path / "x.npy", mmap_mode="r"))):
-        del told[:]
+        del asked[:]
         for batch in source.batches(8, shuffle=True, random_state=0):
             assert batch.shape == (8, PAGE)
-        assert sum(end - first for _, first, end in told) >= 64 * PAGE
+        assert sum(end - first for _, first, end in asked) >= 64 * PAGE

@@ -61,10 +61,14 @@ def test_nothing_is_copied():
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "text"),
     [
-        ({"X": X, "y": Y[:5]}, "`data` must be arrays of equal length, got 'X': 6, 'y': 5"),
-        ((X, Y[:5]), "got 0: 6, 1: 5"),
+        (
+            {"X": X, "y": Y[:5]},
+            "must be arrays of equal length, got 6 for data\\['X'\\] and 5 for data\\['y'\\]$",
+        ),
+        ((X, Y[:5]), r"got 6 for data\[0\] and 5 for data\[1\]; pass a list of samples as one column"),
+        ([X] * 9000 + [Y[:5]], r"got 6 for data\[0\] and 5 for data\[9000\]; pass"),
         ({}, "at least one array"),
         (5, "`data` must be an array or anything with a length"),
         (np.array(5), "at least one axis"),
@@ -77,8 +81,8 @@ def test_nothing_is_copied():
         ((X, np.array(5)), r"data\[1\]"),
     ],
 )
-def test_bad_data(data, told):
-    with pytest.raises(ParameterError, match=told):
+def test_bad_data(data, text):
+    with pytest.raises(ParameterError, match=text):
         ArraySource(data)
 
 
@@ -155,6 +159,6 @@ def test_pickled():
     assert repr(again) == repr(source)
 
 
-def test_repr_tells_kinds_and_shapes():
+def test_repr_shows_types_and_shapes():
     assert repr(ArraySource({"X": X, "y": [1] * 6})) == "ArraySource(X: ndarray(float64, (6, 2)), y: list of 6)"
     assert repr(ArraySource((X, Y))[2:]) == "ArraySource(ndarray(float64, (6, 2)), ndarray(int64, (6,)))[2:6:1]"

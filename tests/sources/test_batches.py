@@ -84,7 +84,7 @@ def test_each_epoch_has_its_own_order():
     assert len(set(map(tuple, epochs))) == 20
 
 
-def test_passes_go_on_with_the_epochs():
+def test_passes_continue_the_epochs():
     endless = lists(ONE.batches(4, shuffle=True, epochs=None, random_state=0), 18)
     once = ONE.batches(4, shuffle=True, random_state=0)
     twice = ONE.batches(4, shuffle=True, random_state=0, epochs=2)
@@ -123,7 +123,7 @@ def test_batches_of_any_size_read_one_order():
 
 
 # ---------------------------------------------------------------------- where it is
-def test_epoch_and_position_tell_of_the_last_batch():
+def test_epoch_and_position_are_those_of_the_last_batch():
     with ONE.batches(4, epochs=None).open() as stream:
         assert (stream.epoch, stream.position) == (0, 0)
         seen = [(stream.epoch, stream.position) for _ in itertools.islice(stream, 7)]
@@ -200,7 +200,7 @@ def test_keys_leave_the_other_columns_alone():
 
 # ---------------------------------------------------------------------- parameters
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "text"),
     [
         ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
         ({"batch_size": -1}, "`batch_size`"),
@@ -224,11 +224,11 @@ def test_keys_leave_the_other_columns_alone():
         ({"crop": 3}, "`crop` must be None or a random_crop"),
     ],
 )
-def test_parameters_are_checked_at_once(how, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters_are_checked_at_once(how, text):
+    with pytest.raises(ParameterError, match=text):
         ONE.batches(**{"batch_size": 4, **how})
     if how.keys() <= {"shuffle", "sampler", "random_state", "epochs", "with_indices"}:
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             ONE.samples(**how)
 
 

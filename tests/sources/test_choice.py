@@ -68,17 +68,17 @@ def test_a_key_may_be_a_number():
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "text"),
     [
         ([{"member": [1]}], "`members` must be without a key 'member'"),
         ([{"x": [1]}, {"x": [1], "member": [1]}], "without a key 'member'"),
         ([], "at least one source"),
         (ALL, "a list of sources"),
-        ([[1], []], r"`members` must be not empty unless stratified=True, or all empty, got \[1, 0\]"),
+        ([[1], []], r"`members` must be non-empty unless stratified=True \(or all empty\), got \[1, 0\]; these"),
     ],
 )
-def test_parameters(members, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters(members, text):
+    with pytest.raises(ParameterError, match=text):
         ChoiceSource(members)
 
 
@@ -129,7 +129,7 @@ def test_in_order_they_are_spread_evenly():
     assert drawn(SHORTEST.batches(2)) == [0, 1, 100, 101, 200, 201, 2, 102, 202]
 
 
-def test_shuffled_every_epoch_is_another():
+def test_each_epoch_is_shuffled_differently():
     for source, whole in ((ALL, 22), (SHORTEST, 9)):
         stream = source.batches(2, shuffle=True, random_state=5)
         epochs = [drawn(stream(epoch=epoch)) for epoch in range(30)]
@@ -141,7 +141,7 @@ def test_shuffled_every_epoch_is_another():
         assert {order[0] for order in orders} == {0, 1, 2}
 
 
-def test_members_are_shuffled_apart():
+def test_members_are_shuffled_independently():
     twins = choice([4, 4], True)
     epochs = [drawn(twins.batches(4, shuffle=True, random_state=0)(epoch=epoch)) for epoch in range(9)]
     apart = [([v for v in epoch if v < 100], [v - 100 for v in epoch if v >= 100]) for epoch in epochs]
@@ -165,7 +165,7 @@ def test_parts_are_the_whole(lengths, batch_size, count, shuffle, stratified):
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 4))
-def test_parts_without_short_batches_end_or_go_on(lengths, batch_size, count):
+def test_parts_without_short_batches_end_or_continue(lengths, batch_size, count):
     stream = choice(lengths, True).batches(batch_size, drop_last=True, epochs=None)
     for index in range(count):
         got = list(itertools.islice(stream.shard(index, count), 5))

@@ -135,7 +135,7 @@ def test_a_memory_map_with_an_offset(tmp_path):
     assert source.read([0, 89]).tolist() == [[4521, 4522], [4699, 4700]]
 
 
-def test_a_private_memory_map_goes_along_by_value(tmp_path):
+def test_a_private_memory_map_is_pickled_by_value(tmp_path):
     npy(tmp_path)
     private = np.load(tmp_path / "x.npy", mmap_mode="c")
     private[0] = -1
@@ -166,7 +166,7 @@ def test_hdf5_that_the_user_closed_is_opened_again(tmp_path):
     source.close()
 
 
-def test_an_hdf5_file_that_is_none_any_more_is_told(tmp_path):
+def test_a_file_that_is_no_longer_hdf5_is_reported(tmp_path):
     source = pickle.loads(pickle.dumps(ArraySource(hdf5(tmp_path))))
     (path,) = tmp_path.iterdir()
     with h5py.File(path, "w"):
@@ -178,7 +178,7 @@ def test_an_hdf5_file_that_is_none_any_more_is_told(tmp_path):
         source[0]
 
 
-def test_a_memory_map_whose_file_was_cut_is_told(tmp_path):
+def test_a_memory_map_whose_file_was_truncated_is_reported(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(1000))
     pickled = pickle.dumps(ArraySource(np.load(tmp_path / "x.npy", mmap_mode="r")))
     for size in (200, 0):
@@ -187,7 +187,7 @@ def test_a_memory_map_whose_file_was_cut_is_told(tmp_path):
             pickle.loads(pickled)
 
 
-def test_a_group_or_an_array_without_axes_is_no_column(tmp_path):
+def test_a_group_or_an_array_without_axes_is_not_a_column(tmp_path):
     with h5py.File(tmp_path / "g.h5", "w") as file:
         file["scalar"] = 5
         for data in (file, file["scalar"], zarr.create_group({}), zarr.array(np.array(5))):

@@ -183,18 +183,18 @@ def test_split_by_a_number(n, edges):
 
 
 @pytest.mark.parametrize(
-    ("edges", "told"),
+    ("edges", "text"),
     [
         (3, "`edges` must be a number that cuts 6 samples into pieces of equal length, got 3"),
-        (-1, "`edges` must be zero or a positive integer"),
+        (-1, "`edges` must be a non-negative integer"),
         (True, "`edges` must be a number, a list of positions"),
         ("ab", "`edges` must be a number, a list of positions"),
         ([(1, 2, 3)], "`edges` must be a number, a list of positions"),
         ([1.5], "`edges` must be a number, a list of positions"),
     ],
 )
-def test_edges(edges, told):
-    with pytest.raises(ParameterError, match=told):
+def test_edges(edges, text):
+    with pytest.raises(ParameterError, match=text):
         split(range(6), edges)
 
 

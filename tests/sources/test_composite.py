@@ -67,7 +67,7 @@ def test_forms():
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "text"),
     [
         ([{"x": [1]}, {"x": [2]}], r"`flatten` must be False if two members have the same key \(here 'x'\)"),
         ([{0: [1]}, {0: [2]}], r"`flatten` must be False if two members have the same key \(here 0\)"),
@@ -75,14 +75,17 @@ def test_forms():
         ([{"x": [1]}, ([2],)], "`flatten` must be False for members of different forms"),
         ([{"x": [1]}, [2]], "`flatten` must be False for members of different forms"),
         ([([1],), [2]], "`flatten` must be False for members of different forms"),
-        ([[1], []], r"`members` must be not empty, or all empty, got \[1, 0\]"),
+        ([[1], []], r"`members` must be non-empty unless trim=True \(or all empty\), got \[1, 0\]; these"),
         ([], "`members` must be at least one source"),
+        ([[1], 5], r"`members\[1\]` must be an array or anything with a length and \[\], got 5"),
+        ([{"x": [1], "y": 5}], r"`members\[0\]\['y'\]` must be an array or anything with a length and \[\], got 5"),
         ({"x": [1]}, "`members` must be a list of sources"),
         (LABELLED, "`members` must be a list of sources"),
+        ({(1, 2), (3, 4)}, "`members` must be a list of sources"),
     ],
 )
-def test_parameters(members, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters(members, text):
+    with pytest.raises(ParameterError, match=text):
         CompositeSource(members)
 
 
@@ -98,7 +101,7 @@ def test_empty():
 
 
 # ---------------------------------------------------------------------- orders
-def test_each_member_has_an_order_of_its_own():
+def test_each_member_has_its_own_order():
     twin = CompositeSource([LABELLED, ArraySource({"Z": np.arange(SHORT)})])
     stream, orders = twin.batches(3, shuffle=True, random_state=0), []
     for epoch in range(9):
@@ -108,7 +111,7 @@ def test_each_member_has_an_order_of_its_own():
     assert any(x != z for x, z in orders)
 
 
-def test_a_new_order_each_time_round():
+def test_a_member_that_repeats_has_a_new_order_each_time():
     stream = BOTH.batches(3, shuffle=True, random_state=1)
     rounds = []
     for epoch in range(10):

@@ -57,11 +57,11 @@ def test_images_of_more_than_8_bits_are_not_cut_to_them(tmp_path, kind):
     assert np.array_equal(read_image(path, None), pixels)
     assert np.array_equal(read_image(path, "F"), pixels)
     for mode in ("RGB", "L"):
-        with pytest.raises(DataError, match=f"deep.tif' has more than 8 bits per pixel .*'{kind}'.*; pass mode=None"):
+        with pytest.raises(DataError, match=f"deep.tif' has more than 8 bits per channel .*'{kind}'.*; pass mode=None"):
             read_image(path, mode)
 
 
-def test_an_image_that_is_too_large_for_pillow_is_told(images, monkeypatch):
+def test_an_image_that_is_too_large_for_pillow_is_reported(images, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
     with pytest.raises(DataError, match=r"0.png' cannot be read as an image file: .*bomb"):
         read_image(str(images[0]))
@@ -81,7 +81,7 @@ def test_audio(tmp_path):
 
 @pytest.mark.parametrize("cut", [lambda size: size // 2, lambda size: size - 100], ids=["half", "end"])
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "flac", "w64", "caf"])
-def test_a_truncated_recording_is_told(tmp_path, suffix, cut):
+def test_a_truncated_recording_is_reported(tmp_path, suffix, cut):
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 20000), 8000)
     assert len(read_audio(path)) == 20000
@@ -92,7 +92,7 @@ def test_a_truncated_recording_is_told(tmp_path, suffix, cut):
     assert "\n" not in str(caught.value)
 
 
-def test_a_truncated_ogg_is_told(tmp_path):
+def test_a_truncated_ogg_is_reported(tmp_path):
     path = tmp_path / "cut.ogg"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 20000), 8000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -112,7 +112,7 @@ def test_a_recording_of_no_known_length_is_read_to_its_end(tmp_path, size):
     assert len(read_audio(path)) == 100
 
 
-def test_samples_of_different_shapes_are_told_with_their_files(tmp_path):
+def test_samples_of_different_shapes_are_reported_with_their_files(tmp_path):
     for name, shape in (("a", 2), ("b", 2), ("c", 3)):
         np.save(tmp_path / f"{name}.npy", np.zeros(shape))
     files = FileSource(sorted(tmp_path.glob("*.npy")), np.load)
@@ -133,7 +133,7 @@ def test_samples_of_different_shapes_are_told_with_their_files(tmp_path):
         ArraySource({"x": [np.zeros(2), np.zeros(3)]}).read([0, 1])
 
 
-def test_members_of_different_keys_are_told(tmp_path):
+def test_members_of_different_keys_are_reported(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros(3))
     np.savez(tmp_path / "b.npz", y=np.zeros(3))
     both = concatenate([NpySource(tmp_path / "a.npz"), NpySource(tmp_path / "b.npz")])
@@ -195,11 +195,17 @@ def test_a_missing_library_says_what_to_install(monkeypatch, library, read, extr
 
 
 @pytest.mark.parametrize(
-    ("paths", "decode", "told"),
-    [("abc", len, "`paths`"), ([1], len, "`paths`"), (["a"], None, "`decode`")],
+    ("paths", "decode", "text"),
+    [
+        ("abc", len, "`paths`"),
+        (5, len, "`paths`"),
+        ({"a", "b"}, len, "`paths` must be an ordered collection of paths, got .*; sort it"),
+        ([1], len, "`paths`"),
+        (["a"], None, "`decode`"),
+    ],
 )
-def test_wrong_parameters(paths, decode, told):
-    with pytest.raises(ParameterError, match=told):
+def test_wrong_parameters(paths, decode, text):
+    with pytest.raises(ParameterError, match=text):
         FileSource(paths, decode)
 
 

@@ -91,7 +91,7 @@ def test_out_of_range(index):
 
 
 @pytest.mark.parametrize(
-    ("index", "told"),
+    ("index", "text"),
     [
         (True, "must be an integer, a slice, an array of integers or a mask, got True"),
         (1.0, "got 1.0"),
@@ -103,8 +103,8 @@ def test_out_of_range(index):
         ((1, 2), "has one axis, got an index with 2"),
     ],
 )
-def test_wrong_indices(index, told):
-    with pytest.raises(IndexError, match=told):
+def test_wrong_indices(index, text):
+    with pytest.raises(IndexError, match=text):
         ArraySource(np.arange(5))[index]
 
 

@@ -184,7 +184,7 @@ def test_streams_and_copies(make):
     assert [plain(batch) for batch in copy] == [plain(batch) for batch in stream.with_seed(0)]
 
 
-def test_a_view_asks_a_sample_of_its_own(tmp_path):
+def test_a_view_reads_its_keys_from_its_own_samples(tmp_path):
     (tmp_path / "bad").touch()
     np.savez(tmp_path / "good.npz", x=5)
 
@@ -197,7 +197,7 @@ def test_a_view_asks_a_sample_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("make", [CompositeSource, ChoiceSource, concatenate, lambda members: members[0]])
-def test_no_samples_at_all_have_the_keys_of_others(make):
+def test_an_empty_batch_has_the_keys_of_others(make):
     source = make([ArraySource({"x": []}), ArraySource({"y": []})])
     assert list(source.batches(2, keys="x")) == list(source.batches(2)) == []
     with pytest.raises(ParameterError, match="`keys` must be one of"):

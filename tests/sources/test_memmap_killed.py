@@ -232,7 +232,7 @@ def test_odd_arguments_are_told_in_one_line(tmp_path):
         deep = {"a": deep}
     with MemmapWriter(tmp_path / "store") as out:
         for metadata in (deep, {"i": 10**5000}):
-            with pytest.raises(ParameterError, match="^`metadata` must be what JSON can hold, got dict of 1: "):
+            with pytest.raises(ParameterError, match="^`metadata` must be JSON-serializable, got dict of 1: "):
                 out.add(1, metadata)
         with pytest.raises(ParameterError, match="`arrays` must be an iterable of arrays"):
             out.extend(np.array(5))

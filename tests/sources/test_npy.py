@@ -102,7 +102,7 @@ def test_pickled_before_and_after_it_is_opened(files):
     assert len(pickle.dumps(source)) < 500
 
 
-def test_relative_paths_stay_what_they_were(files, monkeypatch):
+def test_relative_paths_survive_a_change_of_folder(files, monkeypatch):
     monkeypatch.chdir(files)
     (files / "deep").mkdir()
     both, pair, part = (
@@ -176,7 +176,7 @@ def test_the_length_and_the_keys_are_asked_for_once(files, opened):
     assert (len(source), len(opened)) == (20, 3)
 
 
-def test_a_file_that_has_got_another_length_is_refused(tmp_path):
+def test_a_file_whose_length_has_changed_is_refused(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.arange(20))
     source = NpySource(path)
@@ -184,7 +184,7 @@ def test_a_file_that_has_got_another_length_is_refused(tmp_path):
     np.save(tmp_path / "new.npy", np.arange(5))
     (tmp_path / "new.npy").replace(path)
     for read in (lambda: source[0], lambda: source.read([19]), lambda: source.read([0])):
-        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; close\(\)"):
+        with pytest.raises(DataError, match=rf"NpySource\('{path}'\) had 20 samples, now has 5; call close\(\)"):
             read()
     source.close()
     assert (len(source), source.read([4]).tolist()) == (5, [4])
@@ -219,9 +219,9 @@ def one_line(caught, path):
     return text
 
 
-def refused(path, told, **how):
+def refused(path, message, **how):
     source = NpySource(path, **how)  # tells nothing yet
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         len(source)
     one_line(caught, path)
 
@@ -312,19 +312,19 @@ def npy_of(text, data=bytes(64), version=3):
 
 def read_or_told(path, **how):
     """Read all of a file: None, or what the error said; only one that says which file may come."""
-    told = None
+    message = None
     try:
         source = NpySource(path, **how)
         source.read(slice(None), ragged="list")
         source.keys()
     except DataError as error:
-        told = str(error)
-    assert told is None or (str(path) in told and "\n" not in told)
-    return told
+        message = str(error)
+    assert message is None or (str(path) in message and "\n" not in message)
+    return message
 
 
 @given(text=odd_headers(), version=st.sampled_from([1, 2, 3, 3, 3, 9]), pickles=st.booleans())
-def test_an_odd_header_is_told(tmp_path_factory, text, version, pickles):
+def test_an_unusual_header_is_reported(tmp_path_factory, text, version, pickles):
     folder = tmp_path_factory.mktemp("odd")
     content = npy_of(text, version=version)
     (folder / "x.npy").write_bytes(content)
@@ -332,7 +332,7 @@ def test_an_odd_header_is_told(tmp_path_factory, text, version, pickles):
         archive.writestr("x.npy", content)
     found = [read_or_told(folder / name, allow_pickle=pickles) for name in ("x.npy", "x.npz")]
     if version == 9:
-        assert all("it has version 9" in told for told in found)
+        assert all("it has version 9" in message for message in found)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_damaged_archive_never_does_harm(tmp_path_factory, place, byte):
     read_or_told(path)
 
 
-def test_what_cannot_be_unpickled_is_told(tmp_path):
+def test_what_cannot_be_unpickled_is_reported(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.array([{"a": 1}] * 3, object), allow_pickle=True)
     whole = path.read_bytes()
@@ -384,7 +384,7 @@ def test_what_cannot_be_unpickled_is_told(tmp_path):
         assert "cannot be unpickled" in read_or_told(path, allow_pickle=True)
 
 
-def test_a_missing_file_is_told_when_it_is_opened(files):
+def test_a_missing_file_is_reported_when_it_is_opened(files):
     """Nothing is looked up before: a tree may describe more files than anyone would wait for."""
     trees = [
         NpySource(files / "missing.npy").samples(shuffle=True),
@@ -415,12 +415,12 @@ def test_members(files):
 def test_lengths_that_differ(files, tmp_path):
     np.save(tmp_path / "short.npy", Y[:5])
     with pytest.raises(
-        DataError, match="do not fit together: `data` must be arrays of equal length, got 'X': 20, 'y': 5"
+        DataError, match="do not fit together: `files` must be arrays of equal length, got 20 for files.'X'. and 5 for"
     ):
         len(NpySource({"X": files / "x.npy", "y": tmp_path / "short.npy"}))
 
 
-def test_a_member_that_is_no_array(tmp_path):
+def test_a_member_that_is_not_an_array(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("notes.txt", "hello, this is no array at all")
     refused(tmp_path / "a.npz", "'notes.txt' of .* is not a .npy file")

@@ -34,7 +34,7 @@ def test_it_can_do_all_that_sources_can(kind):
     check_streamer(source.samples(shuffle=True, with_indices=True), fresh_process=False)
 
 
-def test_a_source_answers_two_things():
+def test_a_source_needs_two_methods():
     class Half(Source):
         def __len__(self):
             return 1

@@ -166,7 +166,7 @@ def test_every_place_is_as_likely():
     assert np.bincount(places, minlength=6).tolist() == [0, 100, 100, 100, 100, 0]
 
 
-def test_crops_by_hand_are_drawn_from_their_own_state_or_the_global_one():
+def test_crops_outside_streams_draw_from_their_own_state_or_the_global_one():
     def by_hand(seed):
         crop = random_crop(3, random_state=seed)
         return LONG.read([7] * 20, ragged="crop", crop=crop)["x"][:, 0].tolist()
@@ -205,22 +205,22 @@ def test_only_the_stretch_is_read():
 
 
 def test_parameters():
-    for how, told in (
+    for how, text in (
         ({"crop": random_crop(2)}, "`crop` must be None unless ragged='crop'"),
         ({"crop": 2, "ragged": "crop"}, "`crop` must be None or a random_crop, got 2"),
         ({"ragged": None}, "`ragged` must be one of"),
         ({"ragged": "pad", "fill": [1]}, "`fill` must be a number"),
     ):
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             SOURCE.read([0], **how)
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             SOURCE.batches(2, **how)
-    for how, told in (
+    for how, text in (
         ({"length": 0}, "`length` must be a positive integer, got 0"),
         ({"length": 2, "start": 1.5}, "`start` must be None or an integer"),
         ({"length": 2, "random_state": "a"}, "`random_state`"),
     ):
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             random_crop(**how)
     assert repr(random_crop(3, stop=9)) == "random_crop(3, stop=9)"
 

@@ -163,7 +163,7 @@ def test_the_source_itself_is_drawn_by_hand(store, kind):
     assert plain(next(iter(source.batches(4, random_state=0)))) == plain(first)
 
 
-def test_after_an_error_crops_are_drawn_by_hand_again(store):
+def test_after_an_error_crops_draw_as_outside_streams_again(store):
     def broken(pair):
         raise OSError("no disk")
 
@@ -177,14 +177,14 @@ def test_after_an_error_crops_are_drawn_by_hand_again(store):
         assert plain(source[0]) == alone
 
 
-def test_columns_are_cropped_apart(store):
+def test_columns_are_cropped_independently(store):
     both = zip_sources([store[[0] * 3000, random_crop(200)], store[[0] * 3000, random_crop(200)]])
     [(one, other)] = both.batches(3000, random_state=0)
     assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.06
     assert abs(np.corrcoef(one[1:, 0], one[:-1, 0])[0, 1]) < 0.06
 
 
-def test_a_stream_without_a_seed_goes_on_with_the_same_crops(store):
+def test_a_stream_without_a_seed_resumes_with_the_same_crops(store):
     for source in (zip_sources([store[:, random_crop(3)], range(N)]), ArraySource({"x": store[:, random_crop(3)]})):
         with source.batches(2).open() as stream, source.batches(2).open() as again:
             again.load_state_dict(stream.state_dict())

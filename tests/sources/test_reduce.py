@@ -92,20 +92,20 @@ def test_the_answer_is_fresh():
     assert np.array_equal(SOURCE.read(slice(None))["X"], X)
 
 
-def test_batches_come_in_order_and_progress_is_told():
-    seen, told = [], []
+def test_batches_come_in_order_through_progress():
+    seen, shown = [], []
 
     def progress(batches, total):
-        told.append(total)
+        shown.append(total)
         for batch in batches:
             yield batch
-            told.append("done")
+            shown.append("done")
 
     SOURCE.map_concat(lambda b: seen.append(b["y"].tolist()), 4, progress=progress)
     assert seen == [[0, 10, 20, 30], [40, 50, 60, 70], [80, 90]]
-    assert told == [3, "done", "done", "done"]
-    SOURCE.map_mean(len, 5, progress=lambda batches, total: told.append(total) or batches)
-    assert told[-1] == 2
+    assert shown == [3, "done", "done", "done"]
+    SOURCE.map_mean(len, 5, progress=lambda batches, total: shown.append(total) or batches)
+    assert shown[-1] == 2
 
 
 def test_what_is_read():
@@ -117,16 +117,16 @@ def test_what_is_read():
 
 
 @pytest.mark.parametrize(
-    ("fn", "told"),
+    ("fn", "text"),
     [
         (lambda b: {"a": 1} if b["y"][0] else {"b": 1}, "the results of all batches must have the same form, got keys"),
         (lambda b: [1] * len(b["y"]), "the same form, got list of 4 and list of 2"),
         (lambda b: {"a": (1, 2) if b["y"][0] else 3}, r"the results\['a'\] of all batches must have the same form"),
     ],
 )
-def test_results_of_different_forms(fn, told):
+def test_results_of_different_forms(fn, text):
     for method in (SOURCE.map_concat, SOURCE.map_mean):
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=text):
             method(fn, 4)
 
 
@@ -140,7 +140,7 @@ def test_results_that_do_not_fit_together():
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "text"),
     [
         ({"fn": 3}, "`fn` must be a function of a batch, got 3"),
         ({"batch_size": 0}, "`batch_size`"),
@@ -150,9 +150,9 @@ def test_results_that_do_not_fit_together():
         ({"keys": "z"}, "`keys` must be one of 'X', 'y'"),
     ],
 )
-def test_parameters(how, told):
+def test_parameters(how, text):
     for method in (SOURCE.map_concat, SOURCE.map_mean):
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=text):
             method(**{"fn": len, "batch_size": 4, **how})
 
 

@@ -126,7 +126,7 @@ def test_the_size_of_a_state_does_not_grow():
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "text"),
     [
         (SOURCE.batches(3, shuffle=True), "of another tree"),
         (SOURCE.batches(2), "of another tree"),
@@ -142,11 +142,11 @@ def test_the_size_of_a_state_does_not_grow():
         ),
     ],
 )
-def test_a_state_of_something_else_is_refused(other, told):
+def test_a_state_of_something_else_is_refused(other, text):
     with SOURCE.batches(2, shuffle=True).open() as stream:
         next(stream)
         state = stream.state_dict()
-    with other.open() as stream, pytest.raises(StateError, match=told):
+    with other.open() as stream, pytest.raises(StateError, match=text):
         stream.load_state_dict(state)
 
 
@@ -165,7 +165,7 @@ def test_other_weights_are_allowed_on_demand():
         assert next(live) == 3
 
 
-def test_a_source_that_has_become_longer_is_refused():
+def test_a_state_of_a_source_that_has_grown_is_refused():
     source = Counting(10)
     with source.batches(2).open() as stream:
         next(stream)

@@ -35,7 +35,7 @@ class Ledger:
 ledger = Ledger()
 
 
-class Source:
+class Opened:
     """Reports opening and closing of the generator around it."""
 
     def __enter__(self) -> None:
@@ -52,13 +52,13 @@ def sample(name: int, r: int, place: int) -> dict[str, Any]:
 
 def count(name: int, n: int) -> Iterator[Any]:
     """n samples, always the same."""
-    with Source():
+    with Opened():
         for place in range(n):
             yield sample(name, 0, place)
 
 
 def endless(name: int) -> Iterator[Any]:
-    with Source():
+    with Opened():
         place = 0
         while True:
             yield sample(name, 0, place)
@@ -67,7 +67,7 @@ def endless(name: int) -> Iterator[Any]:
 
 def drawing(name: int, n: int | None, rng: np.random.Generator) -> Iterator[Any]:
     """n samples (None: endless) with random numbers of this activation."""
-    with Source():
+    with Opened():
         place = 0
         while n is None or place < n:
             yield sample(name, int(rng.integers(1 << 40)), place)
@@ -76,14 +76,14 @@ def drawing(name: int, n: int | None, rng: np.random.Generator) -> Iterator[Any]
 
 def flaky(name: int, n: int, rng: np.random.Generator) -> Iterator[Any]:
     """From 0 to n samples, as chance will have it."""
-    with Source():
+    with Opened():
         for place in range(int(rng.integers(0, n + 1))):
             yield sample(name, int(rng.integers(1 << 40)), place)
 
 
 def starting(name: int, n: int, start: int | None = None) -> Iterator[Any]:
     """Resumes itself."""
-    with Source():
+    with Opened():
         for place in range(start or 0, n):
             yield sample(name, 0, place)
 
@@ -91,7 +91,7 @@ def starting(name: int, n: int, start: int | None = None) -> Iterator[Any]:
 def dividing(name: int, n: int, rng: np.random.Generator, shard: tuple[int, int] | None = None) -> Iterator[Any]:
     """Divides itself: draws for each item, and yields its own."""
     index, parts = shard or (0, 1)
-    with Source():
+    with Opened():
         for place in range(n):
             r = int(rng.integers(1 << 40))
             if place % parts == index:
@@ -101,7 +101,7 @@ def dividing(name: int, n: int, rng: np.random.Generator, shard: tuple[int, int]
 def dividing_start(name: int, n: int, shard: Any = None, start: Any = None) -> Iterator[Any]:
     """Divides and resumes itself."""
     index, parts = shard or (0, 1)
-    with Source():
+    with Opened():
         for place in range(index + parts * (start or 0), n, parts):
             yield sample(name, 0, place)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from streamflow import ParameterError, RoundRobinMux, Streamer, buffer_stream
@@ -13,6 +14,9 @@ from streamflow.core import stream_map
 from streamflow.testing import check_streamer, rows
 
 from . import leaves
+
+#: The promise that most wrong states break.
+RESUMES = "^a pass resumes exactly where a state was taken"
 
 
 def rejected(streamer, text, **how):
@@ -28,7 +32,7 @@ def test_hidden_global_state():
         calls.append(1)
         yield from (len(calls), 1)
 
-    rejected(Streamer(remembers), "^two passes over a seeded stream at one epoch are equal: .* differs at item 0")
+    rejected(Streamer(remembers), "^two passes over a seeded stream at the same epoch are equal: .* differs at item 0")
 
 
 def test_randomness_that_is_not_its_own():
@@ -36,7 +40,30 @@ def test_randomness_that_is_not_its_own():
         while True:
             yield random.random()
 
-    rejected(Streamer(dice), "^two passes over a seeded stream at one epoch are equal")
+    rejected(Streamer(dice), "^two passes over a seeded stream at the same epoch are equal")
+
+
+def test_where_two_items_differ():
+    calls = []
+
+    def drifts(item):
+        calls.append(1)
+        yield item(len(calls))
+
+    for item, where in {
+        "dict": (
+            lambda n: {"y": 1, "x": np.array([[0.0, np.nan, n]])},
+            r"\['x'\]\[0, 2\]: float64 2.0 instead of float64 1.0",
+        ),
+        "tuple": (lambda n: (1, np.int32(n)), r"\[1\]: int32 2 instead of int32 1"),
+        "other form": (
+            lambda n: {"x": 1} if n % 2 else [n],
+            ": {'x': 1} instead of list of 1|: list of 1 instead of {'x'",
+        ),
+        "objects": (lambda n: np.array([{n}], object), r": ndarray\(object, \(1,\)\) instead of ndarray"),
+    }.values():
+        calls.clear()
+        rejected(Streamer(drifts, item), f"^two passes .* differs at item 0{where}", pickles=False)
 
 
 def test_a_length_that_changes():
@@ -53,7 +80,7 @@ def test_one_shot():
     rejected(Streamer(iter("abc")), "only once", pickles=False)
 
 
-def test_a_source_that_fails():
+def test_a_leaf_that_fails():
     def fails():
         yield 1
         raise OSError("no such disk")
@@ -79,13 +106,13 @@ def locked(lock):
 
 def test_what_cannot_be_pickled():
     streamer = Streamer(locked, threading.Lock())
-    rejected(streamer, r"^a Streamer can be pickled by cloudpickle \(or say `pickles=False`\): it raised TypeError")
+    rejected(streamer, r"^a Streamer can be pickled with cloudpickle \(or pass `pickles=False`\): it raised TypeError")
     check_streamer(streamer, pickles=False)
 
 
 def test_what_pickle_cannot_carry():
     streamer = Streamer(lambda: iter("abc"))
-    rejected(streamer, "^a Streamer can be pickled by pickle: it raised", pickles=True)
+    rejected(streamer, r"^a Streamer can be pickled with pickle \(or pass `pickles=None`\): it raised", pickles=True)
     check_streamer(streamer, fresh_process=False)
 
 
@@ -109,7 +136,7 @@ def _fewer():
 
 
 def test_copies_that_differ():
-    rejected(Streamer(Forgets()), "^a copy by cloudpickle gives the same items: the copy has 4 items instead of 5")
+    rejected(Streamer(Forgets()), "^a copy made with cloudpickle gives the same items: the copy has 4 items")
 
 
 # ---------------------------------------------------------------------- closing
@@ -126,8 +153,8 @@ def test_a_generator_that_is_never_closed():
         kept.append(inner)
         yield from map(passed_on, inner)
 
-    told = r"^a pass closes all that it opened when its Stream is closed: open are still endless \(in .*leaves"
-    rejected(Streamer(careless), told, pickles=False)
+    text = r"^a pass closes everything it opened when its Stream is closed: still open: endless \(in .*leaves"
+    rejected(Streamer(careless), text, pickles=False)
 
 
 def test_a_generator_that_is_kept_open_by_a_cycle():
@@ -136,7 +163,7 @@ def test_a_generator_that_is_kept_open_by_a_cycle():
         held.append(held)
         yield from map(passed_on, held[0])
 
-    rejected(Streamer(circular), "^a pass closes all that it opened when .*: open are still endless")
+    rejected(Streamer(circular), "^a pass closes everything it opened when .*: still open: endless")
 
 
 def test_a_node_that_does_not_close():
@@ -156,9 +183,7 @@ def test_a_node_that_does_not_close():
             node.__class__ = Unclosed
             return node
 
-    rejected(
-        Open(leaves.endless, 1), "^a pass closes all that it opened when .*: open are still endless", pickles=False
-    )
+    rejected(Open(leaves.endless, 1), "^a pass closes everything it opened when .*: still open: endless", pickles=False)
 
 
 # ---------------------------------------------------------------------- draws
@@ -198,7 +223,7 @@ def shuffled_pairs(stream):
 def test_a_map_that_holds_items_back():
     rejected(
         Streamer(leaves.count, 1, 20).pipe(shuffled_pairs),
-        r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again 3 items later differs",
+        rf"{RESUMES} \(after 0 items\): a pass resumed again 3 items later differs",
     )
 
 
@@ -209,9 +234,10 @@ class NoMemory(leaves.Remembering):
         pass
 
 
-def test_a_source_that_forgets_its_state():
+def test_a_leaf_that_forgets_its_state():
     rejected(
-        Streamer(NoMemory, 1, 9), r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again"
+        Streamer(NoMemory, 1, 9),
+        rf"{RESUMES} \(after 0 items\): a pass resumed again",
     )
 
 
@@ -235,7 +261,8 @@ def from_anywhere(n, start=None):
 
 def test_a_start_that_is_wrong():
     rejected(
-        Streamer(from_anywhere, 9), r"^a pass goes on where a state was taken \(after 0 items\): a pass resumed again"
+        Streamer(from_anywhere, 9),
+        rf"{RESUMES} \(after 0 items\): a pass resumed again",
     )
 
 
@@ -253,7 +280,7 @@ def test_a_state_that_disturbs():
 
 def test_another_process():
     elsewhere = Streamer(_in_this_process, os.getpid())
-    rejected(elsewhere, "^a pass goes on in a fresh process where a state was taken here: ", fresh_process=True)
+    rejected(elsewhere, "^a pass resumes in a fresh process exactly where a state was taken here: ", fresh_process=True)
     check_streamer(elsewhere, 12, fresh_process=False)
 
 
@@ -262,7 +289,7 @@ def _in_this_process(here):
 
 
 def test_another_process_that_hangs():
-    with pytest.raises(AssertionError, match="^a pass goes on in a fresh process .*TimeoutExpired"):
+    with pytest.raises(AssertionError, match="^a pass resumes in a fresh process .*TimeoutExpired"):
         check_streamer(Streamer(_slow_elsewhere, os.getpid()), 3, timeout=2)
 
 
@@ -300,7 +327,7 @@ def test_parts_that_leave_something_out():
 
 
 def test_parts_of_an_endless_stream_that_end():
-    rejected(Streamer(alone, 9), "^2 parts of an endless stream go on: together they gave 4 items")
+    rejected(Streamer(alone, 9), "^2 parts of an endless stream are endless too: together they gave 4 items")
 
 
 def test_parts_that_do_not_repeat():
@@ -334,15 +361,18 @@ def test_a_description_that_changes():
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "text"),
     [
         ({"streamer": [1, 2]}, "`streamer` must be a Streamer"),
         ({"n_items": 0}, "`n_items` must be a positive integer, got 0"),
         ({"n_items": True}, "`n_items`"),
         ({"shards": "all"}, "`shards` must be 'partition', 'parts' or None, got 'all'"),
         ({"samples_of": 3}, "`samples_of` must be None or a function, got 3"),
+        ({"pickles": "no"}, "`pickles` must be True or False, got 'no'"),
+        ({"fresh_process": 1}, "`fresh_process` must be True or False, got 1"),
+        ({"timeout": 0}, "`timeout` must be a positive number of seconds, got 0"),
     ],
 )
-def test_parameters(how, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters(how, text):
+    with pytest.raises(ParameterError, match=text):
         check_streamer(**{"streamer": Streamer([1]), **how})

@@ -92,8 +92,8 @@ def test_other_data(data):
 
 # ---------------------------------------------------------------------- length and samples
 def test_a_wrong_length():
-    rejected(Good(), "^a source has a length, that of its data: it is 12 instead of 11", {"x": X[1:], "y": Y[1:]})
-    rejected(Good(0), "^a source has a length, that of its data: it is 0", None)
+    rejected(Good(), "^a source has as many samples as its data: it has 12 instead of 11", {"x": X[1:], "y": Y[1:]})
+    rejected(Good(0), "^a source has as many samples as its data: it has none", None)
 
 
 def test_a_sample_that_is_wrong():
@@ -126,7 +126,7 @@ def test_another_index():
         def __getitem__(self, index):
             return super().__getitem__(0 if isinstance(index, np.integer) else index)
 
-    rejected(OwnIntegers(), "^a sample is the row of the data: sample 1 by an index of NumPy")
+    rejected(OwnIntegers(), "^a sample is the row of the data: sample 1 by a NumPy integer")
     rejected(
         NoNegatives(),
         "^a sample is the row of the data: sample 0 from the end at 'x' differs at .0.: int64 22 instead of int64 0",
@@ -165,7 +165,7 @@ def test_a_sample_that_others_read():
         def sample(self, index):
             return {"x": self.x[index], "y": str(self.y[index])}
 
-    rejected(Shared(), "^what is written into a sample does not reach the source: sample 0 at 'x'")
+    rejected(Shared(), "^writing into a sample does not change the source: sample 0 at 'x'")
 
 
 # ---------------------------------------------------------------------- views and batches
@@ -204,11 +204,11 @@ def test_batches():
         def fetch(self, indices):
             return self.x[indices], self.y[indices]
 
-    told = r"^read\(indices\) gives these samples, stacked: "
-    rejected(InOrder(), f"{told}sample 11 at 'x'")
-    rejected(WithoutRepeats(), f"{told}(sample|a batch of 12 samples is)")
-    rejected(OtherType(), f"{told}sample 11 at 'x'")
-    rejected(OtherForm(), f"{told}a batch is tuple of 2")
+    text = r"^read\(indices\) gives these samples, stacked: "
+    rejected(InOrder(), f"{text}sample 11 at 'x'")
+    rejected(WithoutRepeats(), f"{text}(sample|a batch of 12 samples is)")
+    rejected(OtherType(), f"{text}sample 11 at 'x'")
+    rejected(OtherForm(), f"{text}a batch is tuple of 2")
 
 
 def test_a_batch_of_one():
@@ -228,7 +228,7 @@ def test_a_batch_that_others_read():
             self.memory[:] = self.x[indices]
             return {"x": self.memory, "y": self.y[indices]}
 
-    rejected(Reused(), "^what is written into a batch does not reach the source, nor another batch: sample 0")
+    rejected(Reused(), "^writing into a batch changes neither the source nor another batch: sample 0")
 
 
 def test_no_samples():
@@ -237,10 +237,10 @@ def test_no_samples():
             batch = super().read(indices, *rest, **how)
             return batch if len(batch["x"]) else super().read([0])
 
-    rejected(Filled(), r"^read\(indices\) gives these samples, stacked: no samples are")
+    rejected(Filled(), r"^read\(indices\) gives these samples, stacked: a batch of no samples is")
 
 
-# ---------------------------------------------------------------------- keys, closing, asking ahead
+# ---------------------------------------------------------------------- keys, closing, prefetching
 def test_keys():
     class Others(Good):
         def keys(self):
@@ -254,12 +254,12 @@ def test_keys():
         def _select(self, keys):
             return super()._select(("x", "y") if isinstance(keys, tuple) else keys)
 
-    rejected(Others(), r"^keys\(\) tells the keys of the samples: it tells \('x', 'z'\) instead of \('x', 'y'\)")
-    rejected(Switched(), "^keys='x' gives these alone: sample 0")
-    rejected(Unordered(), r"^keys=\('y', 'x'\) gives these alone: sample 0")
+    rejected(Others(), r"^keys\(\) returns the keys of the samples: it returned \('x', 'z'\) instead of \('x', 'y'\)")
+    rejected(Switched(), "^keys='x' gives only these: sample 0")
+    rejected(Unordered(), r"^keys=\('y', 'x'\) gives only these: sample 0")
 
 
-def test_asking_ahead():
+def test_prefetching():
     class Fails(Good):
         def prefetch(self, indices):
             return indices[0]
@@ -284,8 +284,8 @@ def test_closing():
         def __len__(self):
             return 12
 
-    rejected(Once(), "^a source that was closed can be read again: it raised")
-    rejected(ForEver(), "^a source that was closed can be read again: it raised IndexError")
+    rejected(Once(), "^a closed source can be read again: it raised")
+    rejected(ForEver(), "^a closed source can be read again: it raised IndexError")
 
 
 # ---------------------------------------------------------------------- elsewhere
@@ -309,11 +309,11 @@ class Locked(Good):
 
 
 def test_pickles():
-    rejected(Locked(), r"^a source can be pickled by cloudpickle \(or say `pickles=False`\): it raised TypeError")
+    rejected(Locked(), r"^a source can be pickled with cloudpickle \(or pass `pickles=False`\): it raised TypeError")
     check_source(Locked(), DATA, pickles=False)
-    rejected(Forgets(), "^a copy by cloudpickle reads the same: sample")
+    rejected(Forgets(), "^a copy made with cloudpickle reads the same data: sample")
     odd = ArraySource(X).map(lambda x: x)
-    rejected(odd, r"^a source can be pickled by pickle \(or say `pickles=None`\): it raised", X, pickles=True)
+    rejected(odd, r"^a source can be pickled with pickle \(or pass `pickles=None`\): it raised", X, pickles=True)
     check_source(odd, X, pickles=None, fresh_process=False)
 
 
@@ -351,11 +351,16 @@ class Hangs(HereOnly):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
-    [(Shifts, "sample"), (Raises, "OSError: the handle is"), (Dies, "it died with -9"), (Hangs, "it did not end in 1")],
+    ("kind", "text"),
+    [
+        (Shifts, "sample"),
+        (Raises, "OSError: the handle is"),
+        (Dies, "it exited with -9"),
+        (Hangs, "it did not finish within 1 s"),
+    ],
 )
-def test_a_forked_process(kind, told):
-    rejected(kind(), f"^a forked process reads the same: {told}", pickles=False, timeout=1)
+def test_a_forked_process(kind, text):
+    rejected(kind(), f"^a forked process reads the same data: {text}", pickles=False, timeout=1)
     check_source(kind(), DATA, pickles=False, fork=False)
 
 
@@ -367,7 +372,7 @@ def test_this_process_after_a_fork():
             return super().sample(index - 1 if Moved.forks else index)
 
     os.register_at_fork(after_in_parent=lambda: Moved.forks.append(1))
-    rejected(Moved(), "^a source reads the same after a forked process has read it: sample", pickles=False)
+    rejected(Moved(), "^a source reads the same data after a forked process has read it: sample", pickles=False)
 
 
 class Careless(Good):
@@ -387,9 +392,9 @@ class Stuck(Good):
 
 
 def test_threads():
-    rejected(Careless(), "^4 threads that read at once read the same: sample", fork=False)
+    rejected(Careless(), "^4 threads reading at once read the same data: sample", fork=False)
     check_source(Careless(), DATA, n_threads=1, fork=False, fresh_process=False)
-    rejected(Stuck(), "^2 threads that read at once read the same: they did not end in 1 s", n_threads=2, timeout=1)
+    rejected(Stuck(), "^2 threads .* read the same data: they did not finish within 1 s", n_threads=2, timeout=1)
 
 
 # ---------------------------------------------------------------------- streams
@@ -406,13 +411,13 @@ def test_the_order_of_samples():
     rejected(Deaf(), "^a sampler decides which samples come: sample")
 
 
-@pytest.mark.parametrize(("given", "told"), [(11, "there are 11"), (13, "there are more"), (0, "there are 0")])
-def test_how_many_samples_come(given, told):
+@pytest.mark.parametrize(("given", "text"), [(11, "there are 11"), (13, "there are more"), (0, "there are 0")])
+def test_how_many_samples_come(given, text):
     class Otherwise(Good):
         def samples(self, *args, sampler=None, **how):
             return super().samples(*args, sampler=sampler or SubsetSampler(np.arange(given) % 12), **how)
 
-    rejected(Otherwise(), rf"^samples\(\) gives the samples in order: {told} instead of 12")
+    rejected(Otherwise(), rf"^samples\(\) gives the samples in order: {text} instead of 12")
 
 
 def test_indices():
@@ -429,8 +434,8 @@ def test_indices():
             batches = super().batches(*args, with_indices=with_indices, **how)
             return batches.pipe(late) if with_indices else batches
 
-    rejected(Counted(), "^with_indices tells the positions in the unsliced source: a view of")
-    rejected(Late(), "^with_indices tells the positions in the unsliced source: sample .* by its index")
+    rejected(Counted(), "^with_indices gives the positions in the unsliced source: a view of")
+    rejected(Late(), "^with_indices gives the positions in the unsliced source: sample .* by its index")
 
 
 class Unrepeatable(PassOrder):
@@ -461,12 +466,12 @@ def drawing(kind):
 
 
 def test_what_streams_promise():
-    rejected(drawing(Unrepeatable), "^two passes over a seeded stream at one epoch are equal")
+    rejected(drawing(Unrepeatable), "^two passes over a seeded stream at the same epoch are equal")
     rejected(drawing(Whole), "^2 parts together give each sample of the stream once")
 
 
 class FreshOnly(Good):
-    """What a state says of it changes."""
+    """Its label changes, and so does what its states say."""
 
     calls = 0
 
@@ -476,17 +481,21 @@ class FreshOnly(Good):
 
 
 def test_states():
-    rejected(FreshOnly(), r"goes on where a state was taken|description is not changed")
+    rejected(FreshOnly(), r"resumes exactly where a state was taken|description is not changed")
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "text"),
     [
         ({"source": X}, "`source` must be a Source"),
-        ({"n_samples": 0}, "`n_samples` must be an integer from 1 on, got 0"),
-        ({"n_threads": 1.5}, "`n_threads` must be an integer from 1 on, got 1.5"),
+        ({"n_samples": 0}, "`n_samples` must be a positive integer, got 0"),
+        ({"n_threads": 1.5}, "`n_threads` must be a positive integer, got 1.5"),
+        ({"fork": "no"}, "`fork` must be True or False, got 'no'"),
+        ({"pickles": 1}, "`pickles` must be True or False, got 1"),
+        ({"fresh_process": None}, "`fresh_process` must be True or False, got None"),
+        ({"timeout": float("inf")}, "`timeout` must be a positive number of seconds, got inf"),
     ],
 )
-def test_parameters(how, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters(how, text):
+    with pytest.raises(ParameterError, match=text):
         check_source(**{"source": Good(), **how})

@@ -39,8 +39,8 @@ class ChoiceSource(Concatenated):
     Raises
     ------
     ParameterError
-        If a member has a key ``"member"``, or if a member is empty and `stratified` is False (there would be no
-        batches).
+        If a member has a key ``"member"``, or if a member is empty and `stratified` is False, which would give no
+        batches.
 
     Notes
     -----
@@ -61,8 +61,9 @@ class ChoiceSource(Concatenated):
     def __init__(self, members: Iterable[Any], stratified: bool = False) -> None:
         super().__init__(members_of(members))
         self._stratified = flag("stratified", stratified)
-        rule = "not empty unless stratified=True, or all empty"
-        require(stratified or min(self._lengths) or not max(self._lengths), "members", rule, self._lengths)
+        ok = self._stratified or min(self._lengths) or not max(self._lengths)
+        rule = "non-empty unless stratified=True (or all empty)"
+        require(ok, "members", rule, self._lengths, "these are the lengths")
         for member in self._filled():
             keys = member.keys() or ()
             require("member" not in keys, "members", "without a key 'member'", list(keys))
@@ -169,10 +170,6 @@ class _RunOrder(PassOrder):
         runs, first = self._runs(end - 1)
         lengths = np.diff(runs.ends[: int(runs.at(end - 1 - first)) + 1], prepend=0)
         return self.epoch_of(end - 1), int((lengths >= (batch_size if drop_last else 1)).sum())
-
-    def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
-        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
-        return np.concatenate(found) if len(found) != 1 else found[0]
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
         """Epoch by epoch, the positions in the unmixed epoch, in which members follow one another."""

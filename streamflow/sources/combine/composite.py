@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ...core.validate import flag, require
 from ...samplers import BlockShuffledSampler, Sampler, ShuffledSampler, WeightedSampler
 from ...seeding import Key
-from ..arrays import ArraySource
+from ..arrays import array_source
 from ..reading.form import Places
 from ..reading.order import PassOrder
 from ..reading.randomness import probing
 from ..source import Source
-from .concat import Members
+from .concat import Members, several
 from .gathered import Gathered, reading_only
 
 __all__ = ["CompositeSource"]
@@ -26,11 +26,8 @@ __all__ = ["CompositeSource"]
 
 def members_of(data: Any) -> list[Source]:
     """A list of sources, or of what `ArraySource` takes, as sources."""
-    several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
-    require(several, "members", "a list of sources", data)
-    found = [one if isinstance(one, Source) else ArraySource(one) for one in data]
-    require(found, "members", "at least one source", data)
-    return found
+    members = enumerate(several(data, "members", "source"))
+    return [one if isinstance(one, Source) else array_source(one, f"members[{place}]") for place, one in members]
 
 
 def has_places(source: Source) -> bool:
@@ -47,8 +44,8 @@ def has_places(source: Source) -> bool:
 class CompositeSource(Members):
     """One sample of each of several sources.
 
-    It is as long as its longest member; shorter members repeat.  In shuffled batches each member has an order of its
-    own, and a member that repeats gets a new order each time it starts again.
+    It is as long as its longest member; shorter members repeat.  In shuffled batches each member has its own
+    order, and a member that repeats gets a new order each time it starts again.
 
     Parameters
     ----------
@@ -73,6 +70,7 @@ class CompositeSource(Members):
 
     Examples
     --------
+    >>> from streamflow.sources import ArraySource
     >>> labelled = ArraySource({"X": np.array([1, 2]), "y": np.array([0, 1])})
     >>> unlabelled = ArraySource({"U": np.arange(10, 15)})
     >>> for batch in CompositeSource([labelled, unlabelled]).batches(3):
@@ -85,7 +83,8 @@ class CompositeSource(Members):
         super().__init__(members_of(members))
         self._flatten, self._trim = flag("flatten", flatten), flag("trim", trim)
         longest = max(self._lengths)
-        require(trim or min(self._lengths) or not longest, "members", "not empty, or all empty", self._lengths)
+        ok = self._trim or min(self._lengths) or not longest
+        require(ok, "members", "non-empty unless trim=True (or all empty)", self._lengths, "these are the lengths")
         self._length = min(self._lengths) if trim else longest
         if flatten and self._length:
             self._check_forms()
@@ -178,7 +177,7 @@ class CompositeSource(Members):
 
 
 class _MemberOrders(PassOrder):
-    """An order of its own for each member; a draw reads one sample of each."""
+    """Each member has its own order; a draw reads one sample of each."""
 
     def __init__(
         self,
@@ -192,12 +191,8 @@ class _MemberOrders(PassOrder):
         super().__init__(sampler, n, key, epochs, part)
         self._lengths = lengths
 
-    def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
-        found = [
-            np.column_stack([self._of_member(member, epoch, positions) for member in range(len(self._lengths))])
-            for epoch, positions in self._positions(first, end)
-        ]
-        return np.concatenate(found) if len(found) != 1 else found[0]
+    def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.column_stack([self._of_member(member, epoch, positions) for member in range(len(self._lengths))])
 
     def _of_member(self, member: int, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
         length, key = self._lengths[member], self._key.at_epoch(epoch)
@@ -207,4 +202,4 @@ class _MemberOrders(PassOrder):
             self._order(key.below(int(rounds[begin]), member), length, length, member)[inside[begin:stop]]
             for begin, stop in pairwise(borders)
         ]
-        return np.concatenate(found) if len(found) != 1 else found[0]
+        return found[0] if len(found) == 1 else np.concatenate(found)

@@ -17,30 +17,36 @@ from numpy.typing import NDArray
 from ...core.fingerprint import digest_of
 from ...core.validate import is_integer, require
 from ...exceptions import DataError, ParameterError
-from ..arrays import ArraySource
+from ..arrays import ArraySource, array_source
 from ..columns import column
 from ..reading.indexing import positions, selects_many
 from ..reading.randomness import any_random, subset
 from ..source import Mapped, Source
 from .weave import form_of, woven
 
-__all__ = ["Concatenated", "Members", "concatenate", "map_sources", "split", "take", "zip_sources"]
+__all__ = ["Concatenated", "Members", "concatenate", "map_sources", "several", "split", "take", "zip_sources"]
 
 
-def sequence(data: Any, name: str) -> Source:
-    """A sequence as a source."""
+def several(data: Any, name: str, what: str) -> list[Any]:
+    """A list of at least one source or sequence; errors call the list `name` and an element `what`."""
+    ok = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, set, frozenset, str, bytes))
+    require(ok, name, f"a list of {what}s", data)
+    found = list(data)
+    require(found, name, f"at least one {what}", data)
+    return found
+
+
+def as_source(data: Any, name: str) -> Source:
+    """A sequence as a source; errors call it `name`."""
     if isinstance(data, Source):
         return data
-    return ArraySource(data if isinstance(data, Mapping) else column(data, name))
+    return array_source(data if isinstance(data, Mapping) else column(data, name), name)
 
 
-def sequences(data: Any, name: str) -> list[Source]:
-    """Several sequences, at least one, as sources."""
-    several = isinstance(data, Iterable) and not isinstance(data, (Source, Mapping, str, bytes))
-    require(several, name, "a list of sequences", data)
-    found = [sequence(one, f"{name}[{place}]") for place, one in enumerate(data)]
-    require(found, name, "at least one sequence", data)
-    return found
+def as_sources(sequences: Any) -> list[Source]:
+    """The sequences of a parameter `sequences`, at least one, as sources."""
+    found = several(sequences, "sequences", "sequence")
+    return [as_source(one, f"sequences[{place}]") for place, one in enumerate(found)]
 
 
 def concatenate(sequences: Iterable[Any]) -> Source:
@@ -49,7 +55,7 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     Parameters
     ----------
     sequences : iterable of sequences
-        Sources, dicts of arrays, or anything with a length and ``[]``; some may be empty.
+        At least one: sources, dicts of arrays, or anything with a length and ``[]``; some may be empty.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def concatenate(sequences: Iterable[Any]) -> Source:
     (5, 8, [1, 2, 7])
     """
     flat: list[Source] = []
-    for one in _sequences(sequences, "sequences"):
+    for one in as_sources(sequences):
         flat += one._members if type(one) is Concatenated else [one]
     return Concatenated(flat)
 
@@ -74,7 +80,16 @@ def zip_sources(sequences: Iterable[Any]) -> Source:
     Parameters
     ----------
     sequences : iterable of sequences
-        Sources, dicts of arrays, or anything with a length and ``[]``.
+        At least one: sources, dicts of arrays, or anything with a length and ``[]``.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ParameterError
+        If the sequences have different lengths.
 
     Examples
     --------
@@ -83,7 +98,7 @@ def zip_sources(sequences: Iterable[Any]) -> Source:
     >>> data[1][1], x.tolist(), letters.tolist()
     ('b', [2, 4], ['c', 'e'])
     """
-    found = _sequences(sequences, "sequences")
+    found = as_sources(sequences)
     lengths = [len(one) for one in found]
     require(len(set(lengths)) == 1, "sequences", "of equal length", lengths)
     return ArraySource(tuple(found))
@@ -95,15 +110,25 @@ def take(sequence: Any, indices: Any) -> Source:
     Parameters
     ----------
     sequence : sequence
+        A source, a dict of arrays, or anything with a length and ``[]``.
     indices : slice, (n,) array of int, or mask
         As in NumPy.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    IndexError
+        If an index is out of range.
 
     Examples
     --------
     >>> list(take("abc", [2, -3, 2]))
     ['c', 'a', 'c']
     """
-    source = _sequence(sequence, "sequence")
+    source = as_source(sequence, "sequence")
     return source._view(positions(indices if selects_many(indices) else np.asarray(indices), len(source)))
 
 
@@ -113,10 +138,11 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     Parameters
     ----------
     sequence : sequence
+        A source, a dict of arrays, or anything with a length and ``[]``.
     edges : int, list of int, or list of (start, stop)
-        Where to cut.  A number n gives n + 1 pieces of equal length; the length must be a multiple of n + 1.  A list of
-        n positions cuts before each of them, which gives n + 1 pieces.  Pairs are the pieces themselves, which may
-        overlap or leave samples out.  Positions are those of a slice.
+        Where to cut.  A number n makes n + 1 pieces of equal length; the length must be a multiple of n + 1.  A list of
+        n positions cuts before each of them, which makes n + 1 pieces.  Pairs are the pieces themselves, which may
+        overlap or leave samples out.  Positions are as in a slice.
 
     Returns
     -------
@@ -132,12 +158,12 @@ def split(sequence: Any, edges: Any) -> list[Source]:
     >>> [list(piece) for piece in split("abcdef", 1)], [list(piece) for piece in split("abcdef", [2, -1])]
     ([['a', 'b', 'c'], ['d', 'e', 'f']], [['a', 'b'], ['c', 'd', 'e'], ['f']])
     """
-    source = _sequence(sequence, "sequence")
+    source = as_source(sequence, "sequence")
     if is_integer(edges):
-        require(edges >= 0, "edges", "zero or a positive integer", edges)
+        require(edges >= 0, "edges", "a non-negative integer", edges)
         length, rest = divmod(len(source), int(edges) + 1)
         rule = f"a number that cuts {len(source)} samples into pieces of equal length"
-        require(not rest, "edges", rule, edges, "give positions for other pieces")
+        require(not rest, "edges", rule, edges, "pass positions for other pieces")
         return [source[piece * length : (piece + 1) * length] for piece in range(int(edges) + 1)]
     try:
         places = [tuple(edge) if np.ndim(edge) else edge for edge in edges]
@@ -151,7 +177,7 @@ def split(sequence: Any, edges: Any) -> list[Source]:
 
 
 def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
-    """Map a function over sequences: ``fn(*samples)`` of one sample of each, computed when read.
+    """Map a function over sequences: it is called with one sample of each, when that is read.
 
     Parameters
     ----------
@@ -160,6 +186,15 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
     *sequences : sequence
         At least one, of equal length.
 
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ParameterError
+        If the sequences have different lengths.
+
     Examples
     --------
     >>> list(map_sources(pow, [2, 3, 4], [5, 2, 1]))
@@ -167,9 +202,6 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
     """
     require(callable(fn), "fn", "a function of samples", fn)
     return _Spread(zip_sources(sequences), fn, (), {})
-
-
-_sequence, _sequences = sequence, sequences  # for functions with parameters of these names
 
 
 class _Spread(Mapped):
@@ -203,7 +235,7 @@ class Members(Source):
 
 
 class Concatenated(Members):
-    """Several sources, one after the other; what `concatenate` gives."""
+    """Several sources, one after the other; made by `concatenate`."""
 
     def __init__(self, members: list[Source]) -> None:
         super().__init__(members)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...core.allocator import empty
 from ...exceptions import DataError
-from ..reading.form import as_tuple, differ
+from ..reading.form import as_tuple, forms_differ
 
 __all__ = ["form_of", "woven"]
 
@@ -32,7 +32,7 @@ def woven(parts: list[Any], places: list[Any], n: int) -> Any:
     first = parts[0]
     for part in parts:
         if form_of(part) != form_of(first):
-            raise differ(first, part)
+            raise forms_differ(first, part)
     if isinstance(first, dict):
         return {key: woven([part[key] for part in parts], places, n) for key in first}
     if isinstance(first, tuple):

@@ -40,32 +40,32 @@ class Keeper(Protocol):
 
 
 def most_of(descriptors: int) -> int:
-    """How many things of so many file descriptors each a process keeps open, given its limit (often 1024)."""
+    """How many objects with `descriptors` file descriptors each a process keeps open: a quarter of its limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 1024
     return min(4096, limit // (4 * descriptors)) if limit >= 0 else 4096
 
 
 _MOST = most_of(1)
-#: The maps that are kept, oldest first, and who keeps them.
+#: The maps that are kept, oldest first, each with its keeper and the path of the file.
 _kept: OrderedDict[ref[mmap.mmap], tuple[ref[Keeper], str]] = OrderedDict()
 _lock = threading.Lock()
 
 
 def keep(memory: mmap.mmap, keeper: Keeper, file: str) -> None:
-    """Note that a file stays mapped for its next read.
+    """Register that `keeper` keeps a file mapped for its next read.
 
-    All sources and stores of a process together keep at most a quarter of its limit of descriptors, and at most 4096.
-    Beyond that the oldest maps are dropped; a map that an array still uses is closed with the array.
+    All sources and stores of a process together keep at most a quarter of its descriptor limit, and at most 4096 maps.
+    Beyond that the oldest are dropped; a map that an array still uses is closed with the array.
     """
     surplus = []
     with _lock:
         _kept[ref(memory, _closed)] = ref(keeper), file
         while len(_kept) > _MOST:
             surplus.append(_kept.popitem(last=False)[1])
-    for who, its in surplus:  # without the lock, because `_let_go` may wait for another one
-        known = who()
+    for holder, path in surplus:  # without the lock, because `_let_go` may wait for another one
+        known = holder()
         if known is not None:
-            known._let_go(its)
+            known._let_go(path)
 
 
 def _closed(memory: ref[mmap.mmap]) -> None:

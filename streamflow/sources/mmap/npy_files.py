@@ -129,7 +129,7 @@ def damaged(label: str, error: Exception) -> DataError:
 def _header(start: bytes, memory: mmap.mmap, begin: int) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
     """What the header of a ``.npy`` file says, and the offset of the data; see `numpy.lib.format`."""
     if not start.startswith(_MAGIC):
-        raise ValueError("it does not start like one")
+        raise ValueError("it has no .npy signature")
     major = start[6]
     if major not in {1, 2, 3}:
         raise ValueError(f"it has version {major}")

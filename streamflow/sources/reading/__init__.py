@@ -1,1 +1,1 @@
-"""Reading a source: the order, batches, padding and cropping, random numbers, streams."""
+"""How a source is read: the order, batches, padding and cropping, random numbers, streams."""

@@ -59,18 +59,28 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
     length : int
         Length of the crop; the axis is kept, also for 1.
     start, stop : int, optional
-        Bounds within which the crop lies, as in a slice.
+        Bounds within which the crop lies, as in a slice.  None: the ends of the axis.
     random_state : None, int, Generator or RandomState
         Where positions are drawn from outside of streams; None uses NumPy's global state.  In a stream over a source
         the position depends on the stream's seed, the epoch and the position of the sample instead.
+
+    Returns
+    -------
+    RandomCrop
+        For `Source.read` and `Source.batches` (``crop=``), and as an index inside the entries of a `MemmapStore`.
+
+    Raises
+    ------
+    DataError
+        When a sample is read that is too short for the crop.
 
     Notes
     -----
     In views and functions, each crop of a sample is drawn separately, in the order in which they are read: two columns
     are cropped at different positions, and a different choice of `keys` may change them.  As the `crop` of a batch it
     draws once per sample: columns of one length are cropped at the same position, others at the same fraction of their
-    length, and `keys` matter only if the sample itself draws.  In threads started by a function of yours it draws as
-    outside of streams.
+    length, and `keys` matter only if the sample itself draws.  In threads that your own function starts it draws
+    as outside of streams.
 
     Examples
     --------

@@ -9,7 +9,18 @@ from ...core.label import short
 from ...core.validate import require
 from ...exceptions import DataError, ParameterError
 
-__all__ = ["Places", "as_tuple", "check_keys", "differ", "each", "keys_of", "picked", "transposed", "with_index"]
+__all__ = [
+    "Places",
+    "as_tuple",
+    "check_keys",
+    "described",
+    "each",
+    "forms_differ",
+    "keys_of",
+    "picked",
+    "transposed",
+    "with_index",
+]
 
 
 def each(change: Callable[[Any, str], Any], data: Any, name: str = "") -> Any:
@@ -42,7 +53,7 @@ def keys_of(data: Any) -> tuple[Any, ...] | None:
 
 
 class Places(tuple[int, ...]):
-    """The positions of a tuple; its type tells them from the keys 0, 1, ... of a dict."""
+    """The positions of a tuple; the type distinguishes them from the keys 0, 1, ... of a dict."""
 
     __slots__ = ()
 
@@ -90,20 +101,25 @@ def transposed(samples: list[Any]) -> Any:
     if isinstance(first, Mapping):
         for sample in samples:
             if not isinstance(sample, Mapping) or sample.keys() != first.keys():
-                raise differ(first, sample)
+                raise forms_differ(first, sample)
         return {key: transposed([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
         for sample in samples:
             if not isinstance(sample, tuple) or len(sample) != len(first):
-                raise differ(first, sample)
+                raise forms_differ(first, sample)
         return as_tuple(first, [transposed(list(values)) for values in zip(*samples, strict=True)])
     return samples
 
 
-def differ(first: Any, other: Any) -> DataError:
+def forms_differ(first: Any, other: Any) -> DataError:
     """The error for samples of different forms."""
-    return DataError(f"the samples of a batch must have the same form, got {_described(first)} and {_described(other)}")
+    return DataError(f"the samples of a batch must have the same form, got {described(first)} and {described(other)}")
 
 
-def _described(sample: Any) -> str:
-    return f"keys {sorted(map(repr, sample))}" if isinstance(sample, Mapping) else short(sample)
+def described(sample: Any) -> str:
+    """The form of a sample or result for errors: the keys of a dict; anything else as `short` describes it.
+
+    >>> described({"x": 1, "y": 2}), described((1, 2))
+    ("keys 'x', 'y'", 'tuple of 2')
+    """
+    return f"keys {', '.join(sorted(map(repr, sample)))}" if isinstance(sample, Mapping) else short(sample)

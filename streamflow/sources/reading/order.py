@@ -1,7 +1,7 @@
 """`PassOrder`: which sample each draw of a pass reads.
 
 A part of a pass has draws 0, 1, 2, ...  Part k of n has every n-th draw of the whole pass, starting with number k; so
-its draw d is position (k + n d) mod size of epoch (k + n d) div size, and one number says how far a pass has come.
+its draw d is position (k + n d) mod size of epoch (k + n d) div size, and one number is its whole position.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.label import short
-from ...core.validate import require
+from ...core.validate import flag, require
 from ...exceptions import ParameterError
 from ...samplers import Sampler, SequentialSampler, ShuffledSampler
 from ...samplers.base import Order
@@ -20,13 +20,12 @@ from ...seeding import CROP, Key, uniforms
 
 __all__ = ["PassOrder", "checked_sampler"]
 
-_MOST = 4096  #: how many indices are looked up at once
+_MOST = 4096  #: the most indices that are looked up ahead; which ones come does not depend on it
 
 
 def checked_sampler(shuffle: Any, sampler: Any) -> Sampler:
     """The sampler of a stream."""
-    is_flag = isinstance(shuffle, (bool, np.bool_))
-    require(is_flag, "shuffle", "True or False", shuffle, "`random_state` takes the seed")
+    shuffle = flag("shuffle", shuffle, "`random_state` takes the seed")
     if sampler is None:
         return ShuffledSampler() if shuffle else SequentialSampler()
     require(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
@@ -54,7 +53,7 @@ class PassOrder:
     size : int
         Draws in an epoch of the whole pass.
     longest : int
-        The largest number of draws of this part that a batch could hold.
+        The largest number of draws that this part has in an epoch, so that no full batch can be longer.
     total : int or None
         Draws of this part; None: endless.
     """
@@ -105,9 +104,12 @@ class PassOrder:
         return self._known[first - begin : end - begin]
 
     def _looked_up(self, first: int, end: int) -> NDArray[np.intp]:
-        key, n = self._key, self._n
-        found = [self._order(key.at_epoch(epoch), n, self.size)[at] for epoch, at in self._positions(first, end)]
-        return np.concatenate(found) if len(found) != 1 else found[0]
+        found = [self._in_epoch(epoch, positions) for epoch, positions in self._positions(first, end)]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _in_epoch(self, epoch: int, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The samples at these positions of an epoch."""
+        return self._order(self._key.at_epoch(epoch), self._n, self.size)[positions]
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
         """The positions of some draws, epoch by epoch."""

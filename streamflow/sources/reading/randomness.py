@@ -86,7 +86,7 @@ class ReadContext:
         self.numbers, self.rows = numbers, range(len(numbers)) if rows is None else rows
 
     def has_each(self, n: int) -> bool:
-        """Whether n indices correspond to the samples one to one; all that is read for a single sample is its own."""
+        """Whether n indices belong to n samples; while a single sample is read, all indices belong to that one."""
         return not isinstance(self.rows, int) and len(self.rows) == n
 
     def __enter__(self) -> Self:
@@ -103,14 +103,14 @@ _now: ContextVar[ReadContext | None] = ContextVar("reading", default=None)
 
 
 class _Zeros:
-    """Numbers for a read whose result is thrown away."""
+    """Numbers for a read whose result is discarded."""
 
     def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
         return np.zeros(end - first)
 
 
 def probing() -> ReadContext:
-    """A block in which a sample is read for its keys, dtypes and shapes alone: no random number is used up."""
+    """A block in which a sample is read only for its keys, dtypes and shapes: no random number is used up."""
     return ReadContext(SampleNumbers(_Zeros(), 0, 1), 0)
 
 
@@ -124,7 +124,7 @@ _UNCHANGED = nullcontext()
 
 
 class _Subset:
-    """Some of the rows that are being read, looked up only when a number is drawn."""
+    """Some of the rows that are being read; looked up only when a number is drawn."""
 
     __slots__ = ("_places", "_rows")
 

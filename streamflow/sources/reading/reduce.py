@@ -10,10 +10,11 @@ import numpy as np
 from ...core.label import short
 from ...core.validate import require
 from ...exceptions import DataError
+from .form import described
 
 __all__ = ["check", "map_concat", "map_mean"]
 
-_READING = ("keys", "with_indices", "ragged", "fill", "crop")  #: parameters of `batches` that leave the order alone
+_READING = ("keys", "with_indices", "ragged", "fill", "crop")  #: parameters of `batches` that do not change the order
 
 
 def check(fn: Any, progress: Any, reading: dict[str, Any]) -> None:
@@ -41,12 +42,12 @@ def map_mean(fn: Callable[[Any], Any], batches: Iterable[Any], n_samples: int) -
 
 
 def _per_value(change: Callable[[list[Any], str], Any], results: list[Any], name: str = "the results") -> Any:
-    """Apply `change` to the values that results of one form (dicts, tuples, lists, values) have in each place."""
+    """Apply `change` to the values in each place of results of one form (nested dicts, tuples and lists)."""
     first = results[0]
     for result in results:
         if _form(result) != _form(first):
             raise DataError(
-                f"{name} of all batches must have the same form, got {_described(first)} and {_described(result)}"
+                f"{name} of all batches must have the same form, got {described(first)} and {described(result)}"
             )
     if isinstance(first, dict):
         return {key: _per_value(change, [result[key] for result in results], f"{name}[{key!r}]") for key in first}
@@ -63,10 +64,6 @@ def _form(result: Any) -> Any:
     if isinstance(result, dict):
         return result.keys()
     return (type(result), len(result)) if isinstance(result, (tuple, list)) else None
-
-
-def _described(result: Any) -> str:
-    return f"keys {sorted(map(repr, result))}" if isinstance(result, dict) else short(result)
 
 
 def _copied(values: list[Any], name: str) -> Any:

@@ -46,7 +46,7 @@ class _SourceStream(Streamer):
         self.with_indices = flag("with_indices", with_indices)
 
     def _settings(self) -> str:
-        """What tells two streams over one source apart, for `repr` and states."""
+        """The settings that distinguish two streams over the same source, for `repr` and states."""
         text = f"{self.sampler._label()}, epochs={self.epochs}"
         return f"{text}, with_indices=True" if self.with_indices else text
 
@@ -59,7 +59,7 @@ class _SourceStream(Streamer):
         if root is not None:
             text = f"{text} sampled {digest_of([root.prefix, str(root.entropy)])[:8]}"
         weights = getattr(self.sampler, "weights", None)
-        digest = "" if weights is None else digest_of([weights.tobytes()])
+        digest = digest_of([weights.tobytes()]) if isinstance(weights, np.ndarray) else ""
         return self._marked(Fingerprint(text, digest, self._draws_random()))
 
     def _label(self) -> str:
@@ -125,7 +125,7 @@ class _DrawNode(Node):
         self.spec = spec
         self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
-        #: Whether reading may draw random numbers; keeping track of whose costs more than reading a row.
+        #: Whether reading may draw random numbers; keeping track of them costs more than reading a row.
         self._may_draw = self.source._draws_random() is not False
         self.order = self.source._pass_order(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
         self.items = self._begin()
@@ -135,7 +135,7 @@ class _DrawNode(Node):
         """The items from here on."""
 
     def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
-        """The block in which draws `first` to `end` - 1 read or prefetch."""
+        """A block in which draws `first` to `end` - 1 are read or prefetched."""
         return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
 
     @abstractmethod
@@ -144,7 +144,7 @@ class _DrawNode(Node):
 
     @abstractmethod
     def _go_to(self, given: int, drawn: int) -> None:
-        """Continue after this many items, made of this many draws."""
+        """Set the position: this many items have been given, made of this many draws."""
 
     def state(self, failed: bool = False) -> Any:
         return [self.spec._label(), self._length, self._drawn()]
@@ -165,7 +165,7 @@ class _DrawNode(Node):
         return [self.spec._label()]
 
     def close(self) -> None:
-        self._made.close()  # its frame keeps this node alive, with what was opened for this stream alone
+        self._made.close()  # its frame keeps this node alive, with the files opened for this stream
         self.source = None
 
 
@@ -209,7 +209,7 @@ class _BatchNode(_DrawNode):
             return None
         assert self.source is not None
         span = _Span(*draws, self.order.indices(*draws))
-        if self.spec.collator.crop is None:  # of samples that will be cropped most is not needed
+        if self.spec.collator.crop is None:  # cropping needs only a small part of each sample
             with self._reading(span.first, span.end):
                 self.source.prefetch(span.indices)
         return span
