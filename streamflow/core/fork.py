@@ -1,7 +1,7 @@
-"""What must happen around a fork: one registry for the whole package.  Imports nothing from streamflow.
+"""What must happen around a fork: the one place of the package that registers it.  Imports nothing of streamflow.
 
-A forked child has copies of our locks and records as they were at that moment, but none of the threads that used them.
-A module that keeps such things registers here, when it is imported, how to make them usable again.
+A forked child has copies of our locks and records as they were at that moment, and none of the threads that used them.
+A module that keeps such things says here, when it is imported, how they are made usable again.
 """
 
 from __future__ import annotations
@@ -12,37 +12,20 @@ from collections.abc import Callable
 __all__ = ["at_fork"]
 
 Hook = Callable[[], object]
-_before: list[Hook] = []
-_in_parent: list[Hook] = []
-_in_child: list[Hook] = []
 
 
 def at_fork(*, before: Hook | None = None, in_parent: Hook | None = None, in_child: Hook | None = None) -> None:
-    """Register functions to run around every fork; no-op where the system cannot fork.
+    """Register functions that run around each later fork; does nothing where the system cannot fork.
+
+    An error in one of them is printed, and the others run all the same.
 
     Parameters
     ----------
     before : function, optional
-        Runs in the parent before the fork; the last one registered runs first.
+        Runs in the process that forks, before it does; the last one registered runs first.
     in_parent, in_child : function, optional
-        Run after the fork in the parent and in the child, in the order of registration.
+        Run after the fork, each in its own process, in the order of registration.
     """
-    if before is not None:
-        _before.insert(0, before)
-    if in_parent is not None:
-        _in_parent.append(in_parent)
-    if in_child is not None:
-        _in_child.append(in_child)
-
-
-def _run(hooks: list[Hook]) -> None:
-    for hook in hooks:
-        hook()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=lambda: _run(_before),
-        after_in_parent=lambda: _run(_in_parent),
-        after_in_child=lambda: _run(_in_child),
-    )
+    given = {"before": before, "after_in_parent": in_parent, "after_in_child": in_child}
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(**{moment: hook for moment, hook in given.items() if hook is not None})

@@ -6,11 +6,12 @@ open them, and opens them when a process first needs them.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
+
+from ..core.fork import at_fork
 
 __all__ = ["Handle"]
 
@@ -86,5 +87,4 @@ def _forked() -> None:
         handle.thing, handle._given, handle._lock = None, False, threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+at_fork(in_child=_forked)

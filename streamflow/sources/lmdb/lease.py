@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...core.fork import at_fork
 from ...exceptions import DataError
 from ..stores import check_folder
 from .environment import DATA, EXPECTED, Environment, library
@@ -121,5 +122,4 @@ def _after_fork_in_child() -> None:
     _registry = _Registry()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, in_parent=_after_fork_in_parent, in_child=_after_fork_in_child)

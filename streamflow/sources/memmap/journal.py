@@ -15,6 +15,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from ...core.fork import at_fork
 from ...exceptions import DataError
 from ..metadata import checked_strings
 from ..stores import REBUILD, check_target, lock, unlock
@@ -231,8 +232,7 @@ def _forget_all() -> None:
         session.forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+at_fork(in_child=_forget_all)
 
 
 def tidy(path: str) -> None:

@@ -18,6 +18,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.fork import at_fork
 from ...exceptions import DataError
 
 try:
@@ -78,8 +79,7 @@ def _forked() -> None:
     _kept, _lock = OrderedDict(), threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+at_fork(in_child=_forked)
 
 
 def memory_of(array: Any) -> mmap.mmap | None:
