@@ -14,6 +14,8 @@ import pytest
 
 import streamflow
 
+from .leaves import of_session
+
 #: What a test that says nothing is run over.  TCP is the same code as Unix sockets, but for how a worker gets in.
 CHANNELS = ["shm", "ipc"]
 
@@ -151,3 +153,4 @@ def _starting(start):
         if process.poll() is None:
             process.kill()
         process.communicate()
+        within(20, lambda process=process: not of_session(process.pid))  # what it has started may end after it
