@@ -214,6 +214,8 @@ def run(
         tree = {"classes": classes, "weights": weights, "batch_size": batch_size, "seed": seed}
         held = held_out(classes)
         would_come, learner = _first_half(folder, tree, n_batches)
+        kilobytes = (folder / "state.json").stat().st_size / 1000
+        print(f"\n3. Stopped; a new Python process resumes from {kilobytes:.1f} kB of JSON", flush=True)
         fresh_interpreter("resume", str(folder))
         came = pickle.loads((folder / "model.pickle").read_bytes())
         resumed = came.digests[len(learner.digests) :][:_COMPARED]
@@ -240,7 +242,6 @@ def _first_half(folder: Path, tree: dict[str, Any], n_batches: int) -> tuple[lis
     (folder / "state.json").write_text(state, "utf-8")
     (folder / "model.pickle").write_bytes(pickle.dumps(learner))
     (folder / "job.json").write_text(json.dumps({"tree": tree, "n_batches": n_batches - n_batches // 2}), "utf-8")
-    print(f"\n3. Stopped; a new Python process resumes from {len(state) / 1000:.1f} kB of JSON", flush=True)
     return would_come, learner
 
 

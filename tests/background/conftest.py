@@ -16,6 +16,8 @@ import pytest
 import streamflow
 from streamflow.background import produce
 
+from .leaves import of_session
+
 #: The channels of a test that names none.  TCP differs from Unix sockets only in how a worker connects.
 CHANNELS = ["shm", "ipc"]
 
@@ -179,3 +181,4 @@ def _starting(start):
         if process.poll() is None:
             process.kill()
         process.communicate()
+        within(20, lambda process=process: not of_session(process.pid))  # what it has started may end after it
