@@ -6,6 +6,7 @@ It is never changed by being iterated; all that changes lives in nodes (`node.py
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 from collections.abc import Generator, Iterable
 from itertools import islice
@@ -25,8 +26,9 @@ from .walk import check_shards
 __all__ = ["Description"]
 
 _counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
-#: Streams opened by ``with streamer``, innermost last, by the identity of the (living) description and the thread.
-_entered: dict[tuple[int, int], list[Stream]] = {}
+#: Streams opened by ``with streamer``, newest last, by the identity of the (living) description; each with the
+#: identities of the frame and the thread that opened it, because blocks in generators and threads do not nest.
+_entered: dict[int, list[tuple[int, int, Stream]]] = {}
 
 
 class Description(Bindable):
@@ -120,16 +122,18 @@ class Description(Bindable):
     def __enter__(self) -> Stream:
         stream = self.open()
         with _counting:
-            _entered.setdefault((id(self), threading.get_ident()), []).append(stream)
+            _entered.setdefault(id(self), []).append((id(sys._getframe(1)), threading.get_ident(), stream))
         return stream
 
     def __exit__(self, *error: object) -> None:
+        frame, thread = id(sys._getframe(1)), threading.get_ident()
         with _counting:
-            place = id(self), threading.get_ident()
-            streams = _entered[place]
-            stream = streams.pop()
-            if not streams:
-                del _entered[place]
+            entered = _entered[id(self)]
+            # The newest of this frame; where there is none (in an ExitStack, say) of this thread, else of all.
+            newest = max(range(len(entered)), key=lambda i: (entered[i][0] == frame, entered[i][1] == thread, i))
+            _, _, stream = entered.pop(newest)
+            if not entered:
+                del _entered[id(self)]
         stream.close()
 
     def _count(self, change: int) -> None:
