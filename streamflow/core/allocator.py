@@ -57,4 +57,4 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return None if base is None else base.view(dtype).reshape(shape)
 
 
-at_fork(in_child=lambda: set_allocator(None))  # a forked child may not use the books that it has a copy of
+at_fork(in_child=lambda: set_allocator(None))  # a forked child has but a copy of its records

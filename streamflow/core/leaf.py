@@ -104,7 +104,7 @@ class Leaf(Node):
         self.items = compress(items, self._given)
 
     def _replay(self, items: Iterator[Any], given: int, verify: bool) -> None:
-        """Draw what had been given, and compare its head with that of another opening."""
+        """Draw again what had been given, and compare its first items with those of another opening."""
         checked = min(given, _CHECKED) if verify else 0
         before = _global_randomness()
         head: list[Any] = []

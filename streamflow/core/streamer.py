@@ -145,6 +145,15 @@ class Streamer(Description):
     def pipe(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Streamer:
         """A Streamer of `fn` over this one: ``fn(stream, *args, **kwargs)``.
 
+        Parameters
+        ----------
+        fn : map, function over a stream, or subclass of Streamer
+            The parameters of a map are checked here.  A subclass of Streamer is made with this one as first argument.
+        *args, **kwargs
+            Its further arguments.
+
+        Examples
+        --------
         >>> from streamflow import buffer_stream
         >>> batches = Streamer([{"x": i} for i in range(4)]).pipe(buffer_stream, 2)
         >>> [batch["x"].tolist() for batch in batches]

@@ -53,12 +53,12 @@ def require(ok: object, name: str, rule: str, got: object, advice: str = "") -> 
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is an integer of Python or NumPy, and no bool."""
+    """Whether a value is an integer of Python or NumPy, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number of Python or NumPy, and no bool."""
+    """Whether a value is a real number of Python or NumPy, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -1,7 +1,7 @@
 """Muxes: streams over the streams of several members.
 
-`pool` (the members), `weights` and `base` (what all descriptions have in common) carry the muxes, each a file of its
-own.  Their live nodes stand on `slots` (how iteration is fast) and `picking` (random slots), with `caps` (how long a
+Each mux has its own file, over `pool` (the members), `weights` and `base` (what all descriptions have in common).
+Their live nodes build on `slots` (how iteration is fast) and `picking` (random slots), with `caps` (how long a
 member stays).  `choosing` is for muxes of your own.
 """
 

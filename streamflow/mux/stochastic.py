@@ -50,6 +50,7 @@ class StochasticMux(PoolMux):
     dist : {'binomial', 'constant', 'poisson'}
         How the number of items of an activation is distributed about `rate`.
     random_state : None, int, SeedSequence, Generator or RandomState
+        The seed of this mux; None: its randomness follows from its parent's.
 
     Raises
     ------
