@@ -51,7 +51,7 @@ def test_extras():
     assert names(extras["test"]) == {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis"} | light
 
 
-def test_the_name_that_errors_tell_is_the_name_of_the_distribution():
+def test_errors_give_the_name_of_the_distribution():
     assert PROJECT["name"] == streamflow.core.validate.DISTRIBUTION
 
 

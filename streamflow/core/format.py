@@ -45,7 +45,7 @@ DRAWS_IN_BLOCK = 512
 #: Changing it changes the order of what lies between the old and the new length.
 SORTED_UP_TO = 1 << 16
 
-#: Rounds of the keyed permutation, each with a word of its own.
+#: Rounds of the keyed permutation, each with its own word.
 #: Changing it changes every order above `SORTED_UP_TO`.
 PERMUTATION_ROUNDS = 8
 

@@ -1,7 +1,7 @@
 """Leaf: the live node of a leaf function or an iterable.
 
 When a state is loaded, a leaf is replayed: its items are drawn again and dropped.  One whose function has a parameter
-``start``, or that has a state of its own (``state_dict`` and ``load_state_dict``), is resumed without that.
+``start``, or that has its own state (``state_dict`` and ``load_state_dict``), is resumed without that.
 """
 
 from __future__ import annotations
