@@ -124,8 +124,7 @@ class _ChosenNode(SlotNode):
             return None
         if given:
             return old.index, old.number + 1, None
-        if self._asleep_at != self.given():
-            self._asleep_at = self.given()
+        self._asleep_at = self.given()
         self._asleep[slot] = Activation(old.index, old.number + 1)
         return None
 

@@ -119,7 +119,7 @@ class SlotNode(Node):
         self.held = list(held)
         self.live = sum(one is not None for one in self.held)
         self._slots = [chain.from_iterable(self._activations(slot)) for slot in range(len(self.held))]
-        self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little a slot
+        self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little per slot
 
     def _enter(self, slot: int, activation: Activation) -> None:
         """Give a dead slot an activation; what is planned is asked no more, because it holds the dead slot's chain."""
