@@ -12,7 +12,7 @@ from .members import Ledger, numbered, pool
 
 
 def quiet(*args, **kwargs):
-    """A Mux, its warning seen and taken."""
+    """A Mux, its warning checked."""
     with pytest.warns(DeprecationWarning, match="StochasticMux"):
         return Mux(*args, **kwargs)
 
