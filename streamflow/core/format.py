@@ -1,13 +1,14 @@
 """The numbers that decide which items come.  Changing one changes streams.
 
-A stream is a function of its tree and its seed, and of the numbers below.  Changing one gives other items to
-everybody who resumes or repeats an old run, so it is done on purpose or not at all: `tests/golden` turns red.  Numbers
-that may be changed freely, such as the lengths of blocks, stand where they are used.
+A stream is a function of its tree and its seed, and of the numbers below.  Changing one gives other items to everybody
+who resumes or repeats an old run, so it is done on purpose or not at all: `tests/golden` turns red.  Numbers that may
+be changed freely, such as the lengths of blocks, stand where they are used.
 
 Streams also depend on the addresses at which random numbers are drawn, and these stand where the draw is made: the
-purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/order`; the members
-of a composition or a choice in `sources/composite` and `sources/choice`; rounds in `mux/round_robin`; the parts of a
-mux in `mux/stochastic`, `mux/picking` and `mux/base`; what a worker seeds in `background/worker`.
+purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/reading/order`; the
+members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
+`mux/round_robin`; the parts of a mux in `mux/stochastic`, `mux/picking` and `mux/choosing`; what a worker seeds in
+`background/seeds`.
 
 This file imports nothing.
 """
