@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from itertools import islice
+from types import FrameType
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -26,9 +27,9 @@ from .walk import check_shards
 __all__ = ["Description"]
 
 _counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
-#: Streams opened by ``with streamer``, newest last, by the identity of the (living) description; each with the
-#: identities of the frame and the thread that opened it, because blocks in generators and threads do not nest.
-_entered: dict[int, list[tuple[int, int, Stream]]] = {}
+#: Streams opened by ``with streamer``, newest last, by the identity of the (living) description; each with the frame
+#: and the thread that opened it, because blocks in generators and threads do not nest.
+_entered: dict[int, list[tuple[FrameType, int, Stream]]] = {}
 
 
 class Description(Bindable):
@@ -166,15 +167,15 @@ class Description(Bindable):
     def __enter__(self) -> Stream:
         stream = self.open()
         with _counting:
-            _entered.setdefault(id(self), []).append((id(sys._getframe(1)), threading.get_ident(), stream))
+            _entered.setdefault(id(self), []).append((sys._getframe(1), threading.get_ident(), stream))
         return stream
 
     def __exit__(self, *error: object) -> None:
-        frame, thread = id(sys._getframe(1)), threading.get_ident()
+        frame, thread = sys._getframe(1), threading.get_ident()
         with _counting:
             entered = _entered[id(self)]
             # The newest of this frame; where there is none (in an ExitStack, say) of this thread, else of all.
-            newest = max(range(len(entered)), key=lambda i: (entered[i][0] == frame, entered[i][1] == thread, i))
+            newest = max(range(len(entered)), key=lambda i: (entered[i][0] is frame, entered[i][1] == thread, i))
             _, _, stream = entered.pop(newest)
             if not entered:
                 del _entered[id(self)]

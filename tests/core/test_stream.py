@@ -384,6 +384,14 @@ def test_a_block_may_end_in_another_thread():
     assert streamer.active == 0
 
 
+def test_a_block_in_a_generator_that_is_dropped_is_left():
+    streamer = sf.Streamer("abc")
+    abandoned = inside(streamer)
+    assert (next(abandoned), streamer.active) == ("a", 1)
+    del abandoned
+    assert streamer.active == 0
+
+
 def test_an_exit_stack_closes_the_innermost_stream_first():
     streamer, between = sf.Streamer("abc"), []
     with contextlib.ExitStack() as stack:
