@@ -5,7 +5,7 @@
     StreamflowError                     everything below; also known as PescadorError
     ├── ParameterError (ValueError)     a parameter has an invalid value
     ├── DataError                       an item is not in the form that an operation needs
-    ├── StateError                      a state cannot be taken, or is of another tree
+    ├── StateError                      a state cannot be taken, or belongs to another tree
     ├── MissingDependencyError (ImportError)
     └── BackgroundError                 a background worker failed
         └── WorkerDied                  ... by dying without raising an error
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class StreamflowError(Exception):
-    """The root of all errors of streamflow's own."""
+    """The base of all errors that streamflow raises itself."""
 
 
 class ParameterError(StreamflowError, ValueError):
@@ -38,11 +38,11 @@ class DataError(StreamflowError):
 
 
 class StateError(StreamflowError):
-    """A state cannot be taken, or is of another tree."""
+    """A state cannot be taken, or belongs to another tree."""
 
 
 class MissingDependencyError(StreamflowError, ImportError):
-    """An optional library is needed that is not installed."""
+    """An optional library that is needed is not installed."""
 
 
 class BackgroundError(StreamflowError):
@@ -53,5 +53,5 @@ class WorkerDied(BackgroundError):
     """A background worker died without raising an error."""
 
 
-#: pescador's name of the root.
+#: pescador's name for the root.
 PescadorError = StreamflowError

@@ -58,18 +58,18 @@ LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
 
 _WORD = 1 << 32
 (_SHIFT_1, _SHIFT_2, _SHIFT_3), (_FACTOR_1, _FACTOR_2) = MIX_SHIFTS, MIX_FACTORS
-_SCALAR = 16  #: up to so many positions it is quicker to go one by one
+_SCALAR = 16  #: up to this many positions a loop in Python is quicker than NumPy
 
 
 def check_random_state(random_state: Any) -> None:
-    """Raise unless it is something that randomness can be rooted in."""
+    """Raise a `ParameterError` unless it is a seed: None, an integer, a SeedSequence, a Generator or a RandomState."""
     kinds = (type(None), np.random.SeedSequence, np.random.Generator, np.random.RandomState)
     rule = "None, an integer, a SeedSequence, a Generator or a RandomState"
     require(is_integer(random_state) or isinstance(random_state, kinds), "random_state", rule, random_state)
 
 
 class Root:
-    """The entropy of a tree, or of a member with a seed of its own.
+    """The entropy of a tree, or of a member that has its own seed.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Root:
         elif isinstance(random_state, np.random.RandomState):
             self._entropy = _join(random_state.randint(0, _WORD, size=ENTROPY_WORDS, dtype=np.uint64))
         else:
-            # SeedSequence takes no negative numbers: they get a word of ones above their own.
+            # SeedSequence refuses negative numbers, so their magnitude gets a word of ones above it.
             seed = int(random_state)
             self._entropy = seed if seed >= 0 else ((_WORD - 1) << max(NEGATIVE_SEED_BITS, seed.bit_length())) - seed
 
@@ -112,7 +112,7 @@ class Root:
         return self._entropy
 
     def settle(self, entropy: int | list[int] | None) -> None:
-        """Take over the entropy of an earlier pass."""
+        """Use the entropy of an earlier pass, as its state has it; None: it is still to be drawn."""
         self._entropy = entropy
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -127,7 +127,11 @@ def _join(words: NDArray[Any]) -> int:
 
 
 class Key:
-    """An address in a tree: the root that rules here and the path below it, beginning with the epoch."""
+    """An address in a tree: the root of the randomness here and the path below it, which begins with the epoch.
+
+    >>> Key(Root(0), (2,)).below(5, 1).path
+    (2, 5, 1)
+    """
 
     __slots__ = ("path", "root")
 
@@ -139,12 +143,18 @@ class Key:
         return Key(self.root, (epoch, *self.path[1:]))
 
     def below(self, first: int, second: int) -> Key:
-        """The address one step further down."""
+        """The address one step further down, such as (activation, index) below a mux."""
         return Key(self.root, (*self.path, first, second))
 
 
 def bit_generator(key: Key, *purpose: int) -> np.random.PCG64:
-    """The bit generator of a purpose at an address."""
+    """The bit generator of a purpose at an address.
+
+    Raises
+    ------
+    ParameterError
+        If a number of the path is 2**32 or more.
+    """
     words = (*key.root.prefix, *key.path, *purpose)
     if max(words) >= _WORD:
         raise ParameterError(f"epochs and activations must stay below 2**32, got {max(words)}")
@@ -152,13 +162,31 @@ def bit_generator(key: Key, *purpose: int) -> np.random.PCG64:
 
 
 def generator(key: Key, *purpose: int) -> np.random.Generator:
-    """The `numpy.random.Generator` of a purpose at an address."""
+    """The `numpy.random.Generator` of a purpose at an address; see `bit_generator`.
+
+    >>> here = Key(Root(0), (0,))
+    >>> generator(here, LEAF).random() == generator(here, LEAF).random()
+    True
+    """
     return np.random.Generator(bit_generator(key, *purpose))
 
 
 def uniforms(key: Key, purpose: int, positions: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Random numbers in [0, 1), each a function of the address and its position (ascending, none skipped at large).
+    """Random numbers in [0, 1), each of which depends on the address and its position alone.
 
+    Parameters
+    ----------
+    key : Key
+    purpose : int
+    positions : (n,) array of int
+        Ascending.  Time and memory grow with the distance from the first to the last.
+
+    Returns
+    -------
+    (n,) array of float
+
+    Examples
+    --------
     >>> some = uniforms(Key(Root(0), (0,)), CROP, np.array([3, 5]))
     >>> bool(some[1] == uniforms(Key(Root(0), (0,)), CROP, np.array([5]))[0])
     True
@@ -173,9 +201,9 @@ def uniforms(key: Key, purpose: int, positions: NDArray[np.intp]) -> NDArray[np.
 
 
 class Draws:
-    """Endless draws of one purpose, whose whole state is how many have been taken.
+    """Endless draws for one purpose; their whole state is how many have been taken.
 
-    Draw number k comes from block k // SIZE, and each block has a generator of its own.  `next` is a C call.
+    Draw number k comes from block k // SIZE, and each block has its own generator.  `next` is a C call.
 
     Parameters
     ----------
@@ -184,6 +212,13 @@ class Draws:
     purpose : int
     taken : int
         How many draws have been taken before.
+
+    Examples
+    --------
+    >>> draws = Draws(lambda u: (u * 6).astype(int), Key(Root(0), (0,)), POOL)
+    >>> numbers = [draws.next() for _ in range(100)]
+    >>> min(numbers), max(numbers), draws.taken
+    (0, 5, 100)
     """
 
     __slots__ = ("_place", "next")
@@ -214,7 +249,7 @@ class Draws:
 
 
 def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
-    """A keyed random order of range(n): a function from position to number; `permutation`, one number at a time.
+    """A keyed random order of range(n), as a function from position to number: `permutation` for single numbers.
 
     >>> place = order(5, Key(Root(0), (0,)), ORDER)
     >>> sorted(place(position) for position in range(5))
@@ -295,7 +330,7 @@ class Permutation:
 
 
 def _mix(x: int) -> int:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each output bit hangs on each input bit."""
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each output bit depends on each input bit."""
     x = ((x ^ (x >> _SHIFT_1)) * _FACTOR_1) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ (x >> _SHIFT_2)) * _FACTOR_2) & 0xFFFFFFFFFFFFFFFF
     return x ^ (x >> _SHIFT_3)

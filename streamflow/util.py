@@ -16,6 +16,15 @@ __all__ = ["DataError", "PescadorError", "batch_length", "get_rng"]
 def get_rng(random_state: Any = None) -> Any:
     """A random number generator: NumPy's global one for None, a RandomState for a seed, or the one given.
 
+    A SeedSequence gives a Generator.
+
+    Raises
+    ------
+    ParameterError
+        If it is none of these.
+
+    Examples
+    --------
     >>> get_rng(0).randint(10)
     5
     """
@@ -32,6 +41,13 @@ def get_rng(random_state: Any = None) -> Any:
 def batch_length(batch: Mapping[Any, Any]) -> int | None:
     """The length that all values of a batch have in common; None for an empty batch.
 
+    Raises
+    ------
+    ParameterError
+        If two values differ in length.
+
+    Examples
+    --------
     >>> batch_length({"x": [1, 2], "y": "ab"})
     2
     """

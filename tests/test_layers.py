@@ -144,7 +144,7 @@ def grown(folder: Path, file: str, line: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("file", "line", "told"),
+    ("file", "line", "reported"),
     [
         ("core/node.py", "from ..mux import base", "`core` imports `mux`"),
         ("core/node.py", "from .. import maps", "`core` imports `maps`"),
@@ -172,10 +172,10 @@ def grown(folder: Path, file: str, line: str) -> Path:
         ("brand_new/__init__.py", "import numpy", "`brand_new` has no layer"),
     ],
 )
-def test_an_import_that_points_up_is_found(tmp_path, file, line, told):
+def test_an_import_that_points_up_is_found(tmp_path, file, line, reported):
     [only] = wrong_imports(grown(tmp_path, file, line))
     assert only.startswith(f"{file}:")
-    assert only.endswith(f": {told}")
+    assert only.endswith(f": {reported}")
 
 
 @pytest.mark.parametrize(

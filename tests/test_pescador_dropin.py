@@ -244,6 +244,19 @@ def test_a_stream_and_its_noisy_twin_feed_fit():
     assert (x.shape, y.shape) == ((32, 3), (32,))
 
 
+def test_every_mux_is_a_base_mux():
+    class Mine(pescador.BaseMux):
+        def choose(self, step, live, u):
+            return live[0]
+
+    muxes = [kind(["ab", "cd"]) for kind in (Mine, pescador.ShuffledMux, pescador.RoundRobinMux, pescador.ChainMux)]
+    for mux in (*muxes, pescador.ZipMux(["ab"]), pescador.StochasticMux(["ab"], 1, 8)):
+        assert isinstance(mux, pescador.BaseMux)
+        assert issubclass(type(mux), pescador.BaseMux)
+    assert not isinstance(pescador.Streamer("ab"), pescador.BaseMux)
+    assert not isinstance(muxes[1], Mine)
+
+
 # ---- in the background
 
 

@@ -51,7 +51,7 @@ def test_extras():
     assert names(extras["test"]) == {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis"} | light
 
 
-def test_the_name_that_errors_tell_is_the_name_of_the_distribution():
+def test_errors_give_the_name_of_the_distribution():
     assert PROJECT["name"] == streamflow.core.validate.DISTRIBUTION
 
 
@@ -94,6 +94,24 @@ def test_files_are_short():
     assert len(lengths) > 20
     assert {file: lines for file, lines in lengths.items() if lines > 400 and file not in LONG_FILES} == {}
     assert [file for file in LONG_FILES if lengths.get(file, 0) <= 400] == [], "no longer long, or no longer there"
+
+
+def test_files_that_the_code_speaks_of_exist():
+    """Written as `part/file`, from the top of the package or the project, or as `file.py`, which may be a neighbour."""
+    named = [
+        (path, name)
+        for path in PACKAGE.rglob("*.py")
+        for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)+|[a-z_]+\.py)`", path.read_text("utf-8"))
+    ]
+    assert len(named) > 10
+    assert [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path, name in named
+        if not any(
+            (folder / name).is_dir() or (folder / name).with_suffix(".py").is_file()
+            for folder in (ROOT, PACKAGE, path.parent)
+        )
+    ] == []
 
 
 def test_functions_are_short():

@@ -1,4 +1,4 @@
-"""Calls: a leaf function with its arguments (or an iterable), what it may be, and what is put into it.
+"""Calls: a leaf function with its arguments (or an iterable), what it may be, and what is injected into it.
 
 A leaf function may ask for three things by the name of a parameter that is not filled by an argument:
 
@@ -66,7 +66,7 @@ _PATH = re.compile(r"[/\\]|\w\.\w{1,8}$")
 
 
 class OneShot:
-    """An iterator as the source of a Streamer: it serves one pass, and what needs more is refused in words."""
+    """An iterator as the source of a Streamer: it serves one pass; what needs more raises, and says what to do."""
 
     __slots__ = ("__name__", "_iterator")
     ADVICE = "give a function that makes the iterator, or a list"
@@ -115,7 +115,7 @@ def _async(source: Any) -> ParameterError:
 
 
 def _refuse_paths(text: str | bytes) -> None:
-    """Text is an iterable of its characters, but who gives a path wants the file."""
+    """Text is an iterable of its characters, but a path stands for its file."""
     if _PATH.search(text if isinstance(text, str) else text.decode("latin-1")):
         raise ParameterError(
             f"`source` must be a function or an iterable of items, got {short(text)}, which looks like a path; "
@@ -156,7 +156,7 @@ def wanted(source: Callable[..., Any]) -> dict[str, int | None]:
     found = _read(source)
     try:
         alive = weakref.ref(source, functools.partial(_forget, id(source)))
-    except TypeError:  # not every callable can be referred to weakly; such a one is read again each time
+    except TypeError:  # not every callable can be weakly referenced; one that cannot is read again each time
         return found
     _known[id(source)] = (alive, found)
     return found

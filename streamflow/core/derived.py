@@ -2,7 +2,7 @@
 
 * Between two outputs nothing is held back, so the state is that of the node below, now.
 * When an item fails to come, the node below has moved on.  Therefore its state is noted now and then (after 20 ms, and
-  so seldom that notes cost at most a fiftieth of the time), and the outputs after the note are made again.
+  so rarely that notes cost at most a fiftieth of the time), and the outputs after the note are made again.
 
 A node that holds items back for an unbounded time (``replayed=True``) is replayed from the start of its activation.
 """
@@ -25,7 +25,7 @@ _SHARE = 50  #: a note is taken when this many times its own cost has gone by
 
 
 class DerivedNode(Node):
-    """See the top of this file.
+    """A node over one node below it; how its state is kept is said at the top of this file.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class DerivedNode(Node):
         began = perf_counter()
         try:
             note = (self.given() + 1, self.below.given(), self.below.state())
-        except Exception:  # noqa: BLE001 - nobody has asked; who asks for a state will see the error
+        except Exception:  # noqa: BLE001 - nobody asked for this state; asking for one will raise it
             self._due = float("inf")
             return
         self._notes = [self._notes[-1], note]

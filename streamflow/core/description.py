@@ -6,9 +6,11 @@ It is never changed by being iterated; all that changes lives in nodes (`node.py
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 from collections.abc import Generator, Iterable
 from itertools import islice
+from types import FrameType
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -25,12 +27,13 @@ from .walk import check_shards
 __all__ = ["Description"]
 
 _counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
-#: Streams opened by ``with streamer``, innermost last, by the identity of the (living) description and the thread.
-_entered: dict[tuple[int, int], list[Stream]] = {}
+#: Streams opened by ``with streamer``, newest last, by the identity of the (living) description; each with the frame
+#: and the thread that opened it, because blocks in generators and threads do not nest.
+_entered: dict[int, list[tuple[FrameType, int, Stream]]] = {}
 
 
 class Description(Bindable):
-    """The base of `Streamer`: passes, parts, seeds and addresses.  What is described, subclasses say by the hooks."""
+    """The base of `Streamer`: passes, parts, seeds and addresses.  The hooks of a subclass say what it describes."""
 
     __slots__ = ("_active", "_overrides")
     _overrides: Overrides | None
@@ -66,7 +69,7 @@ class Description(Bindable):
         raise NotImplementedError
 
     def _typical_children(self) -> Iterable[tuple[Any, Any]]:
-        """As `children`, but of members that differ in their arguments alone only the first."""
+        """As `children`, but only the first of members that differ in their arguments alone."""
         return self.children()
 
     # ------------------------------------------------------------------ passes
@@ -79,6 +82,18 @@ class Description(Bindable):
             Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
         cycle : bool
             Go on with the next epoch at the end of each, until one is empty.
+
+        Returns
+        -------
+        Stream
+            Nothing is open before its first item is asked for.
+
+        Examples
+        --------
+        >>> from streamflow import Streamer
+        >>> with Streamer("abc").open() as stream:
+        ...     next(stream), stream.position
+        ('a', 1)
         """
         stream = Stream(self, epoch, flag("cycle", cycle))
         own = self._overrides
@@ -87,17 +102,49 @@ class Description(Bindable):
         return stream
 
     def iterate(self, max_iter: int | None = None, *, epoch: int = 0) -> Generator[Any, None, None]:
-        """A generator over one pass, or its first `max_iter` items; exactly that many are drawn."""
+        """A generator over one pass, or its first `max_iter` items.
+
+        Parameters
+        ----------
+        max_iter : int, optional
+            How many items to give at most; no more are drawn.  None: all.
+        epoch : int
+            Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
+
+        Examples
+        --------
+        >>> from streamflow import Streamer
+        >>> list(Streamer("abc").iterate(max_iter=2))
+        ['a', 'b']
+        """
         return self._run(item_count("max_iter", max_iter), False, epoch_number("epoch", epoch))
 
     def cycle(self, max_iter: int | None = None) -> Generator[Any, None, None]:
-        """A generator over pass after pass, epochs 0, 1, 2, ...; it ends after an epoch without items."""
+        """A generator over pass after pass, epochs 0, 1, 2, ...; it ends after an epoch without items.
+
+        Parameters
+        ----------
+        max_iter : int, optional
+            How many items to give at most, over all epochs; no more are drawn.  None: no limit.
+
+        Examples
+        --------
+        >>> from streamflow import Streamer
+        >>> "".join(Streamer("abc").cycle(max_iter=7))
+        'abcabca'
+        """
         return self._run(item_count("max_iter", max_iter), True, 0)
 
     def __call__(
         self, max_iter: int | None = None, cycle: bool = False, *, epoch: int = 0
     ) -> Generator[Any, None, None]:
-        """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on."""
+        """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on.
+
+        >>> from streamflow import Streamer
+        >>> samples = Streamer("ab")
+        >>> [sample for epoch in range(2) for sample in samples(epoch=epoch)]
+        ['a', 'b', 'a', 'b']
+        """
         return self._run(item_count("max_iter", max_iter), flag("cycle", cycle), epoch_number("epoch", epoch))
 
     def __iter__(self) -> Generator[Any, None, None]:
@@ -120,16 +167,18 @@ class Description(Bindable):
     def __enter__(self) -> Stream:
         stream = self.open()
         with _counting:
-            _entered.setdefault((id(self), threading.get_ident()), []).append(stream)
+            _entered.setdefault(id(self), []).append((sys._getframe(1), threading.get_ident(), stream))
         return stream
 
     def __exit__(self, *error: object) -> None:
+        frame, thread = sys._getframe(1), threading.get_ident()
         with _counting:
-            place = id(self), threading.get_ident()
-            streams = _entered[place]
-            stream = streams.pop()
-            if not streams:
-                del _entered[place]
+            entered = _entered[id(self)]
+            # The newest of this frame; where there is none (in an ExitStack, say) of this thread, else of all.
+            newest = max(range(len(entered)), key=lambda i: (entered[i][0] is frame, entered[i][1] == thread, i))
+            _, _, stream = entered.pop(newest)
+            if not entered:
+                del _entered[id(self)]
         stream.close()
 
     def _count(self, change: int) -> None:
@@ -148,8 +197,28 @@ class Description(Bindable):
 
     # ------------------------------------------------------------------ derived descriptions
     def shard(self, index: int, count: int) -> Self:
-        """One of `count` parts; together they are this stream, or for an endless one each alone has its weights.
+        """One of `count` parts: together they give this stream once; of an endless one each alone has its weights.
 
+        Parameters
+        ----------
+        index : int
+            Which part, from 0.
+        count : int
+            How many parts there are.
+
+        Returns
+        -------
+        Streamer
+            Of the same class as this one.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such part, or if the tree cannot be sharded so: it is a one-shot iterator, or a mux with too
+            few members open.
+
+        Examples
+        --------
         >>> from streamflow import Streamer
         >>> letters = Streamer("abcdefg")
         >>> list(letters.shard(0, 3)), list(letters.shard(1, 3)), list(letters.shard(2, 3))
@@ -163,8 +232,15 @@ class Description(Bindable):
         return twin
 
     def with_seed(self, random_state: Any) -> Self:
-        """The same stream with a root of randomness of its own (None: the parent's again).
+        """The same stream with its own seed (None: its randomness follows from its parent's again).
 
+        Parameters
+        ----------
+        random_state : None, int, SeedSequence, Generator or RandomState
+            A Generator or RandomState is read once, here.
+
+        Examples
+        --------
         >>> from streamflow import Streamer
         >>> def dice(rng):
         ...     while True:
@@ -190,7 +266,7 @@ class Description(Bindable):
         return self if own is None or own.binding is None else self._twin(Overrides(own.root, own.shards))
 
     def _set_seed(self, random_state: Any) -> None:
-        """In a constructor: give it a root of randomness of its own (None: leave it its parent's)."""
+        """In a constructor: give it its own seed (None: its randomness follows from its parent's)."""
         if random_state is not None:
             own = self._overrides or Overrides()
             self._overrides = Overrides(Root(random_state), own.shards, own.binding)

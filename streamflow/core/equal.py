@@ -10,7 +10,7 @@ __all__ = ["difference", "same"]
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two items are equal; NaN equals NaN, and objects without an equality of their own equal by type."""
+    """Whether two items are equal; NaN equals NaN, and objects that do not define `==` are equal if of one type."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):

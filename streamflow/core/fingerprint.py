@@ -21,7 +21,7 @@ class Fingerprint(NamedTuple):
     random: bool  #: whether anything in it may draw random numbers
 
     def then(self, text: str, weights: str = "", random: bool = False) -> Fingerprint:
-        """This fingerprint with another text, and what else counts."""
+        """This fingerprint with another text, and with weights and randomness added to its own."""
         return Fingerprint(text, _digest(self.weights, weights) if weights else self.weights, self.random or random)
 
 

@@ -1,13 +1,14 @@
 """The numbers that decide which items come.  Changing one changes streams.
 
-A stream is a function of its tree and its seed, and of the numbers below.  Who changes one gives other items to
-everybody who resumes or repeats an old run, so it is done on purpose or not at all: `tests/golden` turns red.  Numbers
-that may be changed freely, such as the lengths of blocks, stand where they are used.
+A stream is a function of its tree and its seed, and of the numbers below.  Changing one gives other items to everybody
+who resumes or repeats an old run, so it is done on purpose or not at all: `tests/golden` turns red.  Numbers that may
+be changed freely, such as the lengths of blocks, stand where they are used.
 
-What else decides which items come is no number but an address, and stands where something is drawn from it: the
-purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/order`; the members
-of a composition or a choice in `sources/composite` and `sources/choice`; rounds in `mux/round_robin`; the parts of a
-mux in `mux/stochastic`, `mux/picking` and `mux/base`; what a worker seeds in `background/worker`.
+Streams also depend on the addresses at which random numbers are drawn, and these stand where the draw is made: the
+purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/reading/order`; the
+members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
+`mux/round_robin`; the parts of a mux in `mux/stochastic`, `mux/picking` and `mux/choosing`; what a worker seeds in
+`background/seeds`.
 
 This file imports nothing.
 """
@@ -31,13 +32,13 @@ __all__ = [
 #: Changing it changes the streams of trees seeded by these.
 ENTROPY_WORDS = 4
 
-#: Above so many bits, or those of the seed if it has more, a negative seed gets its word of ones.
+#: A negative seed is its magnitude with a word of ones above this many bits (above its own, if it has more).
 #: Changing it changes the streams of negative seeds.
 NEGATIVE_SEED_BITS = 128
 
 # ---------------------------------------------------------------------- draws
-#: Members, caps and second tries are drawn from blocks of so many numbers, each block with a generator of its own.
-#: Changing it changes the streams of all muxes that draw members, from the end of the first (or shorter) block on.
+#: Members, caps and second tries are drawn in blocks of this many numbers, each block with its own generator.
+#: Changing it changes the streams of all muxes that draw members, from the end of the shorter first block on.
 DRAWS_IN_BLOCK = 512
 
 # ---------------------------------------------------------------------- orders
@@ -45,7 +46,7 @@ DRAWS_IN_BLOCK = 512
 #: Changing it changes the order of what lies between the old and the new length.
 SORTED_UP_TO = 1 << 16
 
-#: Rounds of the keyed permutation, each with a word of its own.
+#: Rounds of the keyed permutation, each with its own word.
 #: Changing it changes every order above `SORTED_UP_TO`.
 PERMUTATION_ROUNDS = 8
 
@@ -61,11 +62,12 @@ MIX_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 DEAD_MISSES = 50
 DEAD_SLOTS_PER_MISS = 10
 
-#: Draws that may hit a member that must not be drawn (active elsewhere, or empty) before the law of the others is made.
+#: How many draws may hit members that must not be drawn (active elsewhere, or empty) before one is drawn among the
+#: others alone.
 #: Changing it changes the streams of ``single_active`` and of muxes with empty members.
 BARRED_TRIES = 8
 
-#: Standard deviations on each side of the mean within which a cap is drawn; beyond there is less than 1e-30.
-#: Changing it changes streams where a random number falls between the old and the new border of a cap: from 8 on that
-#: is a matter of rounding, for less a long run sees it.
+#: Standard deviations on each side of the mean within which a cap is drawn; less than 1e-30 lies beyond.
+#: Changing it changes streams where a random number falls between the old and the new border of a cap: with 8 or more
+#: only by rounding, with less in any long run.
 CAP_REACH = 12

@@ -1,7 +1,7 @@
 """Leaf: the live node of a leaf function or an iterable.
 
 When a state is loaded, a leaf is replayed: its items are drawn again and dropped.  One whose function has a parameter
-``start``, or that has a state of its own (``state_dict`` and ``load_state_dict``), is resumed without that.
+``start``, or that has its own state (``state_dict`` and ``load_state_dict``), is resumed without that.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from .binding import Bindable, bound
 from .call import Call, OneShot, Shards, iterated, merged, resumes, unfilled
 from .equal import difference
 from .fingerprint import digest_of
+from .label import name_of
 from .node import MANY, Node, Ticks, close_all, skip
 
 __all__ = ["Leaf"]
 
 _CHECKED = 2  #: items of a leaf that are compared when a state is loaded
-_warned: set[str] = set()
+_warned: set[str] = set()  #: names of functions: a pool may have as many labels as members
 
 
 class Leaf(Node):
@@ -103,7 +104,7 @@ class Leaf(Node):
         self.items = compress(items, self._given)
 
     def _replay(self, items: Iterator[Any], given: int, verify: bool) -> None:
-        """Draw what had been given, and compare its head with that of another opening."""
+        """Draw again what had been given, and compare its first items with those of another opening."""
         checked = min(given, _CHECKED) if verify else 0
         before = _global_randomness()
         head: list[Any] = []
@@ -116,7 +117,7 @@ class Leaf(Node):
         short = len(again) < checked or skip(items, given - checked) < given - checked
         label = self.call._label()
         if before != _global_randomness():
-            _warn_once(label)
+            _warn_once(name_of(self.call.source), label)
         elif differs is not None:
             raise StateError(
                 f"{label} gives other items when it is opened again{differs and f' (they differ in {differs})'}; to be "
@@ -197,9 +198,9 @@ def _global_randomness() -> Any:
     return random.getstate(), kind, numbers.tobytes() if isinstance(numbers, np.ndarray) else numbers, rest
 
 
-def _warn_once(label: str) -> None:
-    if label not in _warned:
-        _warned.add(label)
+def _warn_once(name: str, label: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
         warnings.warn(
             f"{label} draws from a global random state: after a resume it continues after the same number of items, "
             "but not with the items that would have come; draw from a parameter named `rng` instead",

@@ -101,7 +101,7 @@ class Node(ABC):
         close_all([node for _, node in self.children()])
 
     def next_epoch(self, epoch: int) -> bool:
-        """At the end of an epoch: begin another with what is open, if that is worth it; if not, it is to be closed."""
+        """At the end of an epoch: whether it has begun the next with what is open; if not, it is closed."""
         return False
 
     def progress(self) -> tuple[int, int] | None:
@@ -117,7 +117,7 @@ def skip(items: Iterator[Any], count: int) -> int:
 
 
 def close_all(things: list[Any]) -> None:
-    """Close each and empty the list, whatever the others do; the first error is raised at the end."""
+    """Close each, even where others fail, and empty the list; the first error is raised at the end."""
     failed: BaseException | None = None
     for thing in things:
         try:

@@ -35,7 +35,7 @@ class Passes:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
-            self.ended = True  # so that an error until the next one stands finds this epoch ended
+            self.ended = True  # in case of an error while the next is being opened
             if not self.node.next_epoch(self.epoch + 1):
                 self.node.close()
                 self.node = None

@@ -35,7 +35,7 @@ class Spec(Protocol):
         """The live node of a pass by itself."""
 
     def _typical_children(self) -> Iterable[tuple[Any, Spec]]:
-        """As `children`, but of members that differ in their arguments alone only the first."""
+        """As `children`, but only the first of members that differ in their arguments alone."""
 
     def _held(self) -> Iterable[Any]:
         """What it holds by reference, other than its children."""

@@ -56,7 +56,7 @@ class Stream:
         self._busy = False
         self._failure = ""  # the text of the error that closed it: the error itself holds our frames
         self._last_state: dict[str, Any] | None = None
-        self._no_state = ""  # why there is no state of that moment
+        self._no_state = ""  # why there is no state at that moment
         self._closed = False
         streamer._count(1)
 
@@ -144,7 +144,8 @@ class Stream:
     def state_dict(self) -> dict[str, Any]:
         """The position after the last item delivered, as a dict that can be written as JSON.
 
-        After the end it is the beginning of the next epoch; after an error still that after the last item delivered.
+        After the end it is the beginning of the next epoch; after an error it is still the one after the last item
+        delivered.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """Streamer: the description of a stream, a leaf function and its arguments.
 
 What every description can do stands in `description.py`, what a plain Streamer may be in `parts.py`.  A subclass (the
-muxes, background streamers, streams over sources) begins with `_describe` where it has no source of its own, fills
+muxes, background streamers, streams over sources) calls `_describe` first where it has no source, fills in
 hooks and leaves the public methods alone:
 
 * `_node(key, shards)` opens the live node;
@@ -38,7 +38,7 @@ _fine: tuple[CodeType | None, int, list[str]] = (None, 0, [])
 class Streamer(Description):
     """Describe a stream: a leaf function and its arguments.
 
-    Nothing is copied and nothing is opened until the first item is asked for.  Each iteration is a pass of its own.
+    Nothing is copied and nothing is opened until the first item is asked for.  Each iteration is a separate pass.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Streamer(Description):
         self._active = 0
 
     def _describe(self, random_state: Any = None) -> None:
-        """In a constructor: begin a subclass that has no source of its own, such as a mux.
+        """In a constructor: begin a subclass that has no source, such as a mux.
 
         >>> class Squares(Streamer):
         ...     def __init__(self, random_state=None):
@@ -145,6 +145,15 @@ class Streamer(Description):
     def pipe(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Streamer:
         """A Streamer of `fn` over this one: ``fn(stream, *args, **kwargs)``.
 
+        Parameters
+        ----------
+        fn : map, function over a stream, or subclass of Streamer
+            The parameters of a map are checked here.  A subclass of Streamer is made with this one as first argument.
+        *args, **kwargs
+            Its further arguments.
+
+        Examples
+        --------
         >>> from streamflow import buffer_stream
         >>> batches = Streamer([{"x": i} for i in range(4)]).pipe(buffer_stream, 2)
         >>> [batch["x"].tolist() for batch in batches]
@@ -164,7 +173,7 @@ class Streamer(Description):
         return streamer._unbound()
 
     def _part(self) -> Part:
-        """What it is, where it is no subclass with hooks of its own."""
+        """What it is, unless a subclass fills in the hooks itself."""
         source = self.source
         if source.__class__ is FunctionType:
             declared = declared_map(source)

@@ -20,6 +20,16 @@ __all__ = ["StreamerList", "streamable"]
 def streamable(function: Callable[..., Any]) -> Callable[..., Streamer]:
     """Decorate a generator function: calling it gives a Streamer.
 
+    Parameters
+    ----------
+    function : generator function, or another callable that returns an iterator
+        It stays within reach as ``__wrapped__``.
+
+    Returns
+    -------
+    function
+        From the arguments of `function` to a `Streamer`.
+
     Raises
     ------
     ParameterError

@@ -6,9 +6,9 @@ value in its plain Python type.  The functions that begin with `optional_` let N
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -53,12 +53,12 @@ def require(ok: object, name: str, rule: str, got: object, advice: str = "") -> 
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is an integer of Python or NumPy, and no bool."""
+    """Whether a value is an integer of Python or NumPy, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number of Python or NumPy, and no bool."""
+    """Whether a value is a real number of Python or NumPy, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -100,14 +100,12 @@ def item_count(name: str, value: Any) -> int | None:
     """
     if value is None:
         return None
-    ok = not isinstance(value, (bool, np.bool_, str, bytes)) and not (
-        isinstance(value, (float, np.floating)) and not math.isfinite(value)
-    )
-    try:
-        require(ok, name, "None or a number of items", value)
-        return min(max(0, int(value)), sys.maxsize)
-    except TypeError:
-        raise ParameterError(f"`{name}` must be None or a number of items, got {value!r}") from None
+    number: int | None = None
+    if not isinstance(value, (bool, np.bool_, str, bytes)):
+        with suppress(TypeError, ValueError, OverflowError):  # not a number, NaN or infinite
+            number = min(max(0, int(value)), sys.maxsize)
+    require(number is not None, name, "None or a number of items", value)
+    return number
 
 
 def epoch_number(name: str, value: Any) -> int:

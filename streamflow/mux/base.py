@@ -28,7 +28,7 @@ class PoolMux(Streamer, ABC):
     streamers : sequence or mapping of Streamers
         The members; what is not a Streamer is wrapped in one.  The keys of a mapping name them.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this mux's own; None takes the parent's.
+        The seed of this mux; None: its randomness follows from its parent's.
     """
 
     #: The weights, summing to 1; None where all are equal.

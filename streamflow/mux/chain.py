@@ -33,7 +33,12 @@ class ChainMux(PoolMux):
     mode : {'exhaustive', 'cycle'}
         ``cycle`` starts again at the end, until a pass over the members gives nothing.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root for the members' randomness; the order is as given.
+        A seed for the members; the order is as given.
+
+    Raises
+    ------
+    ParameterError
+        If `mode` is not one of these, or if `streamers` is not a collection, a function or an iterator.
 
     Notes
     -----

@@ -31,7 +31,7 @@ class BaseMux(PoolMux):
     streamers : sequence or mapping of Streamers
         The members; what is not a Streamer is wrapped in one.  The keys of a mapping name them.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root of randomness of this mux's own; None takes the parent's.
+        The seed of this mux; None: its randomness follows from its parent's.
 
     Raises
     ------
@@ -124,8 +124,7 @@ class _ChosenNode(SlotNode):
             return None
         if given:
             return old.index, old.number + 1, None
-        if self._asleep_at != self.given():
-            self._asleep_at = self.given()
+        self._asleep_at = self.given()
         self._asleep[slot] = Activation(old.index, old.number + 1)
         return None
 

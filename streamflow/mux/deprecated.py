@@ -20,7 +20,7 @@ def Mux(  # noqa: N802 - the name of a class that it stands in for
     revive: bool = False,
     random_state: Any = None,
 ) -> StochasticMux:
-    """Deprecated: use `StochasticMux`.
+    """Deprecated: use `StochasticMux`; this warns (`DeprecationWarning`) and makes one.
 
     Parameters
     ----------

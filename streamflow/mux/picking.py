@@ -32,15 +32,15 @@ Law = Callable[[NDArray[np.float64]], NDArray[np.intp]]
 
 
 def uniform_law(n: int) -> Law:
-    """The law that maps uniform numbers to range(n), all alike."""
+    """The law that maps uniform numbers to range(n), each as likely as the others."""
     return lambda u: (u * n).astype(np.intp)
 
 
 def law_of(weights: NDArray[np.float64], table: bool = False) -> Law:
     """The law that maps uniform numbers to indexes in proportion to weights.
 
-    With `table` it finds its place through a table of 4 n cells: the same indexes, faster for many numbers, but dear
-    to make.  (The product of a number below 1 with the total is below the total in floating point too, so no index is
+    With `table` it finds its place through a table of 4 n cells: the same indexes, faster for many numbers, but slow
+    to build.  (The product of a number below 1 with the total is below the total in floating point too, so no index is
     past the last positive weight.)
 
     >>> law_of(np.array([1.0, 0.0, 3.0]))(np.array([0.0, 0.24, 0.25, 0.99])).tolist()

@@ -89,7 +89,7 @@ def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shard
     """Which positions of an order belong to a part of a part.
 
     At each level the positions are dealt out, unless there are fewer than parts: then each member is sharded.  With
-    `size` None (nobody knows how many there are) they are always dealt.
+    `size` None (it is not known how many there are) they are always dealt out.
 
     Returns
     -------

@@ -31,7 +31,12 @@ class RoundRobinMux(PoolMux):
         ``exhaustive``: ends when all members have ended.  ``cycle``: then starts all of them again, until a round
         gives nothing.  ``permuted_cycle``: as ``cycle``, in a new order after each restart.
     random_state : None, int, SeedSequence, Generator or RandomState
-        For ``permuted_cycle``.
+        A seed for the order of ``permuted_cycle``, and for the members.
+
+    Raises
+    ------
+    ParameterError
+        If there are no members, or if `mode` is not one of these.
 
     Notes
     -----

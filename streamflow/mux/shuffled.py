@@ -29,6 +29,7 @@ class ShuffledMux(PoolMux):
     weights : (n_streams,) numbers, or a mapping by name, optional
         Shares of the items, from the first item on; they need not sum to 1.  A member of weight 0 is never opened.
     random_state : None, int, SeedSequence, Generator or RandomState
+        The seed of this mux; None: its randomness follows from its parent's.
 
     Raises
     ------

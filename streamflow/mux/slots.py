@@ -5,7 +5,7 @@ Three ideas make an item of a mux cost little more than the item of its member.
 *Blocks.*  Which slots give the next items is decided for many items at once: a block is a list of slots, in the order
 in which they are asked.  ``map(next, block)`` then asks them without a line of Python in between, and
 ``chain.from_iterable`` strings the blocks together.  Behind its last slot a block holds an iterator that is always
-empty, so every ``map`` ends by a slot that gives nothing; how far it came is what the list's iterator tells.
+empty, so every ``map`` ends at a slot that gives nothing; the list's iterator says how far it came.
 
 *Slots that renew themselves.*  A slot is the chain of its members' items, one activation after the other.  When a
 member ends, or has given its budget, the chain asks `_activations` for the next one: closing and opening happen inside
@@ -17,7 +17,7 @@ counted per item.
 
 A slot whose member has ended for good is *dead*.  It stays in the blocks and misses whenever it is asked; only when
 misses have cost as much as making a new law of choice would, the dead are dropped from it (`_drop_dead`), so that a
-pool of n members that all end takes time in proportion to n.
+pool of n members that all end takes time proportional to n.
 
 Three methods say what kinds of muxes differ in: `_plan` (the next block), `_next` (what follows an activation that has
 ended) and `_drop_dead`.
@@ -107,7 +107,7 @@ class SlotNode(Node):
         """A slot holds another member (asked only if `_weighs`)."""
 
     def _own_state(self) -> dict[str, Any]:
-        """What `_restore_own` needs beside the activations."""
+        """What `_restore_own` needs besides the activations."""
         return {}
 
     def _restore_own(self, state: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ class SlotNode(Node):
         self.held = list(held)
         self.live = sum(one is not None for one in self.held)
         self._slots = [chain.from_iterable(self._activations(slot)) for slot in range(len(self.held))]
-        self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little a slot
+        self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little per slot
 
     def _enter(self, slot: int, activation: Activation) -> None:
         """Give a dead slot an activation; what is planned is asked no more, because it holds the dead slot's chain."""

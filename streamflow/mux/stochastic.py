@@ -36,7 +36,7 @@ class StochasticMux(PoolMux):
     streamers : sequence or mapping of Streamers
         The members.  Only `n_active` of them are open at any moment.
     n_active : int or None
-        Number of members open at a time; None: all of them, each in a slot of its own.
+        Number of members open at a time; None: all of them, each in its own slot.
     rate : float or None
         Mean number of items of an activation, at least 1.  None: an activation ends with its member.
     weights : (n_streams,) numbers, or a mapping by name, optional
@@ -50,6 +50,7 @@ class StochasticMux(PoolMux):
     dist : {'binomial', 'constant', 'poisson'}
         How the number of items of an activation is distributed about `rate`.
     random_state : None, int, SeedSequence, Generator or RandomState
+        The seed of this mux; None: its randomness follows from its parent's.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class StochasticMux(PoolMux):
     activation that each member has.
 
     Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts).  The other modes
-    give each part the whole pool, choices of its own and n_active / count slots; all active, each member is sharded.
+    give each part the whole pool, its own choices and n_active / count slots; all active, each member is sharded.
 
     Examples
     --------
@@ -240,7 +241,7 @@ class _DrawnNode(PickNode):
         self._dist, self._whole = mux.dist, mux.n_active or n
 
     def _draw_from(self, drawn: int, redrawn: int, activations: int) -> None:
-        """Take up the draws where so many have been taken."""
+        """Continue the draws after this many of each have been taken."""
         self._n_activated = activations
         law = uniform_law(len(self.pool)) if self._draw_weights is None else law_of(self._draw_weights)
         self._pool_draws = Draws(law, self.key, POOL, drawn)

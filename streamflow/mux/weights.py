@@ -1,4 +1,4 @@
-"""The weights and the modes of muxes: what may be given, and what is kept of it."""
+"""The weights of a mux: what may be given, and what is kept of it."""
 
 from __future__ import annotations
 

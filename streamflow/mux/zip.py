@@ -34,10 +34,12 @@ class ZipMux(PoolMux):
         True: dicts are merged (a key in two of them raises `DataError`), tuples are joined, and other items stand in
         the tuple as they are.  False: the items stand in a tuple, one for each member.
     random_state : None, int, SeedSequence, Generator or RandomState
-        A root for the members' randomness; a ZipMux itself draws nothing.
+        A seed for the members; a ZipMux itself draws nothing.
 
     Raises
     ------
+    ParameterError
+        If there are no members, or if `mode` is not one of these.
     DataError
         While iterating, if dicts and other items are to be merged, or if two dicts have a key in common.
 

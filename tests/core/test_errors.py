@@ -244,7 +244,7 @@ def test_a_large_batch_is_never_printed(items):
     assert "4998" not in text
 
 
-def test_a_data_error_tells_keys_dtypes_and_shapes():
+def test_a_data_error_shows_keys_dtypes_and_shapes():
     with pytest.raises(exceptions.DataError) as caught:
         list(sf.buffer_stream([HUGE, {**HUGE, "image": np.zeros((300, 999), np.float32)}], 2))
     text = str(caught.value)

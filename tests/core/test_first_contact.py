@@ -60,19 +60,19 @@ def test_paths_given_as_lists_of_characters_are_fine():
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "advice"),
     [({"x": 1, "y": 2}, "its keys"), ("abc", "its characters"), (b"abc", "its characters"), (3, "returned 3"),
      (None, "returned None")],
 )  # fmt: skip
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: sf.RoundRobinMux([s]), lambda s: s.shard(0, 2)])
-def test_a_function_that_returns_one_item_is_told_to_yield(made, told, wrap):
+def test_a_function_that_returns_one_item_should_have_yielded_it(made, advice, wrap):
     def leaf():
         return made
 
     for source in (leaf, functools.partial(leaf)):
         with pytest.raises(ParameterError, match=r"leaf returned .*yield the items") as caught:
             list(wrap(sf.Streamer(source)))
-        assert told in str(caught.value)
+        assert advice in str(caught.value)
 
 
 def test_a_function_may_return_any_other_iterable():

@@ -27,7 +27,7 @@ def test_a_one_shot_iterator_serves_one_pass(make):
             next(again)
 
 
-def test_what_a_one_shot_iterator_has_left_is_no_second_pass():
+def test_what_a_one_shot_iterator_has_left_does_not_make_a_second_pass():
     streamer = sf.Streamer(iter(range(5)))
     assert list(streamer.iterate(2)) == [0, 1]
     with pytest.raises(sf.StreamflowError, match="(?i)function|list|callable"):

@@ -242,6 +242,17 @@ def test_a_leaf_on_a_global_random_state_warns_and_goes_on(leaf):
     assert isinstance(next(live), float)
 
 
+def test_a_function_on_a_global_random_state_warns_once_whatever_its_arguments():
+    def noise(place):
+        while True:
+            yield place, float(np.random.random())
+
+    tree = sf.RoundRobinMux([sf.Streamer(noise, place) for place in range(5)])
+    with pytest.warns(UserWarning, match="noise") as caught:
+        load(tree, state_after(tree, 9))
+    assert len(caught) == 1
+
+
 # ---- resuming without replay
 
 

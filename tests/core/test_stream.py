@@ -7,6 +7,7 @@ import itertools
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -353,6 +354,51 @@ def test_with_statements_nest():
             assert list(inner) == ["a", "b", "c"]
         assert list(outer) == ["b", "c"]
         assert streamer.active == 1
+    assert streamer.active == 0
+
+
+def inside(streamer):
+    """A generator with a block of its own; blocks in generators need not end in the order in which they began."""
+    with streamer as live:
+        yield from live
+
+
+def test_blocks_that_do_not_nest_close_their_own_stream():
+    streamer = sf.Streamer("abc")
+    first, second = inside(streamer), inside(streamer)
+    assert next(first) == next(second) == "a"
+    first.close()
+    assert streamer.active == 1
+    assert list(second) == ["b", "c"]
+    assert streamer.active == 0
+
+
+def test_a_block_may_end_in_another_thread():
+    streamer = sf.Streamer("abc")
+    abandoned = inside(streamer)
+    assert next(abandoned) == "a"
+    with ThreadPoolExecutor(1) as pool, streamer as other:
+        pool.submit(abandoned.close).result()
+        assert streamer.active == 1
+        assert list(other) == ["a", "b", "c"]
+    assert streamer.active == 0
+
+
+def test_a_block_in_a_generator_that_is_dropped_is_left():
+    streamer = sf.Streamer("abc")
+    abandoned = inside(streamer)
+    assert (next(abandoned), streamer.active) == ("a", 1)
+    del abandoned
+    assert streamer.active == 0
+
+
+def test_an_exit_stack_closes_the_innermost_stream_first():
+    streamer, between = sf.Streamer("abc"), []
+    with contextlib.ExitStack() as stack:
+        outer = stack.enter_context(streamer)
+        stack.callback(lambda: between.append((outer.active, inner.active)))
+        inner = stack.enter_context(streamer)
+    assert between == [(1, 0)]
     assert streamer.active == 0
 
 

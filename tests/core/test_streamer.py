@@ -5,6 +5,7 @@ import itertools
 import pickle
 import threading
 import types
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -159,7 +160,9 @@ def test_cycle_draws_exactly_so_many_items(max_iter):
         assert len(tap.drawn) == wanted
 
 
-@pytest.mark.parametrize("max_iter", [True, False, np.True_, float("nan"), np.nan, "3", [3], b"3"])
+@pytest.mark.parametrize(
+    "max_iter", [True, False, np.True_, float("nan"), float("inf"), Decimal("NaN"), "3", [3], b"3"]
+)
 def test_max_iter_is_checked_at_the_call(max_iter):
     streamer = sf.Streamer("abc")
     for call in (streamer.iterate, streamer.cycle, streamer):

@@ -60,8 +60,8 @@ def plain(state):
 
 def written(state):
     """A state as canonical JSON, without the version of NumPy."""
-    told = {key: value for key, value in state.items() if key != "numpy"}
-    return json.dumps(plain(told), sort_keys=True, ensure_ascii=True)
+    kept = {key: value for key, value in state.items() if key != "numpy"}
+    return json.dumps(plain(kept), sort_keys=True, ensure_ascii=True)
 
 
 def record(tree):

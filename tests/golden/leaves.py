@@ -18,13 +18,13 @@ def counted(name, length=None):
 
 
 def drawn(name, length=None, *, rng):
-    """A word of 64 bits of each activation's own (raw: NumPy promises it from version to version)."""
+    """A 64-bit word for each activation (raw output, which NumPy keeps the same in all versions)."""
     for place in itertools.count() if length is None else range(length):
         yield name, place, rng.bit_generator.random_raw()
 
 
 def skipping(name, length, start, rng):
-    """Goes on in the middle by itself: one word for each activation, and the place."""
+    """Can start in the middle: one word for each activation, and the place."""
     word = rng.bit_generator.random_raw() >> 40
     for place in range(start, length):
         yield name, place, word
@@ -54,13 +54,13 @@ def choosing(stream, named):
 
 
 def global_words(length):
-    """Draws from the random states that belong to nobody, which a worker seeds."""
+    """Draws from the global random states, which a worker seeds."""
     for place in range(length):
         yield place, random.getrandbits(32), int(np.random.randint(1 << 31))
 
 
 class Countdown:
-    """A source with a state of its own."""
+    """A leaf object that keeps its own state."""
 
     def __init__(self, length):
         self.left = length
@@ -105,7 +105,7 @@ def noisy(items, random_state=None):
 
 
 class Wandering(BaseMux):
-    """A mux of a user's own: draws a slot, and opens again the members that have given at least three items."""
+    """A user's own mux: draws a slot, and opens again the members that have given at least three items."""
 
     def choose(self, step, live, u):
         return live[int(u * len(live)) if step % 3 else step % len(live)]
@@ -125,7 +125,7 @@ class Wide(Source):
 
 
 class Rotated(Sampler):
-    """A sampler of a user's own: in order, from a random place on."""
+    """A user's own sampler: in order, from a random place on."""
 
     def order(self, n, key):
         return np.roll(np.arange(n), int(bit_generator(key, ORDER).random_raw() % n))

@@ -286,8 +286,8 @@ def parts_of_parts():
 def maps():
     mux = StochasticMux(forever(), 4, 2.5)
     batches = StochasticMux([Streamer(rows, 30) for _ in range(9)], 3, 4.5).pipe(buffer_stream, 4)
-    told = [mux.pipe(paired), mux.pipe(summed), mux.pipe(noisy), batches]
-    return ZipMux(told, flatten=False).with_seed(35)
+    members = [mux.pipe(paired), mux.pipe(summed), mux.pipe(noisy), batches]
+    return ZipMux(members, flatten=False).with_seed(35)
 
 
 @tree(1500)

@@ -1,6 +1,6 @@
-"""What a golden tree is, and how it is told to be one.
+"""What a golden tree is, and how one is declared.
 
-Each is a function that makes it; its name is that of the tree.
+Each is made by a function, whose name is that of the tree.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from streamflow import Streamer, ZipMux
 
 
 class Tree(NamedTuple):
-    """A tree, and what is looked at of it."""
+    """A tree, and what of it is compared."""
 
     make: Callable[[], Streamer]
     n: int  #: items at most
     at: int  #: after how many a state is taken
     epoch: int
     cycle: bool
-    resumes: bool  #: False: what is drawn depends on who draws, so a resume gives other items
+    resumes: bool  #: False: what is drawn depends on the process that draws, so a resume gives other items
 
 
 #: By name.
@@ -25,7 +25,7 @@ TREES: dict[str, Tree] = {}
 
 
 def tree(n, at=None, *, epoch=0, cycle=False, resumes=True):
-    """Take a function's tree among the golden ones."""
+    """Declare the tree that a function makes to be golden."""
 
     def take(make):
         TREES[make.__name__] = Tree(make, n, n // 2 if at is None else at, epoch, cycle, resumes)

@@ -6,7 +6,7 @@
 Renewing
 --------
 ``python -m tests.golden.renew`` writes the digests anew and says what has changed in which tree; names of trees after
-it renew only these, ``--states`` only states.  Who renews `items` gives other items to everybody who resumes or repeats
+it renew only these, ``--states`` only states.  Renewing `items` gives other items to everybody who resumes or repeats
 an old run, so the commit that does it says why.  A renewed `state` alone means that old states may not load any more.
 
 What the digests do not depend on

@@ -138,7 +138,7 @@ def mean(law: Mapping[int, float]) -> float:
 
 
 def uniform_order(n: int) -> dict[tuple[int, ...], float]:
-    """Every order of range(n) alike."""
+    """All orders of range(n), equally likely."""
     return dict.fromkeys(permutations(range(n)), 1.0)
 
 

@@ -27,7 +27,7 @@ class Pingpong(BaseMux):
 
 
 class Coin(BaseMux):
-    """Any live slot, all alike; a member that gave something starts again."""
+    """Any live slot, equally likely; a member that gave something starts again."""
 
     def choose(self, step, live, u):
         return live[int(u * len(live))]

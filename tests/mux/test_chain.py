@@ -149,7 +149,7 @@ def test_what_is_no_stream_is_named():
         list(ChainMux(lambda: iter([3])))
 
 
-def test_a_long_chain_of_empties_is_no_recursion():
+def test_a_long_chain_of_empties_does_not_recurse():
     assert text(ChainMux([""] * 30_000 + ["z"])) == "z"
 
 

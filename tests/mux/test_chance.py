@@ -23,7 +23,7 @@ from .chance import (
 @pytest.mark.parametrize(
     ("x", "df", "tail"), [(3.841459, 1, 0.05), (5.991465, 2, 0.05), (16.266236, 3, 0.001), (18.307038, 10, 0.05)]
 )
-def test_tail_is_the_tabled_one(x, df, tail):
+def test_tails_are_those_of_the_tables(x, df, tail):
     assert chi_square_tail(x, df) == pytest.approx(tail, rel=1e-6)
 
 

@@ -249,7 +249,7 @@ def test_with_pruning_an_empty_member_is_opened_once(mode, rate, n_active):
 
 
 def test_without_pruning_an_empty_member_stays_in_the_draw():
-    """It is drawn by its weight for each item; the others share what is given as ever."""
+    """It is drawn by its weight for each item; the others keep their proportions."""
     ledger, weights = Ledger(), (1, 2, 3)
     mux = StochasticMux(ledger.short_pool([0, 50, 50]), 2, 1, weights, prune_empty_streams=False, random_state=0)
     items = list(mux.iterate(6000))

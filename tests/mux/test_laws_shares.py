@@ -121,7 +121,7 @@ def test_shares_hold_over_epochs_of_one_seed():
 @pytest.mark.parametrize("rate", [1, 3.5, 12])
 @pytest.mark.parametrize("n_active", [1, 2, 3])
 def test_single_active_has_the_shares_in_the_long_run(n_active, rate, dist):
-    """Four members; the light ones expect less than one item per turn at rate 1."""
+    """Four members; the light ones expect less than one item per activation at rate 1."""
     weights, members = (0.6, 0.2, 0.15, 0.05), pool(4)
     streams = (
         islice(
@@ -138,7 +138,7 @@ def test_single_active_has_the_shares_in_the_long_run(n_active, rate, dist):
 
 @pytest.mark.parametrize("rate", [1, 2])
 def test_single_active_with_one_slot_opens_in_proportion_to_what_an_activation_gives(rate):
-    """A member that expects m < 1 items per turn is opened m times as often, and gives one."""
+    """A member that expects m < 1 items per activation is opened m times as often, and gives one."""
     ledger, weights = Ledger(), (0.6, 0.25, 0.1, 0.05)
     means = [rate * 4 * weight for weight in weights]
     list(StochasticMux(ledger.pool(4), 1, rate, weights=weights, mode="single_active", random_state=1).iterate(20_000))
@@ -146,7 +146,7 @@ def test_single_active_with_one_slot_opens_in_proportion_to_what_an_activation_g
 
 
 def test_single_active_caps_have_the_means_of_the_law():
-    """rate x n x weight, but at least one: here 9, 3, 1.5 and 1 (for a wish of .9)."""
+    """rate x n x weight, but at least one: here 9, 3, 1.5 and 1 (where .9 would be its share)."""
     weights, rate, lengths = (0.5, 0.25, 0.2, 0.05), 4.5, {i: Counter() for i in range(4)}
     ledger = Ledger()
     members = [Streamer(ledger.activations, i) for i in range(4)]

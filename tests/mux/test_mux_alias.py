@@ -12,7 +12,7 @@ from .members import Ledger, numbered, pool
 
 
 def quiet(*args, **kwargs):
-    """A Mux, its warning seen and taken."""
+    """A Mux, its warning checked."""
     with pytest.warns(DeprecationWarning, match="StochasticMux"):
         return Mux(*args, **kwargs)
 
@@ -30,7 +30,7 @@ def test_it_is_a_stochastic_mux_with_the_same_items():
     assert list(ours.iterate(500)) == list(theirs.iterate(500))
 
 
-def test_rate_is_256_unless_told():
+def test_rate_is_256_by_default():
     lengths = Counter(quiet([Streamer(Ledger().activations, 0)], 1, random_state=0).iterate(256 * 400))
     assert len(lengths) == pytest.approx(400, abs=5)
 

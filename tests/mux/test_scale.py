@@ -15,7 +15,7 @@ MODES = ["with_replacement", "single_active", "exhaustive"]
 
 
 class Names:
-    """As many file names; knows which were looked at."""
+    """This many file names; notes which were read."""
 
     def __init__(self, n):
         self.n, self.read = n, set()

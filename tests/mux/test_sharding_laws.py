@@ -198,7 +198,7 @@ def test_parts_of_parts_need_slots_too():
     (lambda seed: ShuffledMux(pool(3), WEIGHTS, random_state=seed), False),
 ], ids=["with_replacement", "single_active", "all active", "shuffled"])  # fmt: skip
 def test_parts_are_independent_of_each_other(make, and_whole):
-    """Parts with a key of their own are so of the whole tree, too."""
+    """Parts that have their own keys are independent of the whole tree, too."""
     rows = []
     for seed in range(amount(200, 600)):
         tree = make(seed)

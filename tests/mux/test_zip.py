@@ -53,7 +53,7 @@ def test_nothing_ends_it(mode):
 
 
 def test_cycle_with_one_empty_child_ends():
-    """There is no item of it to put in."""
+    """An empty child has nothing to repeat."""
     assert list(ZipMux([Streamer(field, "x", 3), Streamer(field, "y", 0)], mode="cycle")) == []
 
 

@@ -74,7 +74,7 @@ def _closed(memory: ref[mmap.mmap]) -> None:
 
 
 def _forked() -> None:
-    """Start anew in a forked child: the lock may have been held, and the maps belong to the parent (`handle.py`)."""
+    """In a forked child: the lock may have been held, and the maps belong to the parent (`sources/handle`)."""
     global _kept, _lock
     _kept, _lock = OrderedDict(), threading.Lock()
 
