@@ -57,7 +57,7 @@ def _told(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterat
         raise typer.Exit(stop.code) from None
     except ProcessFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
-    except MissingDependencyError:
+    except (MissingDependencyError, BrokenPipeError):  # `main` reports the one; typer ends quietly on the other
         raise
     except StreamflowError as error:
         print(f"{command}: {error}", file=sys.stderr)

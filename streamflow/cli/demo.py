@@ -36,6 +36,8 @@ _WANTED = {str(digit): 1.0 for digit in range(9)} | {"9": 2.0}  #: weights: the 
 _COMPARED = 5  #: batches that are compared after the resume
 _HELD_OUT = 5  #: every fifth sample of a file is held out
 _MOST_HELD_OUT = 2000  #: samples of all files, so that they fit into memory
+_ENOUGH = 5000  #: samples that take the accuracy on the digits well above `_ACCURACY`
+_ACCURACY = 0.9
 _CHANCE = 5  #: standard deviations by which a share may be off by chance
 
 #: What a user may begin with; printed at the end.
@@ -217,7 +219,8 @@ def run(
         fresh_interpreter("resume", str(folder))
         came = pickle.loads((folder / "model.pickle").read_bytes())
         resumed = came.digests[len(learner.digests) :][:_COMPARED]
-        kept = _report(tree, held, came, would_come, resumed, 0.9 if given is None else None)
+        usual = given is None and not asked and n_batches * batch_size >= _ENOUGH
+        kept = _report(tree, held, came, would_come, resumed, _ACCURACY if usual else None)
         if keep is not None:
             print(f"\nKept in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     print(f"\nA tree of your own, to start from:\n\n{SNIPPET}")
@@ -240,7 +243,7 @@ def _first_half(folder: Path, tree: dict[str, Any], n_batches: int) -> tuple[lis
     (folder / "state.json").write_text(state, "utf-8")
     (folder / "model.pickle").write_bytes(pickle.dumps(learner))
     (folder / "job.json").write_text(json.dumps({"tree": tree, "n_batches": n_batches - n_batches // 2}), "utf-8")
-    print(f"\n3. Stopped; a new Python process resumes from {len(state) / 1000:.1f} kB of JSON", flush=True)
+    print(f"\n3. Stopped; a new Python process resumes from {len(state) / 1000:.1f} kB of JSON")
     return would_come, learner
 
 
