@@ -1,4 +1,4 @@
-"""`streamflow demo`: train on files through a sampling tree, stop half-way, resume in a new process, and check it all.
+"""`streamflow demo`: train on files through a sampling tree, stop halfway, resume in a new process, and check it all.
 
 `sampling_tree` is what a user has to write; the rest of the file shows what comes of it.  The two halves of the
 training share nothing but files: the state, the model, and `job.json`, which holds the arguments of the tree.
@@ -185,7 +185,7 @@ def train(label: str, stream: Iterator[dict[str, Any]], learner: Learner, n_batc
 
 
 def resume(folder: Path) -> None:
-    """Build the tree again, load the state and train on; runs in a process of its own."""
+    """Build the tree again, load the state and train on; runs in a new process."""
     job = json.loads((folder / "job.json").read_text("utf-8"))
     learner = pickle.loads((folder / "model.pickle").read_bytes())
     with sampling_tree(**job["tree"]).open() as stream:
@@ -228,13 +228,13 @@ def run(
 
 
 def _first_half(folder: Path, tree: dict[str, Any], n_batches: int) -> tuple[list[str], Learner]:
-    """Train half of the way, write all that a resume needs, and tell which batches would come next."""
+    """Train half of the way, write all that a resume needs, and say which batches would come next."""
     sizes = [n_samples for files in tree["classes"].values() for _, n_samples in files]
     print("streamflow demo: train from files, a few of them open; stop; resume exactly\n")
     print(
         f"1. {sum(sizes):,} samples in {len(sizes):,} files, one folder for each of {len(tree['classes']):,} classes\n"
     )
-    print("2. Training a linear classifier half of the way, from a tree in another process")
+    print("2. Training a linear classifier halfway, from a tree in another process")
     learner = Learner(len(tree["classes"]))
     with sampling_tree(**tree).open() as stream:
         train("first half", stream, learner, n_batches // 2)
@@ -294,5 +294,5 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
-        ignore_signals()  # what is tidied up here must not be stopped half-way
+        ignore_signals()  # what is tidied up here must not be stopped halfway
         shutil.rmtree(folder, ignore_errors=True)

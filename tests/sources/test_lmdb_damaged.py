@@ -85,7 +85,7 @@ def test_values_of_ml_pyxis(tmp_path, value):
     assert complaint(lambda: LMDBStore(tmp_path)[0]).startswith(f"{str(tmp_path)!r}: a sample is damaged: ")
 
 
-@pytest.mark.parametrize("data", [b"x", b"no data base " * 1000, bytes(8192)])
+@pytest.mark.parametrize("data", [b"x", b"no database " * 1000, bytes(8192)])
 def test_another_file_gets_nothing_beside_it(tmp_path, data):
     (tmp_path / "data.mdb").write_bytes(data)
     for use in (LMDBStore, LMDBWriter):

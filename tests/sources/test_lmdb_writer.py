@@ -177,7 +177,7 @@ def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing
     store.close()
     assert store[49] == 49
     store.close()
-    lmdb.open(str(tmp_path), readonly=True).close()  # it would refuse a data base that is still open
+    lmdb.open(str(tmp_path), readonly=True).close()  # it would refuse a database that is still open
 
 
 # ---------------------------------------------------------------------- two writers on an empty store

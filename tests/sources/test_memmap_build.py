@@ -227,12 +227,12 @@ def _touch(root):
         (
             _add,
             {},
-            r"was built from other files \('new.npy' is new\); make the same call, or pass overwrite=True",
+            r"was built from other files \('new.npy' is new\); pass overwrite=True",
         ),
         (lambda root: (root / "b.npy").unlink(), {}, r"was built from other files \('b.npy' is gone\)"),
         (_touch, {}, r"was built from other files \('b.npy' has changed\)"),
         (lambda root: [_add(root / name) for name in ("a", "a/b")], {}, r"\('a/b/new.npy' is new, and 1 more\)"),
-        (lambda root: None, {"load": None}, "was built with load='load', now None; make the same call"),
+        (lambda root: None, {"load": None}, "was built with load='load', now None; pass overwrite=True"),
         (lambda root: None, {"pattern": "*.np?"}, r"was built with pattern=\['\*.npy'\], now \['\*.np\?'\]"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_finished_store_of_something_else_raises(corpus, target, change, setti
 def test_a_store_that_was_not_built_raises(corpus, target):
     with MemmapWriter(target) as out:
         out.append(1)
-    with pytest.raises(DataError, match="holds entries that were not built from a folder of files; make the same call"):
+    with pytest.raises(DataError, match="holds entries that were not built from a folder of files; pass overwrite"):
         build_memmap_store(corpus, target)
     check(build_memmap_store(corpus, target, load, overwrite=True), in_order(corpus))
     with MemmapWriter(target) as out:
@@ -314,7 +314,7 @@ def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
     assert store.skipped["b.npy"] == r"KeyError: 'no\nsuch thing'"
     assert MemmapStore(target).skipped == store.skipped
     assert len(build_memmap_store(corpus, target, fails, on_error="skip")) == 7
-    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\); make the same call"):
+    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\); pass overwrite=True"):
         build_memmap_store(corpus, target, fails)
     _touch(corpus)
     with pytest.raises(DataError, match=r"\('b.npy' has changed\)"):
@@ -329,7 +329,7 @@ def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
         (lambda path: path.write_bytes(b"text"), r"b.npy' is not a .npy file or is damaged"),
         (
             lambda path: np.save(path, np.array([None]), allow_pickle=True),
-            r"b.npy' holds Python objects; allow_pickle=True",
+            r"b.npy' holds Python objects; NpySource with allow_pickle=True",
         ),
         (lambda path: (path.unlink(), path.symlink_to("nowhere")), r"b.npy' cannot be read: no such file"),
     ],
@@ -424,7 +424,7 @@ def test_what_changed_meanwhile_is_loaded_again(corpus, target, loaded):
 def test_another_call_does_not_go_on(corpus, target, loaded):
     interrupted(corpus, target)
     loaded()
-    told = r"was left unfinished by another call \(load='load', .*, now load=None, .*; make the same call, or"
+    told = r"was left unfinished by another call \(load='load', .*, now load=None, .*; make that call again to resume"
     with pytest.raises(DataError, match=told):
         build_memmap_store(corpus, target)
     with pytest.raises(DataError, match=r"left unfinished by another call \(load=.* now a MemmapWriter\)"):

@@ -162,7 +162,7 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
 
 
 def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
-    with pytest.raises(DataError, match="`progress` has passed on 2 of 3 results, expected all; the same call resumes"):
+    with pytest.raises(DataError, match="`progress` must pass on every result, got 2 of 3; the same call resumes"):
         build_memmap_store(corpus, target, progress=lambda results, total: itertools.islice(results, 2))
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(target)

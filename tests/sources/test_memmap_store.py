@@ -362,7 +362,7 @@ def resident(store):
 def test_where_there_is_no_store(tmp_path):
     wrong = {
         tmp_path / "missing": "does not exist, expected the folder of a memmap store",
-        tmp_path / "empty": r"holds no memmap store, expected 'index\.json' in it",
+        tmp_path / "empty": r"holds no memmap store: it has no 'index\.json'",
         tmp_path / "file": "is a file, expected the folder of a memmap store",
     }
     (tmp_path / "empty").mkdir()
@@ -389,7 +389,7 @@ def entry(**changes):
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda path: change(path, version=2), "has version 2, expected at most 1: a newer streamflow wrote it"),
+        (lambda path: change(path, version=2), "has format 2, written by a newer streamflow; this one reads up to 1"),
         (lambda path: change(path, format="other"), r"is damaged \(ValueError: it is another kind of file\), expected"),
         (lambda path: path.write_text("{"), "is damaged .* expected the index of a memmap store"),
         (lambda path: path.write_bytes(b"\xff\x00"), "is damaged .* expected the index"),
@@ -444,7 +444,7 @@ def _replaced(path, array):
         (lambda path: path.write_bytes(b"x" * 200), "is not a .npy file or is damaged"),
         (lambda path: _replaced(path, np.arange(4)), r"is int64 of shape \(4,\), expected int64 of shape \(3,\)"),
         (lambda path: _replaced(path, np.arange(3.0)), r"is float64 of shape \(3,\), expected int64 of shape \(3,\)"),
-        (lambda path: _replaced(path, np.array([{}, 1, 2])), "holds Python objects; allow_pickle=True"),
+        (lambda path: _replaced(path, np.array([{}, 1, 2])), "holds Python objects"),
     ],
 )
 def test_a_file_that_is_damaged(tmp_path, damage, told):

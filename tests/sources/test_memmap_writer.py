@@ -28,9 +28,7 @@ def test_all_is_seen_at_once_when_it_is_closed(tmp_path):
     out = MemmapWriter(path)
     out.append(np.arange(3))
     out.flush()
-    with pytest.raises(
-        DataError, match=f"^{str(path)!r} is not finished, expected 'index.json' in it: it is being written"
-    ):
+    with pytest.raises(DataError, match=f"^{str(path)!r} is not finished: it is being written"):
         MemmapStore(path)
     out.close()
     out.close()
@@ -330,7 +328,9 @@ def test_nothing_of_others_is_touched(tmp_path):
         lambda: MemmapWriter(tmp_path, mode="w"),
         lambda: build_memmap_store(tmp_path / "source", tmp_path, overwrite=True),
     ):
-        with pytest.raises(DataError, match="holds 'source', expected a memmap store, an empty folder or none"):
+        with pytest.raises(
+            DataError, match="holds 'source', which is not part of a memmap store; choose an empty folder"
+        ):
             call()
     with pytest.raises(DataError, match=r"thesis.txt' is a file, expected a folder for a memmap store"):
         MemmapWriter(tmp_path / "thesis.txt")

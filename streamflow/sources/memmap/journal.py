@@ -90,7 +90,7 @@ class Session:
             if forget != "others":
                 raise DataError(
                     f"{self.path!r} was left unfinished by another call ({_described(head['settings'])}, now "
-                    f"{_described(settings)}); {REBUILD}"
+                    f"{_described(settings)}); make that call again to resume it, or {REBUILD}"
                 )
             head = None
         if head is not None and exists and head["anew"] and not replace:
@@ -236,7 +236,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def tidy(path: str) -> None:
-    """Remove what a session that was killed after it had published has left, but nothing that can be resumed."""
+    """Remove what is left of a session that was killed after publishing, but nothing that can be resumed."""
     if not Path(path, JOURNAL).exists():
         return
     with contextlib.suppress(DataError, OSError):  # it is being written, or another call may resume it
