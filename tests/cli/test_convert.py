@@ -190,7 +190,7 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/a.txt").write_text("1 2 3")
     known = "arrays (.npy, .npz) or images (.png, .jpg, .jpeg, ...) or audio files (.wav, .flac, .ogg, ...)"
-    for source, options, told in [
+    for source, options, message in [
         ("none", [], "does not exist, expected a folder of files to convert"),
         ("texts/a.txt", [], "is a file, expected a folder of files to convert"),
         ("empty", [], "holds no files"),
@@ -198,7 +198,9 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
         ("images", ["--kind", "audio"], "holds no audio files (.wav, .flac, .ogg, ...)"),
         ("images", ["--pattern", "*.gif"], "holds no file that matches '*.gif'"),
     ]:
-        assert complaint(tmp_path / source, tmp_path / "store", "--to", to, *options) == f"'{tmp_path / source}' {told}"
+        assert (
+            complaint(tmp_path / source, tmp_path / "store", "--to", to, *options) == f"'{tmp_path / source}' {message}"
+        )
     assert "--pattern /x: must be a pattern for names of files" in complaint(
         images, tmp_path / "store", "--pattern", "/x"
     )
@@ -208,7 +210,7 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
-def test_a_target_that_is_no_store(complaint, images, tmp_path, to):
+def test_a_target_that_is_not_a_store(complaint, images, tmp_path, to):
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("not to be touched")
@@ -272,7 +274,7 @@ def test_damaged_files(convert, complaint, arrays, tmp_path, to):
     store, damaged = tmp_path / "store", damage(arrays)
     advice = "; --on-error skip leaves such files out"
     assert re.fullmatch(f"'{arrays}/a/1.npy' {damaged['a/1.npy']}{advice}", complaint(arrays, store, "--to", to))
-    for _ in range(2):  # the second time nothing is done, and the same is told
+    for _ in range(2):  # the second time nothing is done, and the same is printed
         code, out, err = convert(arrays, store, "--to", to, "--on-error", "skip")
         assert (code, err) == (1, "")
         _, head, *lines = out.splitlines()
@@ -284,15 +286,15 @@ def test_damaged_files(convert, complaint, arrays, tmp_path, to):
         skipped = metadata.get("skipped") or [key[8:] for key in metadata if key.startswith("skipped ")]
         assert list(skipped) == list(damaged)
     assert "already finished; nothing to do" in out
-    told = complaint(arrays, store, "--to", to)
-    assert re.search(r"(without 'a/1.npy'|without some files) \('.*/a/1.npy' is empty, .*pass --overwrite", told)
+    message = complaint(arrays, store, "--to", to)
+    assert re.search(r"(without 'a/1.npy'|without some files) \('.*/a/1.npy' is empty, .*pass --overwrite", message)
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
 def test_nothing_but_damaged_files(complaint, arrays, tmp_path, to):
     damage(arrays)
-    told = complaint(arrays, tmp_path / "store", "--to", to, "--on-error", "skip", "--pattern", "[67].np?")
-    assert told.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
+    message = complaint(arrays, tmp_path / "store", "--to", to, "--on-error", "skip", "--pattern", "[67].np?")
+    assert message.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
@@ -314,8 +316,8 @@ def test_an_archive_of_nothing_is_refused(complaint, tmp_path, to):
     root = tmp_path / "archives"
     root.mkdir()
     np.savez(root / "0.npz")
-    told = f"'{root}/0.npz' has no arrays; --on-error skip leaves such files out"
-    assert complaint(root, tmp_path / "store", "--to", to) == told
+    message = f"'{root}/0.npz' has no arrays; --on-error skip leaves such files out"
+    assert complaint(root, tmp_path / "store", "--to", to) == message
 
 
 def test_many_skipped_files_are_summed_up(convert, arrays, tmp_path):
@@ -352,23 +354,23 @@ def test_arrays_that_do_not_go_together(convert, complaint, arrays, tmp_path):
 def test_a_finished_store_does_nothing_unless_the_files_changed(convert, complaint, arrays, tmp_path, to):
     store = tmp_path / "store"
     assert convert(arrays, store, "--to", to)[0] == 0
-    before, told = (
+    before, what = (
         repr(everything(store)),
         "an LMDB store of 6 arrays" if to == "lmdb" else "a memmap store of 6 arrays",
     )
     written = {path: path.stat().st_mtime_ns for path in store.rglob("*.*") if path.name != "lock.mdb"}
     assert convert(arrays, store, "--to", to) == (
         0,
-        f"'{store}' is {told}, already finished; nothing to do\n",
+        f"'{store}' is {what}, already finished; nothing to do\n",
         "",
     )
     assert convert(arrays, store, "--to", to, "--quiet") == (0, "", "")
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*.*") if path.name != "lock.mdb"} == written
 
     def refused(*options):
-        told = complaint(arrays, store, "--to", to, *options)
-        assert told.startswith(f"'{store}' was ")
-        assert "; pass --overwrite " in told
+        message = complaint(arrays, store, "--to", to, *options)
+        assert message.startswith(f"'{store}' was ")
+        assert "; pass --overwrite " in message
         assert repr(everything(store)) == before
 
     np.save(arrays / "z.npy", np.zeros((1, 2), np.float32))  # behind all others
@@ -402,7 +404,7 @@ def test_a_file_that_was_mended(convert, complaint, arrays, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
-def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_path, monkeypatch, to):
+def test_overwriting_that_was_stopped_resumes(convert, complaint, arrays, tmp_path, monkeypatch, to):
     monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     array, store = np.load(arrays / "b/3.npy"), tmp_path / "store"
     assert convert(arrays, store, "--to", to, "--pattern", "1*")[0] == 0
@@ -455,7 +457,7 @@ def test_overwriting_that_was_stopped_at_the_last_step(convert, arrays, tmp_path
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_file_that_changes_while_it_is_converted_is_told_next_time(
+def test_a_file_that_changes_while_it_is_converted_is_reported_next_time(
     convert, complaint, arrays, tmp_path, monkeypatch, workers
 ):
     store, kind = tmp_path / "a.lmdb", inputs.KINDS["array"]
@@ -480,11 +482,11 @@ def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
         store = tmp_path / to
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
-            told = complaint(arrays, store, "--to", to)
+            message = complaint(arrays, store, "--to", to)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         free = r"[\d.]+ .B free\); the same command resumes"
-        assert re.fullmatch(rf"'{store}' cannot be written \(.*; {free}", told)
+        assert re.fullmatch(rf"'{store}' cannot be written \(.*; {free}", message)
         assert convert(arrays, store, "--to", to)[0] == 0
         assert list(everything(store)[0]) == [*ARRAYS, "big.npy"]
 
@@ -511,16 +513,16 @@ def test_two_at_once(complaint, arrays, tmp_path):
     held = os.open(tmp_path / "store", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     try:
-        for to, told in [("lmdb", "is being written by another writer"), ("memmap", "is being written by")]:
-            assert told in complaint(arrays, tmp_path / "store", "--to", to)
+        for to, message in [("lmdb", "is being written by another writer"), ("memmap", "is being written by")]:
+            assert message in complaint(arrays, tmp_path / "store", "--to", to)
     finally:
         os.close(held)
     assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_usage(convert, complaint, arrays, tmp_path):
-    told = complaint(arrays, tmp_path / "a.lmdb", "--shard-mb", 3)
-    assert told == "--shard-mb: only memmap stores have shards"
+    message = complaint(arrays, tmp_path / "a.lmdb", "--shard-mb", 3)
+    assert message == "--shard-mb: only memmap stores have shards"
     for options in (
         ["--kind", "video"],
         ["--to", "zip"],

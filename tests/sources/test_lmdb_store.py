@@ -23,6 +23,8 @@ from streamflow.sources.lmdb import writer as lmdb_writer
 from streamflow.sources.lmdb.codec import RecordLayout
 from streamflow.testing import check_streamer, rows
 
+from ..as_read import as_read
+
 X = np.arange(60, dtype=np.float32).reshape(20, 3)
 Y = np.arange(20)
 
@@ -70,7 +72,7 @@ def identical(a, b):
 def test_a_sample_of_any_form_comes_back_as_it_was(sample):
     layout = RecordLayout.of(sample)
     again = RecordLayout.from_json(layout.to_json())
-    assert identical(again.one(memoryview(layout.record(sample)), None), told(sample))
+    assert identical(again.one(memoryview(layout.record(sample)), None), as_read(sample))
 
 
 @given(st.data())
@@ -83,10 +85,12 @@ def test_arrays_of_any_shapes_share_a_layout(data):
     ]
     layout = RecordLayout.of(samples[0])
     records = [memoryview(layout.record(sample)) for sample in samples]
-    assert all(map(identical, (layout.one(record, None) for record in records), map(told, samples)))
+    assert all(map(identical, (layout.one(record, None) for record in records), map(as_read, samples)))
     many = layout.many(records, ("b", "a"))
     assert many[0].tolist() == list(range(len(samples)))
-    assert all(map(identical, (np.asarray(value)[()] for value in many[1]), (told(sample["a"]) for sample in samples)))
+    assert all(
+        map(identical, (np.asarray(value)[()] for value in many[1]), (as_read(sample["a"]) for sample in samples))
+    )
 
 
 @given(st.lists(hnp.arrays(np.int16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=3)), min_size=2, max_size=5))
@@ -136,7 +140,7 @@ def test_a_store_reads_as_the_arrays_in_memory(tmp_path, data):
     for index in (slice(None), [3, 3, -1, 0], slice(15, 2, -4), Y > 16):
         assert identical(store.read(index), arrays.read(index))
         assert identical(store[index].read(slice(None)), arrays.read(index))
-    assert all(map(identical, map(told, store), map(told, arrays)))
+    assert all(map(identical, map(as_read, store), map(as_read, arrays)))
 
 
 def test_ragged_samples(tmp_path):
@@ -594,12 +598,3 @@ def test_a_missing_library_is_named(path, monkeypatch):
     for kind in (LMDBStore, LMDBWriter):
         with pytest.raises(MissingDependencyError, match=r"needs lmdb: pip install .*\[lmdb\]"):
             kind(path)
-
-
-def told(value):
-    """A value as it is read: a scalar as NumPy's."""
-    if isinstance(value, dict):
-        return {key: told(inside) for key, inside in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(told, value))
-    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
