@@ -82,7 +82,7 @@ class Metadata(MutableMapping[str, str]):
 
 
 def checked_strings(metadata: Any) -> dict[str, str]:
-    """The metadata of a store as a file holds them; an error if they are anything but strings by name."""
+    """The metadata that a store's file holds; raises ValueError unless they are strings by name."""
     if not all(isinstance(text, str) for item in metadata.items() for text in item):
         raise ValueError("keys and values of its metadata must be str")
     strings: dict[str, str] = metadata

@@ -210,7 +210,7 @@ class Environment:
                     self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
             except self._lmdb.Error as error:
                 self.pause()  # it has no map now
-                raise DataError(f"{self.path!r} cannot be mapped ({error}); too little address space?") from error
+                raise DataError(f"{self.path!r} cannot be mapped ({error}); is there enough address space?") from error
             return
         self.pause()
         if not self._is_there():

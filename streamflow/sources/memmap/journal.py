@@ -35,7 +35,7 @@ class Session:
     replace : bool
         Replace the store that is there; else add to it.
     forget : {'never', 'others', 'always'}
-        Whether to drop what an interrupted session has left; 'others': if its settings are others.
+        Whether to drop what an interrupted session has left; 'others': if its settings differ from these.
 
     Attributes
     ----------
@@ -215,9 +215,9 @@ class Session:
         if not self.has_ended:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
-        self.forget()
+        self.release()
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Release the lock and close the journal; in a forked process, so that the lock does not outlive the parent."""
         self._journal = None
         unlock(self._held, self._process)
@@ -226,13 +226,13 @@ class Session:
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()  #: of this process
 
 
-def _forget_all() -> None:
+def _release_all() -> None:
     for session in list(_sessions):
-        session.forget()
+        session.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_release_all)
 
 
 def tidy(path: str) -> None:
