@@ -21,8 +21,10 @@ def main() -> None:
     """Run the command line and exit: 0 well, 1 not all of it, 2 wrong usage or input, 130 Ctrl-C; see ``--help``."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a folder's name need not be printable in the terminal's encoding
-            reconfigure(errors="backslashreplace")
+        if reconfigure is not None:
+            # A folder's name need not be printable in the terminal's encoding.  Line by line: what is piped is seen at
+            # once, and a reader that has gone (`| head -1`) is noticed while printing, not where a worker is forked.
+            reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         need("the streamflow command", "cli", typer="typer", rich="rich")
         from .app import app

@@ -46,8 +46,8 @@ def _main(
 
 
 @contextmanager
-def _told(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterator[None]:
-    """Turn what can happen to a user into one line on stderr and an exit code; `quiet`: nothing is said of Ctrl-C."""
+def _reported(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterator[None]:
+    """Turn errors and Ctrl-C into one line on stderr and an exit code; `quiet`: no line for Ctrl-C."""
     try:
         with stoppable():
             yield
@@ -57,12 +57,12 @@ def _told(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterat
         raise typer.Exit(stop.code) from None
     except ProcessFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
-    except MissingDependencyError:
+    except (MissingDependencyError, BrokenPipeError):  # `main` reports the one; typer ends quietly on the other
         raise
     except StreamflowError as error:
         print(f"{command}: {error}", file=sys.stderr)
         raise typer.Exit(2 if isinstance(error, (UsageError, DataError)) else 1) from None
-    except OSError as error:  # the disk is full, say
+    except OSError as error:  # such as a full disk
         print(f"{command}: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 
@@ -77,7 +77,7 @@ def _weights(texts: list[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not name or not sign or not 0 <= weights[name] < math.inf:
-            raise UsageError(f"--weight {text}: must be CLASS=NUMBER, where NUMBER is not negative, such as 8=3")
+            raise UsageError(f"--weight {text}: must be CLASS=NUMBER, such as 8=3, with a number of at least 0")
     return weights
 
 
@@ -95,13 +95,13 @@ def demo(
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             metavar="CLASS=NUMBER",
-            help="Ask for more or less of a class, as in --weight 8=3; may be repeated. [default: 1 for each class; "
+            help="Ask for more or less of a class, as in --weight 8=3; can be repeated. [default: 1 for each class; "
             "of the digits, 2 for the rarest, 9]",
         ),
     ] = None,
     batches: Annotated[
         int,
-        typer.Option(metavar="N", min=10, help="Batches to train on; half-way it stops, and resumes in a new process."),
+        typer.Option(metavar="N", min=10, help="Batches to train on; halfway it stops, and resumes in a new process."),
     ] = 300,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Samples in a batch.")] = 64,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same batches.")] = 0,
@@ -114,18 +114,18 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Train a classifier from files, stop half-way, and resume exactly.
+    """Train a classifier from files, stop halfway, and resume exactly.
 
     The demo writes handwritten digits to tens of files, some classes far more frequent than others. It samples from
     them with a tree that keeps a few files of each class open, gives each class the share you ask for and runs in
     another process. Then it checks what it promised: the class shares, the held-out accuracy, and that the resumed
-    stream brings the very batches that would have come.
+    stream gives exactly the batches that would have come.
 
-    Nothing is downloaded. It takes some seconds.
+    Nothing is downloaded. It takes a few seconds.
 
     Exit code: 0 all is as promised, 1 something is not, 2 wrong usage or unusable files, 130 stopped by Ctrl-C.
     """
-    with _told("streamflow demo"):
+    with _reported("streamflow demo"):
         if not demonstration.run(corpus, keep, _weights(weight or []), batches, batch_size, seed):
             raise typer.Exit(1)
 
@@ -133,7 +133,7 @@ def demo(
 @app.command(hidden=True)
 def resume(folder: Path) -> None:
     """Train the second half of a demo whose first half left its files in this folder; `demo` calls it."""
-    with _told("streamflow demo", quiet=True):
+    with _reported("streamflow demo", quiet=True):
         demonstration.resume(folder)
 
 
@@ -163,17 +163,17 @@ class _OnError(StrEnum):
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of files; subfolders are searched too.")],
-    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder of the store; made if need be.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder of the store; made if missing.")],
     to: Annotated[
         Optional[_Store],  # noqa: UP045
         typer.Option(help="Which store. [default: lmdb if DST ends in .lmdb, else memmap]", show_default=False),
     ] = None,
-    kind: Annotated[_Kind, typer.Option(help="What the files are; auto: what their extensions say.")] = _Kind.auto,
+    kind: Annotated[_Kind, typer.Option(help="What the files are; auto: by their extensions.")] = _Kind.auto,
     pattern: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             metavar="GLOB",
-            help="Take the files whose names match, as in --pattern '*.png'; may be repeated. [default: the "
+            help="Take the files whose names match, as in --pattern '*.png'; can be repeated. [default: the "
             "extensions of the kind]",
         ),
     ] = None,
@@ -198,29 +198,29 @@ def convert(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is there, once the new one is complete.")
+        bool, typer.Option("--overwrite", help="Replace an existing store, once the new one is complete.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Convert a folder of arrays, images or audio into one store.
 
-    A store is read quickly in any order.
+    The store can be read quickly in any order.
 
     A memmap store holds an entry for each file: an array of any shape, named by the path of the file below SRC; for
     audio the metadata hold the sample rate. An LMDB store holds a sample for each file: {"x": the array, "name": the
     path}, for audio also "rate"; the arrays of an .npz file keep their own keys. Images become RGB, audio float32
     of shape (frames, channels). Arrays of Python objects and files with several images are refused.
 
-    If it is stopped, by Ctrl-C or otherwise, the same command resumes. Once the store is finished the command does
-    nothing, unless the files have changed.
+    If it is stopped, by Ctrl-C or otherwise, the same command resumes. Once the store is finished, the same command
+    does nothing; if the files have changed since, it fails unless --overwrite is given.
 
     Exit code: 0 all files are in the store, 1 some were skipped, 2 wrong usage, unusable files or a full disk, 130
     stopped by Ctrl-C.
     """
-    with _told("streamflow convert", stopped="stopped; the same command resumes"):
+    with _reported("streamflow convert", stopped="stopped; the same command resumes"):
         lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
         if lmdb and shard_mb:
-            raise UsageError("--shard-mb: it is for memmap stores")
+            raise UsageError("--shard-mb: only memmap stores have shards")
         settings = conversion.Settings(
             source=source,
             target=target,

@@ -8,18 +8,15 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.validate import missing
 from ..exceptions import BackgroundError, DataError, ParameterError
 from ..sources import build_memmap_store
 from ..sources.build.engine import Failure
 from ..sources.build.lmdb import build_lmdb_store
-from ..sources.stores import REBUILD
 from .inputs import KINDS, Inputs, counted, find, sample
-from .work import UsageError
+from .work import UsageError, need
 
 __all__ = ["Settings", "run"]
 
@@ -126,10 +123,10 @@ def run(settings: Settings) -> bool:
     try:
         outcome = (_to_lmdb if settings.lmdb else _to_memmap)(settings, inputs, bar)
     except (DataError, ParameterError, BackgroundError) as error:
-        text = str(error).replace(REBUILD, "run the same command, or pass --overwrite to start over")
+        text = str(error).replace("overwrite=True", "--overwrite").replace("make that call", "run that command")
         if bar.failed:
             many = f"none of {len(inputs.paths):,} files can be converted, the first: "
-            text = f"{many}{text}" if settings.skip else f"{text}; --on-error skip leaves such files out"
+            text = f"{many}{text}" if settings.skip else f"{text.rstrip('.')}; --on-error skip leaves such files out"
         raise UsageError(text) from error
     except OSError as error:
         raise _unwritten(settings.target, error) from error
@@ -147,8 +144,8 @@ def _unwritten(target: Path, error: OSError) -> UsageError:
     why = (error.strerror or str(error)).lower()
     there = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
     return UsageError(
-        f"{str(target)!r} cannot be written ({why}), expected a folder with enough space "
-        f"({_size(shutil.disk_usage(there).free)} are free); the same command resumes"
+        f"{str(target)!r} cannot be written ({why}; "
+        f"{_size(shutil.disk_usage(there).free)} free); the same command resumes"
     )
 
 
@@ -170,8 +167,7 @@ def _to_memmap(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
 
 
 def _to_lmdb(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
-    if find_spec("lmdb") is None:
-        raise missing("streamflow convert", "lmdb", "lmdb")
+    need("streamflow convert", "lmdb", lmdb="lmdb")
     built = build_lmdb_store(
         settings.source,
         settings.target,
@@ -187,7 +183,7 @@ def _to_lmdb(settings: Settings, inputs: Inputs, bar: Bar) -> Outcome:
 
 
 def _workers(settings: Settings, inputs: Inputs) -> int:
-    """How many are asked for, or as many as there are cores and work for."""
+    """How many workers: as asked for, else as many as there are cores and work for."""
     if settings.workers is not None:
         return settings.workers
     import joblib
@@ -207,7 +203,7 @@ def _report(settings: Settings, inputs: Inputs, outcome: Outcome, bar: Bar, seco
         line += f": {bar.done:,} converted, {_size(bar.bytes)} in {seconds:.1f} s"
         line += f"; {before:,} were there already" if before else ""
     else:
-        line += ", finished before; there is nothing to do"
+        line += ", already finished; nothing to do"
     print(line)
     if outcome.skipped:
         print(f"{len(outcome.skipped):,} of {len(inputs.paths):,} files were skipped:")

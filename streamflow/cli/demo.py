@@ -1,4 +1,4 @@
-"""`streamflow demo`: train on files through a sampling tree, stop half-way, resume in a new process, and check it all.
+"""`streamflow demo`: train on files through a sampling tree, stop halfway, resume in a new process, and check it all.
 
 `sampling_tree` is what a user has to write; the rest of the file shows what comes of it.  The two halves of the
 training share nothing but files: the state, the model, and `job.json`, which holds the arguments of the tree.
@@ -36,6 +36,8 @@ _WANTED = {str(digit): 1.0 for digit in range(9)} | {"9": 2.0}  #: weights: the 
 _COMPARED = 5  #: batches that are compared after the resume
 _HELD_OUT = 5  #: every fifth sample of a file is held out
 _MOST_HELD_OUT = 2000  #: samples of all files, so that they fit into memory
+_ENOUGH = 5000  #: samples that take the accuracy on the digits well above `_ACCURACY`
+_ACCURACY = 0.9
 _CHANCE = 5  #: standard deviations by which a share may be off by chance
 
 #: What a user may begin with; printed at the end.
@@ -183,7 +185,7 @@ def train(label: str, stream: Iterator[dict[str, Any]], learner: Learner, n_batc
 
 
 def resume(folder: Path) -> None:
-    """Build the tree again, load the state and train on; runs in a process of its own."""
+    """Build the tree again, load the state and train on; runs in a new process."""
     job = json.loads((folder / "job.json").read_text("utf-8"))
     learner = pickle.loads((folder / "model.pickle").read_bytes())
     with sampling_tree(**job["tree"]).open() as stream:
@@ -219,7 +221,8 @@ def run(
         fresh_interpreter("resume", str(folder))
         came = pickle.loads((folder / "model.pickle").read_bytes())
         resumed = came.digests[len(learner.digests) :][:_COMPARED]
-        kept = _report(tree, held, came, would_come, resumed, 0.9 if given is None else None)
+        usual = given is None and not asked and n_batches * batch_size >= _ENOUGH
+        kept = _report(tree, held, came, would_come, resumed, _ACCURACY if usual else None)
         if keep is not None:
             print(f"\nKept in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     print(f"\nA tree of your own, to start from:\n\n{SNIPPET}")
@@ -227,13 +230,13 @@ def run(
 
 
 def _first_half(folder: Path, tree: dict[str, Any], n_batches: int) -> tuple[list[str], Learner]:
-    """Train half of the way, write all that a resume needs, and tell which batches would come next."""
+    """Train half of the way, write all that a resume needs, and say which batches would come next."""
     sizes = [n_samples for files in tree["classes"].values() for _, n_samples in files]
     print("streamflow demo: train from files, a few of them open; stop; resume exactly\n")
     print(
         f"1. {sum(sizes):,} samples in {len(sizes):,} files, one folder for each of {len(tree['classes']):,} classes\n"
     )
-    print("2. Training a linear classifier half of the way, from a tree in another process")
+    print("2. Training a linear classifier halfway, from a tree in another process")
     learner = Learner(len(tree["classes"]))
     with sampling_tree(**tree).open() as stream:
         train("first half", stream, learner, n_batches // 2)
@@ -292,5 +295,5 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
-        ignore_signals()  # what is tidied up here must not be stopped half-way
+        ignore_signals()  # what is tidied up here must not be stopped halfway
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What `convert` reads: the files of a folder, their kind, and a function that decodes a file of each kind.
+"""What `convert` reads: the files of a folder, their kind, and a function that reads a file of each kind.
 
 Worker processes import this module, so it imports nothing that only prints.
 """
@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +16,17 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from ..core.validate import missing
 from ..exceptions import DataError
 from ..sources import read_audio, read_image
 from ..sources.build.engine import InputFile, matching
 from ..sources.mmap.npy_files import NpyFile
-from .work import UsageError
+from .work import UsageError, need
 
 __all__ = ["KINDS", "Inputs", "Kind", "counted", "find", "sample"]
 
 _ANY = "*"
+#: What reads the kinds that NumPy does not: the module, and the name under which it is installed.
+_LIBRARIES = {"image": {"PIL": "pillow"}, "audio": {"soundfile": "soundfile"}}
 
 
 def read_array(path: str) -> NDArray[Any]:
@@ -36,7 +36,7 @@ def read_array(path: str) -> NDArray[Any]:
     members = read_members(path)
     if len(members) != 1:
         names = ", ".join(map(repr, members))
-        raise DataError(f"{path!r} has the arrays {names}, expected one: an LMDB store (--to lmdb) takes many")
+        raise DataError(f"{path!r} must have one array, got {names}; --to lmdb takes several")
     return next(iter(members.values()))
 
 
@@ -47,12 +47,12 @@ def read_members(path: str) -> dict[str, NDArray[Any]]:
             members = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         why = " ".join(str(error).split())
-        raise DataError(f"{path!r} cannot be read, expected an archive of arrays as NumPy writes it: {why}") from error
+        raise DataError(f"{path!r} cannot be read as an archive of arrays: {why}") from error
     if not members:
-        raise DataError(f"{path!r} has no arrays, expected at least one")
+        raise DataError(f"{path!r} has no arrays")
     for name, member in members.items():
         if not isinstance(member, np.ndarray):
-            raise DataError(f"{path!r} has a member {name!r} that is not an array, expected only arrays")
+            raise DataError(f"{path!r} has a member {name!r} that is not an array")
     return members
 
 
@@ -112,7 +112,7 @@ def sample(file: InputFile, kind: str) -> dict[str, Any]:
     if kind == "array" and path.lower().endswith(".npz"):
         values: dict[str, Any] = read_members(path)
         if "name" in values:
-            raise DataError(f"{path!r} has an array 'name', expected another key: 'name' holds the name of the file")
+            raise DataError(f"{path!r} has an array 'name', but that key holds the name of the file; rename the array")
     else:
         loaded = KINDS[kind].load(path)
         array, metadata = loaded if isinstance(loaded, tuple) else (loaded, {})
@@ -166,7 +166,8 @@ def find(root: Path, kind: str, patterns: list[str]) -> Inputs:
         if not paths:
             raise UsageError(f"{str(root)!r} holds no {_described(kind)}")
         patterns = sorted({_ANY + path.suffix for path in paths})
-    _check_library(kind)
+    if kind in _LIBRARIES:
+        need("streamflow convert", kind, **_LIBRARIES[kind])
     return Inputs(root, paths, kind, patterns)
 
 
@@ -193,8 +194,8 @@ def _guessed(root: Path, paths: Iterable[Path], patterns: list[str]) -> str:
         raise UsageError(f"{str(root)!r} holds no file with a known extension, expected {known}")
     counts = [counted(count, str(kind)) for kind, count in found.items()]
     counts += [f"{others:,} with unknown extensions"] if patterns and others else []
-    advice = "choose with --kind" if patterns else "choose with --kind or --pattern"
-    raise UsageError(f"{str(root)!r} holds {', '.join(counts)}, expected files of one kind: {advice}")
+    advice = "choose one kind with --kind" if patterns else "choose one kind with --kind or --pattern"
+    raise UsageError(f"{str(root)!r} holds {', '.join(counts)}; {advice}")
 
 
 def counted(count: int, kind: str) -> str:
@@ -207,11 +208,3 @@ def _described(kind: str) -> str:
     """A kind and its most common extensions."""
     suffixes = KINDS[kind].suffixes
     return f"{KINDS[kind].many} ({', '.join(suffixes[:3])}{', ...' if len(suffixes) > 3 else ''})"
-
-
-def _check_library(kind: str) -> None:
-    """Raise a `MissingDependencyError` unless files of the kind can be read."""
-    if kind == "image" and find_spec("PIL") is None:
-        raise missing("streamflow convert", "pillow", "image")
-    if kind == "audio" and find_spec("soundfile") is None:
-        raise missing("streamflow convert", "soundfile", "audio")

@@ -1,4 +1,4 @@
-"""How a command is stopped, how it starts itself anew, and the error for wrong usage."""
+"""How a command is stopped, how it starts itself again, and the error for wrong usage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ProcessFailed", "Stopped", "UsageError", "fresh_interpreter", "ignor
 
 #: They end a process; not every system has all of them.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_PATIENCE = 10  #: seconds that a process has to end when it is told to
+_PATIENCE = 10  #: seconds that a process has to end when asked to
 
 
 class UsageError(StreamflowError):
@@ -26,7 +26,7 @@ class UsageError(StreamflowError):
 
 
 def ignore_signals() -> None:
-    """For the last lines of a command, which must not be stopped half-way."""
+    """For the last lines of a command, which must not be stopped halfway."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

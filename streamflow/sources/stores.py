@@ -19,8 +19,8 @@ except ImportError:  # not on this system
 
 __all__ = ["REBUILD", "check_elements", "check_folder", "check_place", "check_target", "checked_path", "lock", "unlock"]
 
-#: What to do about a store that another call has left.
-REBUILD = "make the same call, or pass overwrite=True to start over"
+#: What to do about a store that another call has built.
+REBUILD = "pass overwrite=True to build it again"
 
 
 def checked_path(path: Any, name: str) -> str:
@@ -57,7 +57,7 @@ def check_target(folder: Path, what: str, own: Collection[str]) -> None:
         return
     others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")}.difference(own))
     if others:
-        raise DataError(f"{str(folder)!r} holds {others[0]!r}, expected {what}, an empty folder or none")
+        raise DataError(f"{str(folder)!r} holds {others[0]!r}, which is not part of {what}; choose an empty folder")
 
 
 def lock(folder: Path) -> list[int]:

@@ -77,7 +77,7 @@ def convert(monkeypatch, capsys):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A user's corpus: two classes that are easily told apart, .npy and .npz, one file without samples."""
+    """A user's corpus: two classes that are easy to tell apart, .npy and .npz, one file without samples."""
     rng = np.random.default_rng(0)
     root = tmp_path / "corpus"
     for number, name in enumerate(["cat", "dog"]):

@@ -14,7 +14,7 @@ main()
 
 
 class Terminal:
-    """The command on a terminal of its own, as the leader of a session; `before`: code that runs first."""
+    """The command on its own terminal, as the leader of a session; `before`: code that runs first."""
 
     def __init__(self, zygote, environment, *arguments, before=""):
         self.screen, terminal = os.openpty()

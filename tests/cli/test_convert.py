@@ -150,7 +150,7 @@ def test_archives(convert, complaint, tmp_path, save):
         ([2, 2], 2, "2.npz"),
     ]
     assert complaint(root, tmp_path / "store") == (
-        f"'{root}/0.npz' has the arrays 'X', 'y', expected one: an LMDB store (--to lmdb) takes many; "
+        f"'{root}/0.npz' must have one array, got 'X', 'y'; --to lmdb takes several; "
         "--on-error skip leaves such files out"
     )
     for number in range(3):
@@ -162,10 +162,10 @@ def test_archives(convert, complaint, tmp_path, save):
 def test_a_mixed_folder(convert, complaint, images, tmp_path):
     np.save(images / "z.npy", np.arange(3))
     store = tmp_path / "store"
-    advice = "expected files of one kind: choose with --kind"
-    assert complaint(images, store) == f"'{images}' holds 6 images, 1 array, {advice} or --pattern"
+    advice = "choose one kind with --kind"
+    assert complaint(images, store) == f"'{images}' holds 6 images, 1 array; {advice} or --pattern"
     assert complaint(images, store, "--pattern", "z*", "--pattern", "*.png") == (
-        f"'{images}' holds 3 images, 1 array, {advice}"
+        f"'{images}' holds 3 images, 1 array; {advice}"
     )
     assert not store.exists()
     assert convert(images, store, "--kind", "array")[0] == 0
@@ -178,7 +178,7 @@ def test_endings_that_say_nothing(convert, complaint, images, tmp_path):
     shutil.copy(images / "cat/a b.png", images / "picture.dat")
     store = tmp_path / "store"
     assert complaint(images, store, "--pattern", "*.dat").endswith(
-        "holds 1 with unknown extensions, expected files of one kind: choose with --kind"
+        "holds 1 with unknown extensions; choose one kind with --kind"
     )
     assert convert(images, store, "--pattern", "*.dat", "--kind", "image")[0] == 0
     assert everything(store)[0]["picture.dat"][0].shape == (5, 7, 3)
@@ -190,7 +190,7 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/a.txt").write_text("1 2 3")
     known = "arrays (.npy, .npz) or images (.png, .jpg, .jpeg, ...) or audio files (.wav, .flac, .ogg, ...)"
-    for source, options, told in [
+    for source, options, message in [
         ("none", [], "does not exist, expected a folder of files to convert"),
         ("texts/a.txt", [], "is a file, expected a folder of files to convert"),
         ("empty", [], "holds no files"),
@@ -198,7 +198,9 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
         ("images", ["--kind", "audio"], "holds no audio files (.wav, .flac, .ogg, ...)"),
         ("images", ["--pattern", "*.gif"], "holds no file that matches '*.gif'"),
     ]:
-        assert complaint(tmp_path / source, tmp_path / "store", "--to", to, *options) == f"'{tmp_path / source}' {told}"
+        assert (
+            complaint(tmp_path / source, tmp_path / "store", "--to", to, *options) == f"'{tmp_path / source}' {message}"
+        )
     assert "--pattern /x: must be a pattern for names of files" in complaint(
         images, tmp_path / "store", "--pattern", "/x"
     )
@@ -208,20 +210,20 @@ def test_where_there_is_nothing_to_convert(complaint, images, tmp_path, to):
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
-def test_a_target_that_is_no_store(complaint, images, tmp_path, to):
+def test_a_target_that_is_not_a_store(complaint, images, tmp_path, to):
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("not to be touched")
     what = {"memmap": "a memmap store", "lmdb": "an LMDB store"}[to]
     assert complaint(images, other, "--to", to, "--overwrite") == (
-        f"'{other}' holds 'mine.txt', expected {what}, an empty folder or none"
+        f"'{other}' holds 'mine.txt', which is not part of {what}; choose an empty folder"
     )
     assert complaint(images, other / "mine.txt", "--to", to) == (
         f"'{other}/mine.txt' is a file, expected a folder for {what}"
     )
     assert re.fullmatch(
-        rf"'{other}/mine.txt/x' cannot be written \(not a directory\), expected a folder with enough space "
-        r"\([\d.]+ .B are free\); the same command resumes",
+        rf"'{other}/mine.txt/x' cannot be written \(not a directory; "
+        r"[\d.]+ .B free\); the same command resumes",
         complaint(images, other / "mine.txt/x", "--to", to),
     )
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
@@ -233,15 +235,17 @@ def test_stores_of_others(convert, complaint, images, tmp_path):
     with MemmapWriter(tmp_path / "memmap") as out:
         out.add(np.zeros(3))
     assert complaint(images, tmp_path / "lmdb", "--to", "lmdb") == (
-        f"'{tmp_path}/lmdb' holds 1 samples that were not built from a folder of files; run the same command, "
-        "or pass --overwrite to start over"
+        f"'{tmp_path}/lmdb' holds 1 samples that were not built from a folder of files; "
+        "pass --overwrite to build it again"
     )
     assert complaint(images, tmp_path / "memmap") == (
-        f"'{tmp_path}/memmap' holds entries that were not built from a folder of files; run the same command, "
-        "or pass --overwrite to start over"
+        f"'{tmp_path}/memmap' holds entries that were not built from a folder of files; "
+        "pass --overwrite to build it again"
     )
-    assert "holds 'data.mdb', expected a memmap store" in complaint(images, tmp_path / "lmdb")
-    assert "holds 'arrays', expected an LMDB store" in complaint(images, tmp_path / "memmap", "--to", "lmdb")
+    assert "holds 'data.mdb', which is not part of a memmap store" in complaint(images, tmp_path / "lmdb")
+    assert "holds 'arrays', which is not part of an LMDB store" in complaint(
+        images, tmp_path / "memmap", "--to", "lmdb"
+    )
     assert convert(images, tmp_path / "lmdb", "--to", "lmdb", "--overwrite")[0] == 0
     assert convert(images, tmp_path / "memmap", "--overwrite")[0] == 0
     assert len(everything(tmp_path / "lmdb")[0]) == len(everything(tmp_path / "memmap")[0]) == 6
@@ -258,9 +262,9 @@ def damage(root):
     return {
         "a/1.npy": "is empty, not a file written by NumPy",
         "a/3.npy": r"is truncated: float32 of shape \(5, 2\) takes 168 bytes, got 165",
-        "b/6.npy": r"holds Python objects; allow_pickle=True reads them, which runs code in the file",
-        "b/7.npz": "cannot be read, expected an archive of arrays as NumPy writes it: File is not a zip file",
-        "b/8.npz": "cannot be read, expected an archive of arrays as NumPy writes it: Object arrays cannot be .*",
+        "b/6.npy": r"holds Python objects; NpySource with allow_pickle=True reads them, which can run code",
+        "b/7.npz": "cannot be read as an archive of arrays: File is not a zip file",
+        "b/8.npz": "cannot be read as an archive of arrays: Object arrays cannot be .*",
         "b/9.npy": r"cannot be read: no such file or directory",
     }
 
@@ -270,7 +274,7 @@ def test_damaged_files(convert, complaint, arrays, tmp_path, to):
     store, damaged = tmp_path / "store", damage(arrays)
     advice = "; --on-error skip leaves such files out"
     assert re.fullmatch(f"'{arrays}/a/1.npy' {damaged['a/1.npy']}{advice}", complaint(arrays, store, "--to", to))
-    for _ in range(2):  # the second time nothing is done, and the same is told
+    for _ in range(2):  # the second time nothing is done, and the same is printed
         code, out, err = convert(arrays, store, "--to", to, "--on-error", "skip")
         assert (code, err) == (1, "")
         _, head, *lines = out.splitlines()
@@ -281,16 +285,16 @@ def test_damaged_files(convert, complaint, arrays, tmp_path, to):
         assert list(found) == ARRAYS
         skipped = metadata.get("skipped") or [key[8:] for key in metadata if key.startswith("skipped ")]
         assert list(skipped) == list(damaged)
-    assert "finished before; there is nothing to do" in out
-    told = complaint(arrays, store, "--to", to)
-    assert re.search(r"(without 'a/1.npy'|without some files) \('.*/a/1.npy' is empty, .*pass --overwrite", told)
+    assert "already finished; nothing to do" in out
+    message = complaint(arrays, store, "--to", to)
+    assert re.search(r"(without 'a/1.npy'|without some files) \('.*/a/1.npy' is empty, .*pass --overwrite", message)
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
 def test_nothing_but_damaged_files(complaint, arrays, tmp_path, to):
     damage(arrays)
-    told = complaint(arrays, tmp_path / "store", "--to", to, "--on-error", "skip", "--pattern", "[67].np?")
-    assert told.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
+    message = complaint(arrays, tmp_path / "store", "--to", to, "--on-error", "skip", "--pattern", "[67].np?")
+    assert message.startswith(f"none of 2 files can be converted, the first: '{arrays}/b/6.npy' holds Python objects")
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
@@ -312,8 +316,8 @@ def test_an_archive_of_nothing_is_refused(complaint, tmp_path, to):
     root = tmp_path / "archives"
     root.mkdir()
     np.savez(root / "0.npz")
-    told = f"'{root}/0.npz' has no arrays, expected at least one; --on-error skip leaves such files out"
-    assert complaint(root, tmp_path / "store", "--to", to) == told
+    message = f"'{root}/0.npz' has no arrays; --on-error skip leaves such files out"
+    assert complaint(root, tmp_path / "store", "--to", to) == message
 
 
 def test_many_skipped_files_are_summed_up(convert, arrays, tmp_path):
@@ -331,17 +335,15 @@ def test_arrays_that_do_not_go_together(convert, complaint, arrays, tmp_path):
     np.savez(arrays / "b/2.npz", name=np.zeros(3))
     np.savez(arrays / "b/4.npz", z=np.zeros(3))
     store = tmp_path / "a.lmdb"
-    wrong = "does not match the files before it: 'x' must be of float32, as in the samples before, got float64"
+    wrong = "does not match the files before it: 'x' must have dtype float32, as in earlier samples, got float64"
     assert complaint(arrays, store).startswith(f"'{arrays}/a/3.npy' {wrong}; --on-error skip")
     code, out, _ = convert(arrays, store, "--on-error", "skip")
-    keys = (
-        "does not match the files before it: expected keys 'x', 'name', as in the samples before, got keys 'z', 'name'"
-    )
+    keys = "does not match the files before it: expected keys 'x', 'name', as in earlier samples, got keys 'z', 'name'"
     assert (code, out.splitlines()[2:]) == (
         1,
         [
             f"  'a/3.npy': {wrong}",
-            "  'b/2.npz': has an array 'name', expected another key: 'name' holds the name of the file",
+            "  'b/2.npz': has an array 'name', but that key holds the name of the file; rename the array",
             f"  'b/4.npz': {keys}",
         ],
     )
@@ -352,23 +354,23 @@ def test_arrays_that_do_not_go_together(convert, complaint, arrays, tmp_path):
 def test_a_finished_store_does_nothing_unless_the_files_changed(convert, complaint, arrays, tmp_path, to):
     store = tmp_path / "store"
     assert convert(arrays, store, "--to", to)[0] == 0
-    before, told = (
+    before, what = (
         repr(everything(store)),
         "an LMDB store of 6 arrays" if to == "lmdb" else "a memmap store of 6 arrays",
     )
     written = {path: path.stat().st_mtime_ns for path in store.rglob("*.*") if path.name != "lock.mdb"}
     assert convert(arrays, store, "--to", to) == (
         0,
-        f"'{store}' is {told}, finished before; there is nothing to do\n",
+        f"'{store}' is {what}, already finished; nothing to do\n",
         "",
     )
     assert convert(arrays, store, "--to", to, "--quiet") == (0, "", "")
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*.*") if path.name != "lock.mdb"} == written
 
     def refused(*options):
-        told = complaint(arrays, store, "--to", to, *options)
-        assert told.startswith(f"'{store}' was ")
-        assert "or pass --overwrite " in told
+        message = complaint(arrays, store, "--to", to, *options)
+        assert message.startswith(f"'{store}' was ")
+        assert "; pass --overwrite " in message
         assert repr(everything(store)) == before
 
     np.save(arrays / "z.npy", np.zeros((1, 2), np.float32))  # behind all others
@@ -402,7 +404,7 @@ def test_a_file_that_was_mended(convert, complaint, arrays, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("to", ["memmap", "lmdb"])
-def test_overwriting_that_was_stopped_goes_on(convert, complaint, arrays, tmp_path, monkeypatch, to):
+def test_overwriting_that_was_stopped_resumes(convert, complaint, arrays, tmp_path, monkeypatch, to):
     monkeypatch.setattr("streamflow.sources.build.lmdb._MOST_BYTES", 0)
     array, store = np.load(arrays / "b/3.npy"), tmp_path / "store"
     assert convert(arrays, store, "--to", to, "--pattern", "1*")[0] == 0
@@ -449,13 +451,13 @@ def test_overwriting_that_was_stopped_at_the_last_step(convert, arrays, tmp_path
         patch.setattr("streamflow.sources.build.lmdb._replace", killed)
         assert convert(arrays, store, "--overwrite")[0] == 0
     assert len(LMDBStore(store)) == 1
-    assert "finished before" in convert(arrays, store, "--overwrite")[1]
+    assert "already finished" in convert(arrays, store, "--overwrite")[1]
     assert list(everything(store)[0]) == ARRAYS
     assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock.mdb"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_file_that_changes_while_it_is_converted_is_told_next_time(
+def test_a_file_that_changes_while_it_is_converted_is_reported_next_time(
     convert, complaint, arrays, tmp_path, monkeypatch, workers
 ):
     store, kind = tmp_path / "a.lmdb", inputs.KINDS["array"]
@@ -480,11 +482,11 @@ def test_a_disk_that_is_full(convert, complaint, arrays, tmp_path):
         store = tmp_path / to
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
-            told = complaint(arrays, store, "--to", to)
+            message = complaint(arrays, store, "--to", to)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        free = r"\([\d.]+ .B are free\); the same command resumes"
-        assert re.fullmatch(rf"'{store}' cannot be written \(.*\), expected a folder with enough space {free}", told)
+        free = r"[\d.]+ .B free\); the same command resumes"
+        assert re.fullmatch(rf"'{store}' cannot be written \(.*; {free}", message)
         assert convert(arrays, store, "--to", to)[0] == 0
         assert list(everything(store)[0]) == [*ARRAYS, "big.npy"]
 
@@ -497,8 +499,8 @@ def test_what_an_unfinished_lmdb_store_was_begun_with(convert, complaint, arrays
     assert len(LMDBStore(store)) == 4
     np.save(arrays / "a/1.npy", np.zeros((1, 2), np.float32))
     assert complaint(arrays, store) == (
-        f"'{store}' was built from other files (names, sizes or times of the first 4 have changed); run the same "
-        "command, or pass --overwrite to start over"
+        f"'{store}' was built from other files (names, sizes or times of the first 4 have changed); "
+        "pass --overwrite to build it again"
     )
     (arrays / "a/1.npy").unlink()
     assert convert(arrays, store, "--on-error", "skip")[0] == 1
@@ -511,16 +513,16 @@ def test_two_at_once(complaint, arrays, tmp_path):
     held = os.open(tmp_path / "store", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     try:
-        for to, told in [("lmdb", "is being written by another writer"), ("memmap", "is being written by")]:
-            assert told in complaint(arrays, tmp_path / "store", "--to", to)
+        for to, message in [("lmdb", "is being written by another writer"), ("memmap", "is being written by")]:
+            assert message in complaint(arrays, tmp_path / "store", "--to", to)
     finally:
         os.close(held)
     assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_usage(convert, complaint, arrays, tmp_path):
-    told = complaint(arrays, tmp_path / "a.lmdb", "--shard-mb", 3)
-    assert told == "--shard-mb: it is for memmap stores"
+    message = complaint(arrays, tmp_path / "a.lmdb", "--shard-mb", 3)
+    assert message == "--shard-mb: only memmap stores have shards"
     for options in (
         ["--kind", "video"],
         ["--to", "zip"],

@@ -1,4 +1,4 @@
-"""`streamflow convert`, stopped at any moment: the same command goes on, and the store is as if it never was."""
+"""`streamflow convert`, stopped at any moment: the same command resumes, as if nothing had happened."""
 
 import os
 import re

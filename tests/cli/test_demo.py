@@ -1,7 +1,10 @@
 """`streamflow demo`, run as a user runs it: what it prints, what it claims, and what it leaves behind."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
 import sys
 import tempfile
 from itertools import islice
@@ -169,9 +172,17 @@ def test_shares_that_are_off_are_reported(demo_here, monkeypatch):
 
 def test_a_classifier_that_learns_nothing_is_reported(demo_here, monkeypatch):
     monkeypatch.setattr(demo.Learner, "accuracy", lambda self, x, y: 0.9)
-    code, text = demo_here("--batches", "10")
+    code, text = demo_here("--batches", "80")
     assert code == 1
     assert "  FAILED  held-out accuracy 0.900, above 0.900" in text
+
+
+@pytest.mark.parametrize("options", [("--batches", 10), ("--batch-size", 1), ("--weight", "9=50", "--batches", 80)])
+def test_other_options_promise_only_more_than_guessing(streamflow, options):
+    done = streamflow("demo", *options)
+    text = text_of(done)
+    assert (done.returncode, done.stderr) == (0, ""), text
+    assert re.search(r"  ok      held-out accuracy 0\.\d+, above 0\.[12]", text)
 
 
 def test_a_file_that_turns_out_to_be_bad_in_the_background(streamflow, corpus):
@@ -210,6 +221,23 @@ def test_help(streamflow):
 def test_without_a_command_the_help_is_shown(streamflow):
     done = streamflow()
     assert "Usage: streamflow" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_reader_that_has_seen_enough(environment, corpus, tmp_path, buffered):
+    demo = f"demo --corpus {shlex.quote(str(corpus))} --batches 10"
+    convert = f"convert {shlex.quote(str(corpus / 'cat'))} {shlex.quote(str(tmp_path / 'store'))} --pattern '*.npy'"
+    for arguments in (demo, convert, "demo --help"):
+        done = subprocess.run(
+            ["bash", "-c", f"{shlex.quote(sys.executable)} -P -m streamflow {arguments} | true"],
+            env={**environment, "PYTHONUNBUFFERED": buffered},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+        assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_version(streamflow):

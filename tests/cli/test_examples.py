@@ -25,14 +25,14 @@ def test_every_example_is_run_here():
 
 
 def test_example_files_per_class(example):
-    *shares, told = example("files_per_class")
+    *shares, accuracy = example("files_per_class")
     found = {re.split(r" +", line)[0]: [float(n) for n in re.findall(r"([\d.]+)%", line)] for line in shares}
     assert {name: on_disk for name, (on_disk, _) in found.items()} == {"bird": 0.9, "frog": 9.0, "noise": 90.1}
     # 6400 samples: 3 % is more than five standard deviations.
     assert {name: abs(came - {"noise": 50}.get(name, 25)) < 3 for name, (_, came) in found.items()} == dict.fromkeys(
         found, True
     )
-    assert float(re.search(r"([\d.]+)%", told)[1]) > 90
+    assert float(re.search(r"([\d.]+)%", accuracy)[1]) > 90
 
 
 def test_example_noisy_twin(example):

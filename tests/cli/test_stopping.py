@@ -24,8 +24,8 @@ def of_session(leader):
     return found
 
 
-def nobody_left(leader):
-    """Wait until the session is empty; what was told to end may take a moment."""
+def session_is_empty(leader):
+    """Wait until the session is empty; what was asked to end may take a moment."""
     for _ in range(200):
         if not of_session(leader):
             return True
@@ -36,7 +36,7 @@ def nobody_left(leader):
 def ended_cleanly(terminal, code, temporary):
     assert terminal.end() == code, terminal.text[-2000:]
     assert terminal.text.count("streamflow demo: stopped") == 1
-    assert nobody_left(terminal.process.pid)
+    assert session_is_empty(terminal.process.pid)
     assert list(temporary.iterdir()) == []
 
 

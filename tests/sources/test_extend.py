@@ -43,14 +43,14 @@ def test_an_element_is_an_entry_or_a_sample(tmp_path, kind, elements, expected):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [("memmap", "`arrays` must be an iterable of arrays"), ("lmdb", "`samples` must be an iterable of samples")],
 )
 @pytest.mark.parametrize("wrong", [{"x": [1]}, "text", b"text", 3, None, np.array(5)])
-def test_what_has_no_elements_is_refused(tmp_path, kind, told, wrong):
+def test_what_has_no_elements_is_refused(tmp_path, kind, message, wrong):
     writer, _ = WRITERS[kind]
     with writer(tmp_path) as out:
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=message):
             out.extend(wrong)
         assert len(out) == 0
 

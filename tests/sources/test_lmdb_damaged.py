@@ -62,9 +62,9 @@ def path(tmp_path):
 def test_what_a_store_says_of_itself(path, changed):
     put(path, b"store", changed)
     for use in (LMDBStore, LMDBWriter):
-        told = complaint(lambda use=use: use(path))
-        assert told.startswith(f"{str(path)!r} is damaged (")
-        assert "\n" not in told
+        message = complaint(lambda use=use: use(path))
+        assert message.startswith(f"{str(path)!r} is damaged (")
+        assert "\n" not in message
 
 
 @pytest.mark.parametrize("metadata", [5, ["a"], {"a": 1}])
@@ -85,12 +85,12 @@ def test_values_of_ml_pyxis(tmp_path, value):
     assert complaint(lambda: LMDBStore(tmp_path)[0]).startswith(f"{str(tmp_path)!r}: a sample is damaged: ")
 
 
-@pytest.mark.parametrize("data", [b"x", b"no data base " * 1000, bytes(8192)])
+@pytest.mark.parametrize("data", [b"x", b"no database " * 1000, bytes(8192)])
 def test_another_file_gets_nothing_beside_it(tmp_path, data):
     (tmp_path / "data.mdb").write_bytes(data)
     for use in (LMDBStore, LMDBWriter):
-        told = complaint(lambda use=use: use(tmp_path))
-        assert told.startswith(f"{str(tmp_path)!r} holds a data.mdb that is not an LMDB file, expected a store")
+        message = complaint(lambda use=use: use(tmp_path))
+        assert message.startswith(f"{str(tmp_path)!r} holds a data.mdb that is not an LMDB file, expected a store")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("data.mdb", data)]
 
 

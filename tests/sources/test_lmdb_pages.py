@@ -79,21 +79,21 @@ def test_a_short_store_that_is_replaced(path):
 
 
 def test_a_short_store_that_has_lost_pages(path, tmp_path):
-    """Every length at which a file may be cut: it is told, or nothing was lost."""
+    """Every length at which a file may be cut: it is reported, or nothing was lost."""
     shorten(path)
     size, whole, cut = (path / "data.mdb").stat().st_size, 0, 0
     for length in [*range(2 * PAGE, size, 50 * PAGE), size - 9 * PAGE, size - PAGE - 1, size - 1]:
         (tmp_path / "cut").mkdir()
         shutil.copy(path / "data.mdb", tmp_path / "cut")
         os.truncate(tmp_path / "cut" / "data.mdb", length)
-        told = []
+        reported = []
         for kind in (LMDBStore, LMDBWriter):
             try:
                 kind(tmp_path / "cut").close()
             except DataError as error:
-                told.append("is truncated: data.mdb lacks" in str(error))
-        assert told in ([], [True, True])
-        if told:
+                reported.append("is truncated: data.mdb lacks" in str(error))
+        assert reported in ([], [True, True])
+        if reported:
             cut += 1
         else:
             check(tmp_path / "cut")
@@ -124,7 +124,7 @@ def test_a_file_that_is_cut_in_a_value(path):
         assert not has_all_pages(path / "data.mdb", PAGE, number)
 
 
-def test_what_is_no_page_is_told(path, tmp_path):
+def test_what_is_not_a_page_is_reported(path, tmp_path):
     """Other bytes where pages of the trees were: never taken for a whole file, and never an endless search."""
     with lmdb.open(str(path), readonly=True, max_dbs=4, map_size=0) as environment, environment.begin() as transaction:
         number = transaction.id()

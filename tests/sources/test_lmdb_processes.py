@@ -50,7 +50,7 @@ def started(zygote):
 
 @pytest.fixture
 def killed_after(started):
-    """Run some code, and kill it some seconds after its first line."""
+    """Run some code, and kill it a few seconds after its first line."""
 
     def run(seconds, code, *args):
         with started(code, *args) as process:
@@ -181,8 +181,8 @@ def test_a_writer_stays_with_its_process(tmp_path, in_child):
             db.close()
             return [str(error), "closed"]
 
-    told, last = in_child(child)
-    assert "belongs to another process" in told
+    message, last = in_child(child)
+    assert "belongs to another process" in message
     assert last == "closed"
     db.append(3)
     db.close()
@@ -228,7 +228,7 @@ with LMDBWriter(sys.argv[1]) as db:
 """
 
 
-def test_readers_go_on_while_another_process_lets_the_map_grow(path, started):
+def test_readers_keep_reading_while_another_process_enlarges_the_map(path, started):
     store = LMDBStore(path)
     size = store._handle.get().environment._env.info()["map_size"]
     lengths = []

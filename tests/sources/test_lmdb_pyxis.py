@@ -28,8 +28,8 @@ def packed(value):
 def packed_by_numpy_variant(value):
     """A value as msgpack-numpy packs it."""
     kind = b"V" if value.dtype.kind == "V" else b""
-    told = [list(field) for field in value.dtype.descr] if kind else value.dtype.str
-    described = {b"nd": True, b"type": told, b"kind": kind, b"shape": value.shape, b"data": value.tobytes()}
+    descr = [list(field) for field in value.dtype.descr] if kind else value.dtype.str
+    described = {b"nd": True, b"type": descr, b"kind": kind, b"shape": value.shape, b"data": value.tobytes()}
     return msgpack.packb(described, use_bin_type=True)
 
 
@@ -116,7 +116,7 @@ def test_a_store_without_samples(tmp_path):
         {b"type": 2, b"shape": [1], b"data": b"1234"},
     ],
 )
-def test_nothing_is_unpickled_and_damage_is_told(tmp_path, described):
+def test_nothing_is_unpickled_and_damage_is_reported(tmp_path, described):
     write(tmp_path, [{"x": described}], 1, lambda value: msgpack.packb(value, use_bin_type=True))
     with pytest.raises(DataError) as caught:
         LMDBStore(tmp_path)[0]

@@ -1,4 +1,4 @@
-"""LMDBWriter when something goes wrong: whatever comes, each sample is in the store once, or the user is told."""
+"""LMDBWriter when something goes wrong: whatever comes, each sample is in the store once, or the user gets an error."""
 
 import json
 import random
@@ -17,6 +17,8 @@ from streamflow.exceptions import DataError, StreamflowError
 from streamflow.sources import LMDBStore, LMDBWriter
 from streamflow.sources.lmdb.environment import Environment
 from streamflow.sources.metadata import Metadata
+
+from ..as_read import as_read
 
 #: The timer of signals is the test's own.
 on_the_thread = pytest.mark.timeout(30, method="thread")
@@ -81,7 +83,7 @@ def test_other_writers_may_come_between(tmp_path, monkeypatch):
     assert list(LMDBStore(tmp_path)) == list(range(-1, 21))
 
 
-def test_a_writer_that_was_interrupted_and_replaced_goes_on(tmp_path, monkeypatch):
+def test_a_writer_that_was_interrupted_and_replaced_continues(tmp_path, monkeypatch):
     db = LMDBWriter(tmp_path)
     db.append(0)
     db.flush()
@@ -121,7 +123,7 @@ def test_stores_from_before_writers_were_noted(tmp_path):
 
 @pytest.fixture
 def alarm():
-    """Do something until the handler of a signal raises after some seconds; says whether it did."""
+    """Do something until the handler of a signal raises after a few seconds; says whether it did."""
 
     def stop(number, frame):
         raise Stop
@@ -159,7 +161,7 @@ def test_a_handler_that_raises_at_any_moment_of_a_flush(tmp_path, alarm):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come in a finalizer
 @pytest.mark.parametrize("closing", [False, True])
 def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing, in_child):
-    """Whoever reads, and is interrupted, stands in nobody's way."""
+    """A reader that is interrupted blocks no other."""
     with LMDBWriter(tmp_path) as db:
         db.extend(range(50))
     rng, store = random.Random(0), LMDBStore(tmp_path)
@@ -177,7 +179,7 @@ def test_a_handler_that_raises_at_any_moment_of_reading(tmp_path, alarm, closing
     store.close()
     assert store[49] == 49
     store.close()
-    lmdb.open(str(tmp_path), readonly=True).close()  # it would refuse a data base that is still open
+    lmdb.open(str(tmp_path), readonly=True).close()  # it would refuse a database that is still open
 
 
 # ---------------------------------------------------------------------- two writers on an empty store
@@ -201,8 +203,8 @@ def test_first_samples_of_two_writers_may_differ_in_shape(tmp_path, first, secon
         two.flush()
         two.append(second)
     found = list(LMDBStore(tmp_path))
-    assert same(found[0], told(first))
-    assert all(same(sample, told(second)) for sample in found[1:])
+    assert same(found[0], as_read(first))
+    assert all(same(sample, as_read(second)) for sample in found[1:])
     assert len(found) == 4
 
 
@@ -220,7 +222,7 @@ def test_first_samples_of_two_writers_of_other_forms(tmp_path, second):
     assert same(list(LMDBStore(tmp_path)), [np.zeros(3)])
     LMDBWriter(tmp_path, mode="w").close()
     two.close()
-    assert same(list(LMDBStore(tmp_path)), [told(second)])
+    assert same(list(LMDBStore(tmp_path)), [as_read(second)])
 
 
 def test_a_sample_that_cannot_be_stored_decides_nothing(tmp_path):
@@ -328,16 +330,16 @@ def test_a_close_that_fails_loses_nothing(tmp_path, in_child):
         db.metadata["a"] = "b"
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
-        told = []
+        named = []
         for use in (db.flush, db.close, db.close):
             try:
                 use()
             except DataError as error:
-                told.append(str(tmp_path) in str(error))
+                named.append(str(tmp_path) in str(error))
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         readable = [len(LMDBStore(tmp_path)), dict(LMDBStore(tmp_path).metadata)]
         db.close()
-        return [told, readable, [float(sample.mean()) for sample in LMDBStore(tmp_path)]]
+        return [named, readable, [float(sample.mean()) for sample in LMDBStore(tmp_path)]]
 
     assert in_child(child) == [[True] * 3, [1, {}], [0.0] + [1.0] * 50]
     assert LMDBStore(tmp_path).metadata["a"] == "b"
@@ -381,15 +383,6 @@ def test_what_is_set_while_it_is_written_is_written_next(tmp_path, monkeypatch):
     assert dict(LMDBStore(tmp_path).metadata) == {"a": "early"}
     db.close()
     assert dict(LMDBStore(tmp_path).metadata) == {"a": "early", "b": "late"}
-
-
-def told(value):
-    """A value as it is read: a scalar as NumPy's."""
-    if isinstance(value, dict):
-        return {key: told(inside) for key, inside in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(told, value))
-    return value if isinstance(value, (str, bytes)) else np.asarray(value)[()]
 
 
 # ---------------------------------------------------------------------- the store is gone
@@ -444,7 +437,7 @@ def test_a_file_that_another_has_replaced_is_not_made_longer(tmp_path):
     assert (path / "data.mdb").read_bytes() == b"another's"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is mapped")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory is mapped")
 def test_a_map_that_cannot_grow_leaves_the_store_usable(tmp_path):
     db = LMDBWriter(tmp_path)
     db.append(np.zeros(10))

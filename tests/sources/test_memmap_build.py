@@ -120,12 +120,12 @@ def test_a_target_inside_is_not_part_of_it(corpus):
 
 def test_where_there_is_nothing_to_build_from(corpus, target, tmp_path):
     (tmp_path / "empty").mkdir()
-    for root, told in [
+    for root, message in [
         (tmp_path / "missing", "does not exist, expected a folder of files to build a store from"),
         (corpus / "a.npy", "is a file, expected a folder of files to build a store from"),
         (tmp_path / "empty", r"has no file that matches '\*.npy'"),
     ]:
-        with pytest.raises(DataError, match=f"^{str(root)!r} {told}$"):
+        with pytest.raises(DataError, match=f"^{str(root)!r} {message}$"):
             build_memmap_store(root, target)
     assert not target.exists()
 
@@ -196,9 +196,9 @@ def test_progress(corpus, target, tmp_path, capsys):
     build_memmap_store(corpus, target, load, progress=wraps)
     assert seen == [len(NAMES)] * len(NAMES)
     build_memmap_store(corpus, tmp_path / "2", load, progress=True, n_workers=2)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.split("\r")[-1] == f"{'#' * 20} 100% {len(NAMES)} of {len(NAMES)} files\n"
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.split("\r")[-1] == f"{'#' * 20} 100% {len(NAMES)} of {len(NAMES)} files\n"
     build_memmap_store(corpus, tmp_path / "3", load)
     assert capsys.readouterr() == ("", "")
 
@@ -222,25 +222,25 @@ def _touch(root):
 
 
 @pytest.mark.parametrize(
-    ("change", "settings", "told"),
+    ("change", "settings", "message"),
     [
         (
             _add,
             {},
-            r"was built from other files \('new.npy' is new\); make the same call, or pass overwrite=True",
+            r"was built from other files \('new.npy' is new\); pass overwrite=True",
         ),
         (lambda root: (root / "b.npy").unlink(), {}, r"was built from other files \('b.npy' is gone\)"),
         (_touch, {}, r"was built from other files \('b.npy' has changed\)"),
         (lambda root: [_add(root / name) for name in ("a", "a/b")], {}, r"\('a/b/new.npy' is new, and 1 more\)"),
-        (lambda root: None, {"load": None}, "was built with load='load', now None; make the same call"),
+        (lambda root: None, {"load": None}, "was built with load='load', now None; pass overwrite=True"),
         (lambda root: None, {"pattern": "*.np?"}, r"was built with pattern=\['\*.npy'\], now \['\*.np\?'\]"),
     ],
 )
-def test_a_finished_store_of_something_else_raises(corpus, target, change, settings, told):
+def test_a_finished_store_of_something_else_raises(corpus, target, change, settings, message):
     build_memmap_store(corpus, target, load)
     change(corpus)
     settings = {"load": load, **settings}
-    with pytest.raises(DataError, match=f"^{str(target)!r} .*{told}"):
+    with pytest.raises(DataError, match=f"^{str(target)!r} .*{message}"):
         build_memmap_store(corpus, target, **settings)
     assert len(MemmapStore(target)) == len(NAMES)
     store = build_memmap_store(corpus, target, **settings, overwrite=True)
@@ -250,7 +250,7 @@ def test_a_finished_store_of_something_else_raises(corpus, target, change, setti
 def test_a_store_that_was_not_built_raises(corpus, target):
     with MemmapWriter(target) as out:
         out.append(1)
-    with pytest.raises(DataError, match="holds entries that were not built from a folder of files; make the same call"):
+    with pytest.raises(DataError, match="holds entries that were not built from a folder of files; pass overwrite"):
         build_memmap_store(corpus, target)
     check(build_memmap_store(corpus, target, load, overwrite=True), in_order(corpus))
     with MemmapWriter(target) as out:
@@ -286,7 +286,7 @@ def fails(path):
     "ignore:Exception in thread ExecutorManagerThread:pytest.PytestUnhandledThreadExceptionWarning"
 )
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_an_error_names_the_file_and_the_same_call_goes_on(corpus, target, n_workers, loaded, monkeypatch):
+def test_an_error_names_the_file_and_the_same_call_resumes(corpus, target, n_workers, loaded, monkeypatch):
     with pytest.raises(DataError, match="npy' cannot be loaded: KeyError: 'no") as caught:
         build_memmap_store(corpus, target, fails, n_workers=n_workers)
     assert "\n" not in str(caught.value)
@@ -303,10 +303,10 @@ def test_an_error_names_the_file_and_the_same_call_goes_on(corpus, target, n_wor
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
     left_out = ["9.npy", "b.npy"]
-    told = (
+    message = (
         rf"^2 of 9 files were left out of {str(target)!r} \(`skipped` lists them\): '9.npy': KeyError: .*; 'b.npy': Key"
     )
-    with pytest.warns(UserWarning, match=told) as warned:
+    with pytest.warns(UserWarning, match=message) as warned:
         store = build_memmap_store(corpus, target, fails, n_workers=n_workers, on_error="skip")
     assert warned[0].filename == __file__
     check(store, [name for name in in_order(corpus) if name not in left_out])
@@ -314,7 +314,7 @@ def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
     assert store.skipped["b.npy"] == r"KeyError: 'no\nsuch thing'"
     assert MemmapStore(target).skipped == store.skipped
     assert len(build_memmap_store(corpus, target, fails, on_error="skip")) == 7
-    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\); make the same call"):
+    with pytest.raises(DataError, match=r"was built without '9.npy' \(KeyError.*\); pass overwrite=True"):
         build_memmap_store(corpus, target, fails)
     _touch(corpus)
     with pytest.raises(DataError, match=r"\('b.npy' has changed\)"):
@@ -322,21 +322,21 @@ def test_files_can_be_skipped_and_are_listed(corpus, target, n_workers):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda path: os.truncate(path, 130), r"b.npy' is truncated: "),
         (lambda path: path.write_bytes(b""), r"b.npy' is empty, not a file written by NumPy"),
         (lambda path: path.write_bytes(b"text"), r"b.npy' is not a .npy file or is damaged"),
         (
             lambda path: np.save(path, np.array([None]), allow_pickle=True),
-            r"b.npy' holds Python objects; allow_pickle=True",
+            r"b.npy' holds Python objects; NpySource with allow_pickle=True",
         ),
         (lambda path: (path.unlink(), path.symlink_to("nowhere")), r"b.npy' cannot be read: no such file"),
     ],
 )
-def test_bad_npy_files(corpus, target, spoil, told):
+def test_bad_npy_files(corpus, target, spoil, message):
     spoil(corpus / "b.npy")
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         build_memmap_store(corpus, target)
     assert str(corpus / "b.npy") in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -346,7 +346,7 @@ def test_bad_npy_files(corpus, target, spoil, told):
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "message"),
     [
         ((1, 2, 3), "`load` returned a tuple of 3, expected an array and a mapping"),
         ((np.zeros(1), 3), "`load` returned a tuple of 2, expected an array and a mapping"),
@@ -355,8 +355,8 @@ def test_bad_npy_files(corpus, target, spoil, told):
         ([[1], [1, 2]], "what `load` returned for .* is list of 2, expected an array"),
     ],
 )
-def test_what_load_must_give(corpus, target, result, told):
-    with pytest.raises(DataError, match=told) as caught:
+def test_what_load_must_give(corpus, target, result, message):
+    with pytest.raises(DataError, match=message) as caught:
         build_memmap_store(corpus, target, lambda path: result)
     assert str(corpus) in str(caught.value)
 
@@ -421,11 +421,13 @@ def test_what_changed_meanwhile_is_loaded_again(corpus, target, loaded):
     assert sorted(loaded()) == sorted({*in_order(corpus)} - {done[2], done[3]})
 
 
-def test_another_call_does_not_go_on(corpus, target, loaded):
+def test_another_call_does_not_resume(corpus, target, loaded):
     interrupted(corpus, target)
     loaded()
-    told = r"was left unfinished by another call \(load='load', .*, now load=None, .*; make the same call, or"
-    with pytest.raises(DataError, match=told):
+    message = (
+        r"was left unfinished by another call \(load='load', .*, now load=None, .*; make that call again to resume"
+    )
+    with pytest.raises(DataError, match=message):
         build_memmap_store(corpus, target)
     with pytest.raises(DataError, match=r"left unfinished by another call \(load=.* now a MemmapWriter\)"):
         MemmapWriter(target)
@@ -433,7 +435,7 @@ def test_another_call_does_not_go_on(corpus, target, loaded):
     assert loaded() == []
 
 
-def test_overwriting_that_was_interrupted_goes_on(corpus, target, loaded):
+def test_overwriting_that_was_interrupted_resumes(corpus, target, loaded):
     build_memmap_store(corpus, target)
     interrupted(corpus, target, overwrite=True)
     check(MemmapStore(target), in_order(corpus), factor=1)
@@ -441,7 +443,7 @@ def test_overwriting_that_was_interrupted_goes_on(corpus, target, loaded):
     check(build_memmap_store(corpus, target, load, overwrite=True), in_order(corpus))
     assert len(loaded()) == 5
     build_memmap_store(corpus, target, load, overwrite=True)
-    assert len(loaded()) == 9, "a finished one is built anew"
+    assert len(loaded()) == 9, "a finished one is built again"
 
 
 def test_one_builder_at_a_time(corpus, target):

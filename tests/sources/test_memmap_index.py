@@ -107,7 +107,7 @@ def outcome(function):
     """What a function gives, or the error that an index is."""
     try:
         return function()
-    except (IndexError, TypeError) as error:  # text has indices of its own
+    except (IndexError, TypeError) as error:  # text has its own indices
         return type(error)
 
 

@@ -162,7 +162,7 @@ def test_a_finished_store_is_opened_beside_an_unfinished_one(corpus, target):
 
 
 def test_what_progress_does_not_give_back_is_not_finished(corpus, target):
-    with pytest.raises(DataError, match="`progress` has passed on 2 of 3 results, expected all; the same call resumes"):
+    with pytest.raises(DataError, match="`progress` must pass on every result, got 2 of 3; the same call resumes"):
         build_memmap_store(corpus, target, progress=lambda results, total: itertools.islice(results, 2))
     with pytest.raises(DataError, match="is not finished"):
         MemmapStore(target)
@@ -182,15 +182,15 @@ def test_a_store_that_was_pickled_is_the_same_or_is_refused(tmp_path):
     assert again._label() == store._label() == repr(pickle.loads(kept))
     with MemmapWriter(tmp_path / "here", mode="w") as out:  # of the same names, dtypes and shapes
         out.extend([np.arange(3) * 10, np.arange(4) * 10])
-    told = "here' has been replaced since it was opened; open it again$"
-    with pytest.raises(DataError, match=told):
+    message = "here' has been replaced since it was opened; open it again$"
+    with pytest.raises(DataError, match=message):
         len(pickle.loads(kept))
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         store.read([0])
     assert MemmapStore(tmp_path / "here")._label() == store._label(), "states are taken"
 
 
-def test_hidden_files_and_what_is_no_file_are_left_out(corpus, target):
+def test_hidden_files_and_what_is_not_a_file_are_left_out(corpus, target):
     for name in (".git/objects/x.npy", "deep/.ipynb_checkpoints/y.npy", ".z.npy"):
         (corpus / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(corpus / name, 5)
@@ -220,7 +220,7 @@ def test_a_journal_with_an_odd_line_is_damaged(tmp_path, line):
         MemmapWriter(tmp_path)
 
 
-def test_odd_arguments_are_told_in_one_line(tmp_path):
+def test_wrong_arguments_are_reported_in_one_line(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="link' is a broken link, expected a folder for a memmap store$"):
         MemmapWriter(tmp_path / "link")

@@ -28,9 +28,7 @@ def test_all_is_seen_at_once_when_it_is_closed(tmp_path):
     out = MemmapWriter(path)
     out.append(np.arange(3))
     out.flush()
-    with pytest.raises(
-        DataError, match=f"^{str(path)!r} is not finished, expected 'index.json' in it: it is being written"
-    ):
+    with pytest.raises(DataError, match=f"^{str(path)!r} is not finished: it is being written"):
         MemmapStore(path)
     out.close()
     out.close()
@@ -41,7 +39,7 @@ def test_all_is_seen_at_once_when_it_is_closed(tmp_path):
             call()
 
 
-def test_it_appends_unless_told_otherwise(tmp_path):
+def test_it_appends_by_default(tmp_path):
     with MemmapWriter(tmp_path) as out:
         out.add(1, {"x": 1}, name="a")
         out.metadata["made"] = "2025"
@@ -100,7 +98,7 @@ def test_extend_takes_rows_and_any_collection(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "message"),
     [
         ([[1], [1, 2]], r"entry '00000001' of .* is list of 2, expected an array: "),
         (
@@ -115,10 +113,10 @@ def test_extend_takes_rows_and_any_collection(tmp_path):
         (np.array(["a"], np.dtypes.StringDType()), "which holds Python objects; expected"),
     ],
 )
-def test_arrays_that_cannot_be_stored(tmp_path, array, told):
+def test_arrays_that_cannot_be_stored(tmp_path, array, message):
     with MemmapWriter(tmp_path, shard_bytes=1000) as out:
         out.append(1)
-        with pytest.raises(DataError, match=told) as caught:
+        with pytest.raises(DataError, match=message) as caught:
             out.append(array)
         assert "\n" not in str(caught.value)
         out.append(2)
@@ -154,7 +152,7 @@ def test_an_unnamed_entry_takes_the_next_free_number(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("metadata", "told"),
+    ("metadata", "message"),
     [
         ([1], "`metadata` must be a mapping, got"),
         ({1: 2}, "`metadata` must be a mapping with str keys, got 1"),
@@ -162,9 +160,9 @@ def test_an_unnamed_entry_takes_the_next_free_number(tmp_path):
         ({"a": [1, b"x"]}, r"`metadata\['a'\]\[1\]` must be a str"),
     ],
 )
-def test_metadata_are_what_json_has(tmp_path, metadata, told):
+def test_metadata_are_what_json_has(tmp_path, metadata, message):
     with MemmapWriter(tmp_path) as out:
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=message):
             out.add(1, metadata)
         assert len(out) == 0
 
@@ -209,7 +207,7 @@ def test_a_relative_path_stays_what_it_was(tmp_path, monkeypatch):
     assert [len(array) for array in MemmapStore("../store")] == [3, 4]
 
 
-def test_an_error_leaves_what_can_be_gone_on_with(tmp_path):
+def test_what_was_added_before_an_error_can_be_continued(tmp_path):
     with pytest.raises(KeyError), MemmapWriter(tmp_path) as out:
         out.add(1, name="a")
         out.metadata["x"] = "kept"
@@ -255,7 +253,7 @@ def test_an_error_with_nothing_written_leaves_a_store_as_it_was(tmp_path):
     assert names_in(tmp_path) == ["arrays", "index.json"]
 
 
-def test_what_was_flushed_is_gone_on_with_metadata_and_all(tmp_path):
+def test_what_was_flushed_is_continued_with_its_metadata(tmp_path):
     with pytest.raises(KeyError), MemmapWriter(tmp_path, shard_bytes=10**6) as out:
         out.append(1)
         out.metadata["x"] = "kept"
@@ -330,7 +328,9 @@ def test_nothing_of_others_is_touched(tmp_path):
         lambda: MemmapWriter(tmp_path, mode="w"),
         lambda: build_memmap_store(tmp_path / "source", tmp_path, overwrite=True),
     ):
-        with pytest.raises(DataError, match="holds 'source', expected a memmap store, an empty folder or none"):
+        with pytest.raises(
+            DataError, match="holds 'source', which is not part of a memmap store; choose an empty folder"
+        ):
             call()
     with pytest.raises(DataError, match=r"thesis.txt' is a file, expected a folder for a memmap store"):
         MemmapWriter(tmp_path / "thesis.txt")
@@ -360,7 +360,7 @@ def test_a_full_disk_spoils_nothing(tmp_path, monkeypatch):
     assert len(list((tmp_path / "arrays").rglob("*.shard"))) == 2, "nothing follows what is not whole"
 
 
-def test_a_disk_that_is_full_at_the_end_leaves_what_can_be_gone_on_with(tmp_path, monkeypatch):
+def test_what_was_added_before_a_disk_was_full_can_be_continued(tmp_path, monkeypatch):
     def fails(store, index):
         raise OSError(28, "No space left on device")
 

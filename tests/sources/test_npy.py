@@ -440,7 +440,7 @@ def _go_off():
 def test_objects_are_unpickled_only_on_demand(tmp_path):
     np.save(tmp_path / "o.npy", np.array([Bomb(), 1], object), allow_pickle=True)
     np.savez(tmp_path / "o.npz", o=np.array([{"a": 1}, None], object))
-    refused(tmp_path / "o.npy", "holds Python objects; allow_pickle=True reads them")
+    refused(tmp_path / "o.npy", "holds Python objects; NpySource with allow_pickle=True reads them")
     refused(tmp_path / "o.npz", "holds Python objects")
     assert not Bomb.went_off
     assert NpySource(tmp_path / "o.npz", allow_pickle=True).read([0])["o"].tolist() == [{"a": 1}]

@@ -17,7 +17,7 @@ from streamflow.sources.memmap.arrays import ArrayWriter
 from ..amount import amount
 
 
-def test_a_memmap_writer_that_is_dropped_lets_go_of_the_store(tmp_path):
+def test_a_memmap_writer_that_is_dropped_releases_the_store(tmp_path):
     out = MemmapWriter(tmp_path)
     out.add(np.arange(3))
     del out
@@ -44,8 +44,8 @@ def test_a_memmap_writer_belongs_to_its_process(tmp_path, in_child):
     assert [len(entry) for entry in MemmapStore(tmp_path)] == [3, 5]
 
 
-def test_a_process_forked_while_a_thread_writes_is_told(tmp_path, in_child):
-    """Its copy of the lock will never be let go of."""
+def test_a_process_forked_while_a_thread_writes_gets_an_error(tmp_path, in_child):
+    """Its copy of the lock will never be released."""
     out = MemmapWriter(tmp_path)
     with out._lock:
 
@@ -127,13 +127,13 @@ def interrupted(run, moment):
     return False
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed file")  # a file that was opened, and nobody knew it yet
+@pytest.mark.filterwarnings("ignore:.*unclosed file")  # a file that was opened and not noted yet
 @pytest.mark.filterwarnings("ignore:.*FileIO")
 @pytest.mark.timeout(amount(60, 600))
 @pytest.mark.parametrize("shard_bytes", [None, 10**6])
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes_on, monkeypatch):
-    """It goes on, or ends and another goes on; no entry is lost that was added, and none is there twice."""
+@pytest.mark.parametrize("continues", [True, False])
+def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, continues, monkeypatch):
+    """It continues, or ends and another continues; no entry that was added is lost, and none is there twice."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # some hundred writers
     moment, there = 0, True
     while there:
@@ -147,7 +147,7 @@ def test_a_memmap_writer_may_be_interrupted_anywhere(tmp_path, shard_bytes, goes
             out.close()
 
         there = interrupted(adds, moment)
-        if not goes_on:
+        if not continues:
             out.__exit__(KeyboardInterrupt, None, None)
             out = MemmapWriter(path, shard_bytes=shard_bytes)
         assert len(out) >= len(done), moment

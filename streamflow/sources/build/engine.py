@@ -131,9 +131,7 @@ def build(target: Target, progress: Any, on_error: str) -> None:
             else:
                 target.leave_out(result)
     if len(seen) < len(files):
-        raise DataError(
-            f"`progress` has passed on {len(seen)} of {len(files)} results, expected all; the same call resumes"
-        )
+        raise DataError(f"`progress` must pass on every result, got {len(seen)} of {len(files)}; the same call resumes")
     target.finish()
 
 

@@ -265,7 +265,7 @@ def _replace(store: Path, folder: Path) -> None:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """Errors of writing as errors of the system: LMDB describes a full disk in words of its own."""
+    """Turn an error of writing into the `OSError` that a full disk raises elsewhere."""
     try:
         yield
     except DataError as error:

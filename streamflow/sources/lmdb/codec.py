@@ -239,7 +239,7 @@ def _of_size(dtype: np.dtype[Any], itemsize: int) -> np.dtype[Any]:
 
 
 def _filled(form: Any, record: Any, spans: list[Span]) -> Any:
-    """A sample, or a part of it; a walk of its own, because a stream calls it for each sample."""
+    """A sample, or a part of it; a separate walk, because a stream calls it for each sample."""
     if type(form) is Field:
         return _read(form, record, spans[form.place])
     if type(form) is dict:
@@ -276,12 +276,12 @@ def _pairs(form: Any, data: Any, name: str) -> Iterator[tuple[Field, Any, str]]:
     if isinstance(form, dict):
         if not isinstance(data, dict) or data.keys() != form.keys():
             got = f"keys {', '.join(map(repr, data))}" if isinstance(data, dict) else short(data)
-            raise DataError(f"expected keys {', '.join(map(repr, form))}, as in the samples before, got {got}")
+            raise DataError(f"expected keys {', '.join(map(repr, form))}, as in earlier samples, got {got}")
         for key, inside in form.items():
             yield from _pairs(inside, data[key], f"{name}[{key!r}]" if name else repr(key))
     elif isinstance(form, tuple):
         if not isinstance(data, tuple) or len(data) != len(form):
-            raise DataError(f"expected a tuple of {len(form)}, as in the samples before, got {short(data)}")
+            raise DataError(f"expected a tuple of {len(form)}, as in earlier samples, got {short(data)}")
         for place, inside in enumerate(form):
             yield from _pairs(inside, data[place], f"{name}[{place}]")
     else:

@@ -1,6 +1,6 @@
-"""`Environment`: an LMDB data base as all users of it in a process share it.
+"""`Environment`: an LMDB database as all users of it in a process share it.
 
-LMDB allows one environment per data base and process, none across a fork, and no transaction while the map is resized.
+LMDB allows one environment per database and process, none across a fork, and no transaction while the map is resized.
 So each reader and writer of a store holds a `Lease` of its environment.  Transactions share a gate; opening, resizing
 and forking hold it alone.
 """
@@ -24,9 +24,9 @@ from .pages import has_all_pages
 __all__ = ["ABOUT", "DATA", "EXPECTED", "SAMPLES", "Closed", "Environment", "file_key", "library"]
 
 T = TypeVar("T")
-#: The file of a data base in its folder.
+#: The file of a database in its folder.
 DATA = "data.mdb"
-#: The data bases in a store: the samples, and the entries about all of them.
+#: The databases in a store: the samples, and the entries about all of them.
 SAMPLES, ABOUT = b"samples", b"about"
 #: Those in a store that ml-pyxis wrote.
 _PYXIS = (b"data_db", b"meta_db")
@@ -46,7 +46,7 @@ def library() -> Any:
 
 
 def file_key(path: str) -> tuple[int, int] | None:
-    """Identifies the file of the data base in a folder; None if there is none."""
+    """Identifies the file of the database in a folder; None if there is none."""
     try:
         found = Path(path, DATA).stat()
     except OSError:
@@ -66,7 +66,7 @@ _MOST = most_of(2)
 
 
 class Environment:
-    """A data base, opened when it is first needed."""
+    """A database, opened when it is first needed."""
 
     def __init__(self, path: str, key: Any) -> None:
         self.path, self.key = path, key
@@ -78,7 +78,7 @@ class Environment:
         self._writeable = self.is_shut = False
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
-        """Return ``work(*args, transaction, data bases)``, which must copy all that it takes from the map."""
+        """Return ``work(*args, transaction, databases)``, which must copy all that it takes from the map."""
         cleaned, who = False, object()
         while True:
             try:
@@ -102,7 +102,7 @@ class Environment:
             self._open_alone()
 
     def write(self, work: Callable[[Any, dict[bytes, Any]], T], size: int) -> T:
-        """Return ``work(transaction, data bases)`` once all it wrote, about `size` bytes, is in the file.
+        """Return ``work(transaction, databases)`` once all it wrote, about `size` bytes, is in the file.
 
         If the map is full, it is enlarged and `work` is called again.
         """
@@ -126,9 +126,7 @@ class Environment:
                 except self._lmdb.MapResizedError:
                     pass
                 except self._lmdb.Error as error:
-                    raise DataError(
-                        f"{self.path!r} cannot be written ({error}), expected a disk with enough space"
-                    ) from error
+                    raise DataError(f"{self.path!r} cannot be written ({error}); is the disk full?") from error
                 finally:
                     self._gate.inside.discard(who)
                     if self._gate.alone is not None:
@@ -172,7 +170,7 @@ class Environment:
             raise DataError(f"{self.path!r} was removed or replaced while it was being written")
 
     def _open_base(self, name: bytes) -> None:
-        """Open a data base if it exists."""
+        """Open a database if it exists."""
         while name not in self._bases:
             try:
                 self._bases[name] = self._env.open_db(name, create=False)
@@ -212,7 +210,7 @@ class Environment:
                     self._env.set_mapsize(-(-(2 * now + 2 * lacking) // _STEP) * _STEP)
             except self._lmdb.Error as error:
                 self.pause()  # it has no map now
-                raise DataError(f"{self.path!r} cannot be mapped ({error}), expected more address space") from error
+                raise DataError(f"{self.path!r} cannot be mapped ({error}); is there enough address space?") from error
             return
         self.pause()
         if not self._is_there():

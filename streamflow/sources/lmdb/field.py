@@ -77,13 +77,13 @@ class Field:
             return bytes(value)
         if self.kind != ARRAY or isinstance(value, tuple):
             expected = "one value" if self.kind == ARRAY else self.kind
-            raise DataError(f"{name} must be {expected}, as in the samples before, got {short(value)}")
+            raise DataError(f"{name} must be {expected}, as in earlier samples, got {short(value)}")
         try:
             array = self._array(value, name)
         except (OverflowError, TypeError) as error:
-            raise DataError(f"{name} must be of {self.dtype}, as in the samples before: {error}") from None
+            raise DataError(f"{name} must have dtype {self.dtype}, as in earlier samples: {error}") from None
         if array.dtype != self.dtype and not (self.flexible and array.dtype.str[:2] == self.dtype.str[:2]):
-            raise DataError(f"{name} must be of {self.dtype}, as in the samples before, got {array.dtype}")
+            raise DataError(f"{name} must have dtype {self.dtype}, as in earlier samples, got {array.dtype}")
         return array
 
     def _array(self, value: Any, name: str) -> NDArray[Any]:
@@ -129,7 +129,7 @@ def field_of(place: int, value: Any, name: str) -> Field:
         return Field(place, BYTES, np.dtype("V0"), ())
     array = _array(value, name)
     if not array.size and isinstance(value, list):
-        raise DataError(f"{name} cannot be stored: an empty list has no dtype, expected an array in the first sample")
+        raise DataError(f"{name} cannot be stored: an empty list has no dtype; give an array in the first sample")
     if descr_to_dtype(dtype_to_descr(array.dtype)) != array.dtype:
         raise DataError(f"{name} cannot be stored: the dtype {array.dtype} is not representable in .npy headers")
     return Field(place, ARRAY, array.dtype, array.shape)

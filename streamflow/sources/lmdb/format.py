@@ -1,6 +1,6 @@
 """The entries of an LMDB store that are about the whole of it: the header and the metadata.
 
-A store has two LMDB data bases: ``samples``, with a record for each sample under its key, and ``about``, with the
+A store has two LMDB databases: ``samples``, with a record for each sample under its key, and ``about``, with the
 header (JSON: ``format``, ``generation``, ``count``, ``layout``, and how much of each writer's it holds) and the user's
 metadata.  A key is 8 bytes, the most significant first: above `NUMBER_BITS` the generation, which distinguishes the
 samples of a store from those that they have replaced, and below it the number of the sample.
@@ -57,12 +57,12 @@ def read_header(transaction: Any, bases: dict[bytes, Any], path: str) -> dict[st
     """
     entry = transaction.get(HEADER, None, bases[ABOUT]) if ABOUT in bases and SAMPLES in bases else None
     if entry is None:
-        raise DataError(f"{path!r} holds another LMDB data base, {EXPECTED}")
+        raise DataError(f"{path!r} holds another LMDB database, {EXPECTED}")
     with _damage_named(path):
         header: dict[str, Any] = json.loads(bytes(entry))
         written = index(header["format"])
     if written > FORMAT:
-        raise DataError(f"{path!r} has format {written}, expected at most {FORMAT}: a newer streamflow wrote it")
+        raise DataError(f"{path!r} has format {written}, written by a newer streamflow; this one reads up to {FORMAT}")
     with _damage_named(path):
         count, generation, writers = index(header["count"]), index(header["generation"]), header.get("writers", {})
         if count < 0 or not 0 <= generation < GENERATIONS or type(writers) is not dict or "layout" not in header:
@@ -143,4 +143,4 @@ def empty_store(path: str) -> None:
             except OSError:  # a file system without links
                 made.replace(folder / DATA)
     except (OSError, lmdb.Error) as error:
-        raise DataError(f"{path!r} cannot be written to ({error}), expected a folder for an LMDB store") from None
+        raise DataError(f"{path!r} cannot be written to ({error})") from None

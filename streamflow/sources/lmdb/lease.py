@@ -32,7 +32,7 @@ class Lease:
     Raises
     ------
     DataError
-        If there is no LMDB data base.
+        If there is no LMDB database.
     """
 
     def __init__(self, path: str) -> None:
@@ -45,7 +45,7 @@ class Lease:
             raise DataError(f"{path!r} holds no {DATA}, {EXPECTED}") from None
         except OSError as error:
             raise DataError(f"{path!r} cannot be read ({error.strerror}), {EXPECTED}") from error
-        if not head:  # LMDB would make a new data base of it
+        if not head:  # LMDB would make a new database of it
             raise DataError(f"{path!r} holds an empty {DATA}, {EXPECTED}")
         if _MAGIC not in head:  # LMDB would make a lock file beside it
             raise DataError(f"{path!r} holds a {DATA} that is not an LMDB file, {EXPECTED}")

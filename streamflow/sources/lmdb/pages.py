@@ -1,4 +1,4 @@
-"""Whether a data file of LMDB has all the pages that its data bases consist of.
+"""Whether a data file of LMDB has all the pages that its databases consist of.
 
 LMDB does not write pages at the end that nothing refers to, so a sound file may be shorter than its number of pages
 says, just like a truncated one; and reading a page that is not there kills the process.  So if a file is too short,
@@ -7,7 +7,7 @@ this walks its trees without LMDB.
 A page begins with a header of 16 bytes: 2 at offset 10 are flags, 2 at offset 12 the end of the list that follows, with
 the offset of each node in 2 bytes.  A node is the two halves of a number (2 + 2), flags (2), the size of its key (2),
 the key, and data.  In a branch the number is that of the page below, with the flags as its highest part.  In a leaf it
-is the size of the data; long data are replaced by the number of their first page, and the data of a data base are 48
+is the size of the data; long data are replaced by the number of their first page, and the data of a database are 48
 bytes with its root at the end.  Pages 0 and 1 describe in turn the states that the last transactions left.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["has_all_pages"]
 _HEAD, _NODE, _NUMBER = struct.Struct("=10xHH2x"), struct.Struct("=HHHH"), struct.Struct("=Q")
 _BRANCH, _LEAF = 1, 2  # flags of pages
 _LONG, _DATA_BASE = 1, 2  # flags of nodes in leaves
-_NONE = 2**64 - 1  # the root of an empty data base
+_NONE = 2**64 - 1  # the root of an empty database
 _ROOTS, _TRANSACTION = (80, 128), 144  # in pages 0 and 1
 
 

@@ -1,6 +1,6 @@
 """Stores that ml-pyxis has written, which are read and never written to.
 
-A data base ``data_db`` holds each sample under its number in ten decimal digits: a mapping of names to values, encoded
+A database ``data_db`` holds each sample under its number in ten decimal digits: a mapping of names to values, encoded
 with msgpack, in which each value is encoded once more.  ``meta_db`` holds strings, among them the number of samples.
 An array is a mapping with ``type`` (2; text is 1), ``dtype``, ``shape`` and ``data``, or, from the variants that use
 msgpack-numpy, with ``nd``, ``type``, ``kind``, ``shape`` and ``data``.
@@ -34,7 +34,7 @@ def _decoded(encoded: Any) -> Any:
     try:
         return msgpack.unpackb(encoded, raw=True, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise DataError(f"a sample is damaged: {error}, expected what ml-pyxis writes") from None
+        raise DataError(f"a sample is damaged: {error}") from None
 
 
 class PyxisSamples:
@@ -59,7 +59,7 @@ class PyxisSamples:
         self.length = count if 0 < count <= n_records else n_records
 
     def keys(self) -> tuple[Any, ...]:
-        """None known: only the samples say them."""
+        """Unknown until a sample is read: a store of ml-pyxis has no header."""
         return ()
 
     def one(self, record: Any, keys: Any) -> Any:
@@ -100,7 +100,7 @@ def _value(encoded: Any) -> Any:
         if b"nd" in value or value.get(b"type") == _ARRAY:
             return _array(value)
     except (KeyError, TypeError, ValueError, SyntaxError) as error:
-        raise DataError(f"a sample is damaged: {error!r}, expected an array as ml-pyxis writes it") from None
+        raise DataError(f"a sample is damaged: it holds no valid array ({error!r})") from None
     return {_text(name): _value(inside) for name, inside in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""`LMDBStore`: samples in an LMDB data base, read by any number of processes and threads."""
+"""`LMDBStore`: samples in an LMDB database, read by any number of processes and threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`LMDBWriter`: samples written to an LMDB data base that can be read at any moment."""
+"""`LMDBWriter`: samples written to an LMDB database that can be read at any moment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LMDBWriter:
     Raises
     ------
     DataError
-        If the folder holds another data base or cannot be written to, or if samples differ in form.
+        If the folder holds another database or cannot be written to, or if samples differ in form.
 
     Notes
     -----
@@ -296,7 +296,7 @@ class LMDBWriter:
 def _begin(transaction: Any, bases: dict[bytes, Any], path: str, mode: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The header and the metadata of the store, which is emptied if the mode says so."""
     if DATA_BASE in bases and META_BASE in bases:
-        raise DataError(f"{path!r} was written by ml-pyxis and can only be read, expected a store of LMDBWriter")
+        raise DataError(f"{path!r} was written by ml-pyxis and can only be read; write to another folder")
     header = read_header(transaction, bases, path)
     if mode == "w":
         start_over(transaction, bases)

@@ -124,7 +124,7 @@ class Entry:
             raise ValueError(f"entry {name!r} is malformed")
         offset, header = document["offset"], document["header"]
         if not all(type(number) is int and number >= 0 for number in (offset, header, *shape)):
-            raise ValueError(f"entry {name!r} has an offset, header or shape that is not a natural number")
+            raise ValueError(f"entry {name!r} has an offset, header or shape that is negative or not an integer")
         fortran = document.get("fortran", False) is True
         stamp = None if stamp is None else tuple(stamp)
         return cls(name, file, offset, header, _dtype_from_text(document["dtype"]), shape, fortran, metadata, stamp)
@@ -217,7 +217,7 @@ def _index_from_json(document: Any, path: Path) -> Index:
     version = document["version"]
     if is_integer(version) and version > _VERSION:
         raise DataError(
-            f"{str(path)!r} has version {version}, expected at most {_VERSION}: a newer streamflow wrote it"
+            f"{str(path)!r} has format {version}, written by a newer streamflow; this one reads up to {_VERSION}"
         )
     entries, metadata, build = document["entries"], checked_strings(document["metadata"]), document["build"]
     if build is not None:
@@ -237,10 +237,9 @@ def _no_index(store: str, error: OSError) -> DataError:
         return DataError(f"{str(folder / INDEX)!r} cannot be read ({why}), expected the index of a memmap store")
     if (folder / JOURNAL).exists():
         return DataError(
-            f"{store!r} is not finished, expected {INDEX!r} in it: it is being written, or writing was interrupted; "
-            "the same call resumes it"
+            f"{store!r} is not finished: it is being written, or writing was interrupted; the same call resumes it"
         )
-    return DataError(f"{store!r} holds no memmap store, expected {INDEX!r} in it")
+    return DataError(f"{store!r} holds no memmap store: it has no {INDEX!r}")
 
 
 def write_index(store: Path, index: Index) -> None:

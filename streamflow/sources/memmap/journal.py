@@ -36,7 +36,7 @@ class Session:
     replace : bool
         Replace the store that is there; else add to it.
     forget : {'never', 'others', 'always'}
-        Whether to drop what an interrupted session has left; 'others': if its settings are others.
+        Whether to drop what an interrupted session has left; 'others': if its settings differ from these.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Session:
             if forget != "others":
                 raise DataError(
                     f"{self.path!r} was left unfinished by another call ({_described(head['settings'])}, now "
-                    f"{_described(settings)}); {REBUILD}"
+                    f"{_described(settings)}); make that call again to resume it, or {REBUILD}"
                 )
             head = None
         if head is not None and exists and head["anew"] and not replace:
@@ -216,9 +216,9 @@ class Session:
         if not self.has_ended:
             with contextlib.suppress(OSError):  # it is not empty
                 (self._store / self.folder).rmdir()
-        self.forget()
+        self.release()
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Release the lock and close the journal; in a forked process, so that the lock does not outlive the parent."""
         self._journal = None
         unlock(self._held, self._process)
@@ -227,16 +227,16 @@ class Session:
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()  #: of this process
 
 
-def _forget_all() -> None:
+def _release_all() -> None:
     for session in list(_sessions):
-        session.forget()
+        session.release()
 
 
-at_fork(in_child=_forget_all)
+at_fork(in_child=_release_all)
 
 
 def tidy(path: str) -> None:
-    """Remove what a session that was killed after it had published has left, but nothing that can be resumed."""
+    """Remove what is left of a session that was killed after publishing, but nothing that can be resumed."""
     if not Path(path, JOURNAL).exists():
         return
     with contextlib.suppress(DataError, OSError):  # it is being written, or another call may resume it

@@ -104,7 +104,9 @@ def array_at(
         raise damaged(label, error) from None
     if dtype.hasobject:
         if load is None:
-            raise DataError(f"{label} holds Python objects; allow_pickle=True reads them, which runs code in the file")
+            raise DataError(
+                f"{label} holds Python objects; NpySource with allow_pickle=True reads them, which can run code"
+            )
         try:
             return load()
         except Exception as error:
