@@ -1,13 +1,16 @@
-"""Whether another version of streamflow is slower: the rows of two checkouts, visited in turn in one process.
+"""Whether another version of streamflow is slower: the rows of two checkouts, visited in turn.
 
     python versions.py OLD NEW [rounds]
 
-OLD and NEW are folders that hold a package `streamflow` each.  For each row it prints the median over the rounds of
+OLD and NEW are folders that hold a package `streamflow` each.  Rows of single items visit both in one process; rows of
+whole operations run each in a new process, since the collector goes through what both have left behind.  For each row
+it prints the median over the rounds of
 new / old, and the bound that the true median is below with 95 % confidence (an order statistic of the ratios, so it
 supposes nothing about how they are distributed).  A row is slower where that bound is above 1.05.
 """
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -156,21 +159,39 @@ def upper_bound(ratios: list[float], confidence: float = 0.95) -> float:
     return float("inf")
 
 
+def in_new_process(folder: Path, name: str) -> float:
+    """What one row costs with the package in a folder."""
+    command = [sys.executable, __file__, "--row", str(folder), name]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def one_row(folder: str, name: str) -> None:
+    """Print what a row of `per_pass` costs."""
+    run = per_pass()[name](load(Path(folder)))
+    for _ in range(3):
+        timed(run)
+    print(median(timed(run) for _ in range(20)))
+
+
 def main() -> None:
-    old, new = (load(Path(folder).resolve()) for folder in sys.argv[1:3])
+    folders = [Path(folder).resolve() for folder in sys.argv[1:3]]
     rounds = max(5, int(sys.argv[3]) if len(sys.argv) > 3 else 41)  # below 5 there is no such bound
     print(f"{'new / old':45} {'median':>8} {'below':>8}   ({rounds} rounds)")
-    rows: dict[str, Callable[[ModuleType], Callable[[], float]]] = {}
+    rows: dict[str, list[Callable[[], float]]] = {}
+    packages = [load(folder) for folder in folders]
     for name, make in per_item().items():
-        rows[name] = lambda sf, make=make: endless(iter(make(sf)))
-    for name, make in per_pass().items():
-        rows[name] = lambda sf, make=make: partial(timed, make(sf))
-    for name, make in rows.items():
-        times = interleave({"old": make(old), "new": make(new)}, rounds)
+        rows[name] = [endless(iter(make(sf))) for sf in packages]
+    for name in per_pass():
+        rows[name] = [partial(in_new_process, folder, name) for folder in folders]
+    for name, (old, new) in rows.items():
+        times = interleave({"old": old, "new": new}, rounds)
         ratios = [b / a for a, b in zip(times["old"], times["new"], strict=True)]
         bound = upper_bound(ratios)
         print(f"{name:45} {median(ratios):8.3f} {bound:8.3f}{'   SLOWER' if bound > LIMIT else ''}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--row":
+        one_row(*sys.argv[2:])
+    else:
+        main()

@@ -28,8 +28,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
-from operator import itemgetter
+from itertools import chain, islice, repeat
+from operator import is_not, itemgetter
 from typing import Any
 
 import numpy as np
@@ -117,8 +117,8 @@ class SlotNode(Node):
     def _fill(self, held: Iterable[Activation | Node | None]) -> None:
         """Begin with these in the slots."""
         self.held = list(held)
-        self.live = sum(one is not None for one in self.held)
-        self._slots = [chain.from_iterable(self._activations(slot)) for slot in range(len(self.held))]
+        self.live = sum(map(is_not, self.held, repeat(None)))
+        self._slots = list(map(chain.from_iterable, map(self._activations, range(len(self.held)))))
         self._longest = max(_LAST, min(8 * len(self.held), _MOST))  # so that `_block_of` costs little per slot
 
     def _enter(self, slot: int, activation: Activation) -> None:
@@ -196,7 +196,7 @@ class SlotNode(Node):
         holds, and slots lead back to this node; so no such array is kept, and one is made only where that pays.
         """
         slots = self._slots
-        if len(slots) + 64 < len(chosen):
+        if 2 * len(slots) + 192 < 3 * len(chosen):
             block: list[Iterator[Any]] = np.fromiter(slots, object, len(slots))[chosen].tolist()
             block.append(_END)
             return block
