@@ -13,7 +13,7 @@ from ..core.validate import choice
 from ..seeding import ORDER, Key, order
 from .base import PoolMux
 from .pool import dealt
-from .slots import FIRST, Next, SlotNode
+from .slots import FIRST, SlotNode
 
 __all__ = ["RoundRobinMux"]
 
@@ -68,6 +68,8 @@ class RoundRobinMux(PoolMux):
 class _RoundRobinNode(SlotNode):
     """`_order` holds the slots that are asked in turn, `_at` the place in it after `_from` asks."""
 
+    _renews = False  # a slot waits for the next round
+
     def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
         members: range | list[int] = range(len(mux._pool))
         if mux.mode == "exhaustive":
@@ -104,9 +106,6 @@ class _RoundRobinNode(SlotNode):
         """The place in the order that is asked next."""
         asked = self.asked + self._inside() + (self._owed is not None)
         return (self._at + asked - self._from) % max(1, len(self._order))
-
-    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
-        return None
 
     def _drop_dead(self) -> None:
         place = self._place()

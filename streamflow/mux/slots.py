@@ -20,7 +20,7 @@ misses have cost as much as making a new law of choice would, the dead are dropp
 pool of n members that all end takes time proportional to n.
 
 Three methods say what kinds of muxes differ in: `_plan` (the next block), `_next` (what follows an activation that has
-ended) and `_drop_dead`.
+ended, if anything can) and `_drop_dead`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class SlotNode(Node):
 
     #: Whether picks depend on which members are in the slots.
     _weighs = False
+    #: Whether a slot may hold another activation when one has ended (`_next`); if not, it is dead.
+    _renews = True
 
     def __init__(self, pool: Pool, key: Key, shards: Shards) -> None:
         self.pool, self.key, self.shards = pool, key, shards
@@ -89,9 +91,9 @@ class SlotNode(Node):
     def _plan(self) -> _Slots | None:
         """The slots to be asked next, or None at the end."""
 
-    @abstractmethod
     def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
         """What follows an activation that has ended after `given` items (and is closed), or None: the slot is dead."""
+        return None
 
     @abstractmethod
     def _drop_dead(self) -> None:
@@ -130,7 +132,8 @@ class SlotNode(Node):
 
     def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
         """The items of a slot, activation by activation; this is where a slot is renewed."""
-        held, members, key, shards, weighs = self.held, self.pool.members, self.key, self.shards, self._weighs
+        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
+        weighs, renews = self._weighs, self._renews
         one = held[slot]
         if one is None:
             return
@@ -141,7 +144,7 @@ class SlotNode(Node):
                 yield one.items if budget is None else islice(one.items, budget)
         else:  # a state was loaded in the middle of this activation
             yield islice(one.items, None if one.budget is None else one.budget - one.given())
-        while True:
+        while renews:
             given = one.given()
             if not given:
                 self._found_empty(one.index)
@@ -159,6 +162,8 @@ class SlotNode(Node):
                 self._weigh(slot, index)
             held[slot] = one
             yield one.items if budget is None else islice(one.items, budget)
+        else:
+            one.close()
         held[slot] = None
         self.live -= 1
         if not self.live:
