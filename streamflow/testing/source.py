@@ -153,7 +153,7 @@ def spoil(data: Any) -> None:
             elif leaf.dtype.kind in "US":
                 leaf[...] = "!"
             elif leaf.dtype.kind in "mM":
-                leaf += 1
+                leaf += np.timedelta64(1, np.datetime_data(leaf.dtype)[0])
 
 
 def check_views(reading: Reading) -> None:

@@ -188,11 +188,13 @@ def test_an_error_of_finally_is_raised_where_the_stream_is_closed():
 
 
 def test_a_thread_that_cannot_be_started(monkeypatch):
-    def fails(*args):
+    def fails(*args, **kwargs):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_thread, "start_new_thread", fails)
-    monkeypatch.setattr(threading, "_start_new_thread", fails)
+    # From Python 3.13 on threading starts joinable threads.
+    for name in ("start_new_thread", "start_joinable_thread"):
+        monkeypatch.setattr(_thread, name, fails, raising=False)
+        monkeypatch.setattr(threading, f"_{name}", fails, raising=False)
     with pytest.raises(sf.BackgroundError, match="a thread could not be started: can't start new thread"):
         list(sf.ThreadStreamer([1]))
 

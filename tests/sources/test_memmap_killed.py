@@ -228,7 +228,7 @@ def test_wrong_arguments_are_reported_in_one_line(tmp_path):
         with pytest.raises(ParameterError, match="`path` must be a path, got"):
             call("a\0b")
     deep = {}
-    for _ in range(900):
+    for _ in range(100_000):
         deep = {"a": deep}
     with MemmapWriter(tmp_path / "store") as out:
         for metadata in (deep, {"i": 10**5000}):

@@ -81,7 +81,7 @@ def test_a_fill_that_does_not_fit(dtype, fill):
         (np.float32, np.nan),
         (np.float64, 2**60 + 1),
         (np.complex64, 1j),
-        ("M8[s]", np.datetime64("NaT")),
+        ("M8[s]", np.datetime64("NaT", "s")),
         ("m8[s]", 5),
         (object, 7),
     ],
