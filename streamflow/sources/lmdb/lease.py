@@ -91,15 +91,24 @@ def _sweep(registry: _Registry) -> None:
     for _ in iter(partial(registry.lock.acquire, False), False):
         try:
             registry.changed = False
-            for environment in list(registry.environments.values()):
-                environment.leases = [known for known in environment.leases if not getattr(known(), "is_closed", True)]
-                if not environment.leases:
-                    environment.shut()
-                    del registry.environments[environment.key]
+            _shut_unused(registry)
         finally:
             registry.lock.release()
         if not registry.changed:
             return
+
+
+def _shut_unused(registry: _Registry) -> None:
+    """Close the environments without a lease; the caller holds the lock.
+
+    This is a function because of its loops: in CPython 3.13.0 the handler of a signal that raises when a loop inside
+    ``try`` jumps back leaves the block without running its ``finally``.
+    """
+    for environment in list(registry.environments.values()):
+        environment.leases = [known for known in environment.leases if not getattr(known(), "is_closed", True)]
+        if not environment.leases:
+            environment.shut()
+            del registry.environments[environment.key]
 
 
 def _before_fork() -> None:
