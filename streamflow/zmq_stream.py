@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .background import BackgroundStreamer
 from .core.validate import choice, flag, is_integer, is_number, optional_positive_integer, positive_integer, require
+from .core.walk import check_shards
 from .exceptions import ParameterError
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class ZMQStreamer(BackgroundStreamer):
         n_lanes = self.n_lanes or self.n_workers
         if n_lanes > 1:
             try:
-                self.streamer._check_shards((*self.streamer._own_shards(), (0, n_lanes)))
+                check_shards(self.streamer, (*self.streamer._own_shards(), (0, n_lanes)))
             except ParameterError as error:
                 raise ParameterError(f"the stream cannot be divided into {n_lanes} lanes: {error}") from None
 

@@ -271,10 +271,6 @@ class Description(Bindable):
             own = self._overrides or Overrides()
             self._overrides = Overrides(Root(random_state), own.shards, own.binding)
 
-    def _check_shards(self, shards: Shards) -> None:
-        """Raise if the tree cannot be sharded so."""
-        check_shards(self, shards)
-
     # ------------------------------------------------------------------ how it is opened
     def _own_shards(self) -> Shards:
         """The part that it is."""

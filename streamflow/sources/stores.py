@@ -37,17 +37,19 @@ def check_folder(path: str, what: str) -> None:
     Traceback (most recent call last):
     streamflow.exceptions.DataError: '/nowhere/store' does not exist, expected the folder of a memmap store
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "is a broken link" if folder.is_symlink() else "does not exist"
-        raise DataError(f"{path!r} {found}, expected the folder of {what}")
+    if not Path(path).is_dir():
+        raise DataError(f"{path!r} {_found_at(Path(path))}, expected the folder of {what}")
+
+
+def _found_at(path: Path) -> str:
+    """What is there instead of a folder."""
+    return "is a file" if path.exists() else "is a broken link" if path.is_symlink() else "does not exist"
 
 
 def check_place(folder: Path, what: str) -> None:
     """Raise unless `folder` is a folder, or can be made one, for `what`."""
     if not folder.is_dir() and (folder.exists() or folder.is_symlink()):
-        found = "is a file" if folder.exists() else "is a broken link"
-        raise DataError(f"{str(folder)!r} {found}, expected a folder for {what}")
+        raise DataError(f"{str(folder)!r} {_found_at(folder)}, expected a folder for {what}")
 
 
 def check_target(folder: Path, what: str, own: Collection[str]) -> None:

@@ -16,7 +16,7 @@ import pytest
 import streamflow
 from streamflow.background import produce
 
-from .leaves import of_session
+from ..processes import of_session, within
 
 #: The channels of a test that names none.  TCP differs from Unix sockets only in how a worker connects.
 CHANNELS = ["shm", "ipc"]
@@ -49,16 +49,6 @@ def segments() -> list[str]:
             found.append(f"descriptor {link.name}")
     maps = Path("/proc/self/maps").read_text().splitlines()
     return found + [line for line in maps if "memfd:streamflow" in line]
-
-
-def within(seconds: float, ok) -> bool:
-    """Whether `ok()` becomes true within some seconds."""
-    end = time.monotonic() + seconds
-    while not ok():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.fixture(autouse=True, name="sockets")

@@ -13,7 +13,8 @@ from typing import Any
 
 import streamflow as sf
 
-from .leaves import FINITE, LARGE, digest, expected_items, workers
+from ..processes import workers
+from .leaves import FINITE, LARGE, digest, expected_items
 
 
 class Disturber:

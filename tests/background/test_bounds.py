@@ -8,7 +8,7 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import settled
+from ..processes import settled
 
 pytestmark = pytest.mark.usefixtures("channel")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .leaves import alive
+from ..processes import alive
 
 pytestmark = pytest.mark.usefixtures("channel")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .leaves import alive, of_session
+from ..processes import alive, of_session
 
 SCRIPT = Path(__file__).with_name("many_consumer.py")
 METHODS = ["fork", "forkserver", "spawn"]

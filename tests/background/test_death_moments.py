@@ -9,7 +9,8 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import digest, drawing_tree, expected_items, finite_tree, merged, taken, workers
+from ..processes import workers
+from .leaves import digest, drawing_tree, expected_items, finite_tree, merged, taken
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 

@@ -12,7 +12,8 @@ import pytest
 import streamflow as sf
 from streamflow.background import process
 
-from .leaves import alive, expected_items, finite_tree, taken, workers
+from ..processes import alive, workers
+from .leaves import expected_items, finite_tree, taken
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 

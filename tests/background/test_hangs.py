@@ -12,7 +12,7 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import alive, workers
+from ..processes import alive, workers
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 

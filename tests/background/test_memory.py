@@ -10,7 +10,7 @@ import pytest
 
 import streamflow as sf
 
-from .leaves import settled, workers
+from ..processes import settled, workers
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["shm", "ipc"])
 

@@ -8,8 +8,9 @@ import random
 from pathlib import Path
 
 from ..amount import amount
+from ..processes import workers
 from .disturbing import Disturber, disturbed_pass
-from .leaves import FINITE, LARGE, expected_items, workers
+from .leaves import FINITE, LARGE, expected_items
 
 KILLS = amount(25, 110)
 

@@ -21,7 +21,7 @@ from streamflow.background.shm.channel import ShmChannel
 from streamflow.background.shm.segment import DATA, EVENTS, RECORDS
 from streamflow.background.shm.sender import ShmSender
 
-from .leaves import settled
+from ..processes import settled
 from .views import MIB, address, filled, full, is_lent
 
 pytestmark = pytest.mark.parametrize("channel", ["shm"], indirect=True)

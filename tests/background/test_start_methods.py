@@ -13,7 +13,7 @@ import zmq
 
 import streamflow as sf
 
-from .leaves import alive, workers
+from ..processes import alive, workers
 
 WAYS = pytest.mark.parametrize(
     ("method", "transport"), [(m, t) for m in ("fork", "forkserver", "spawn") for t in ("shm", "ipc")]

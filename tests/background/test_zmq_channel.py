@@ -13,7 +13,7 @@ from streamflow.background.records import END, HELLO, ITEM, MARK, ItemTimeout, S
 from streamflow.background.zmq.channel import ZmqChannel
 from streamflow.background.zmq.listener import Listener
 
-from .leaves import settled
+from ..processes import settled
 from .views import MIB, filled, full, is_lent
 
 pytestmark = pytest.mark.parametrize("channel", ["ipc", "tcp"], indirect=True)

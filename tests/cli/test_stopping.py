@@ -3,40 +3,18 @@
 import os
 import re
 import signal
-import time
-from pathlib import Path
 
 import pytest
 
+from ..processes import of_session, within
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals are those of POSIX")
-
-
-def of_session(leader):
-    """The processes of a session that still run."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def session_is_empty(leader):
-    """Wait until the session is empty; what was asked to end may take a moment."""
-    for _ in range(200):
-        if not of_session(leader):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def ended_cleanly(terminal, code, temporary):
     assert terminal.end() == code, terminal.text[-2000:]
     assert terminal.text.count("streamflow demo: stopped") == 1
-    assert session_is_empty(terminal.process.pid)
+    assert within(10, lambda: not of_session(terminal.process.pid))  # what was asked to end may take a moment
     assert list(temporary.iterdir()) == []
 
 

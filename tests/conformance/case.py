@@ -11,7 +11,8 @@ from typing import Any
 from streamflow.core import Streamer
 from streamflow.testing.subject import expect
 
-from .journal import Journal, appear, noted
+from ..processes import within
+from .journal import Journal, noted
 
 __all__ = ["Case", "threads_left"]
 
@@ -66,13 +67,13 @@ class Case:
 
     def expect_closed(self, journal: Journal, seconds: float = 0.0) -> None:
         """Expect that all leaves are closed within some seconds, and that their processes are gone."""
-        appear(lambda: not journal.open(), seconds)
+        within(seconds, lambda: not journal.open())
         expect(not journal.open(), f"`finally` has not run in {journal.open()} of its leaves")
-        appear(lambda: not journal.processes(), self.timeout / 2)
+        within(self.timeout / 2, lambda: not journal.processes())
         expect(not journal.processes(), f"processes in which leaves ran are alive: {sorted(journal.processes())}")
 
 
 def threads_left(before: set[threading.Thread], seconds: float) -> list[str]:
     """The names of the threads that were not there before and have not ended within some seconds."""
-    appear(lambda: set(threading.enumerate()) <= before, seconds)
+    within(seconds, lambda: set(threading.enumerate()) <= before)
     return [thread.name for thread in threading.enumerate() if thread not in before]

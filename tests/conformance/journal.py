@@ -11,19 +11,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Counting", "Journal", "appear", "drawing", "exiting", "failing", "noted", "summed"]
+from ..processes import within
+
+__all__ = ["Counting", "Journal", "drawing", "exiting", "failing", "noted", "summed"]
 
 _STEP = 0.005  #: seconds between two checks
-
-
-def appear(ready: Callable[[], bool], seconds: float) -> bool:
-    """Whether `ready()` becomes true within some seconds."""
-    until = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > until:
-            return False
-        time.sleep(_STEP)
-    return True
 
 
 class Journal:
@@ -52,7 +44,7 @@ class Journal:
 
     def settle(self, least: int, most: int, seconds: float) -> int:
         """Wait until no more items are made, or there are more than `most`; return how many there are."""
-        appear(lambda: self.made() >= least, seconds)
+        within(seconds, lambda: self.made() >= least)
         made, still = self.made(), 0
         while made <= most and still < 12:
             time.sleep(2 * _STEP)

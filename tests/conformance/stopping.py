@@ -10,8 +10,9 @@ from typing import Any
 from streamflow.core import Streamer
 from streamflow.testing.subject import expect, taken
 
+from ..processes import within
 from .case import Case
-from .journal import Journal, appear
+from .journal import Journal
 
 __all__ = ["STOPPING"]
 
@@ -144,7 +145,7 @@ def _ahead(case: Case) -> None:
     with background.open() as stream:
         taken(stream, 1)
         expect(
-            appear(lambda: journal.made() >= 2, case.timeout / 2), "the second item is not made before it is asked for"
+            within(case.timeout / 2, lambda: journal.made() >= 2), "the second item is not made before it is asked for"
         )
     case.expect_closed(journal)
 
