@@ -24,7 +24,9 @@ __all__ = [
     "MIX_SHIFTS",
     "NEGATIVE_SEED_BITS",
     "PERMUTATION_ROUNDS",
+    "REPEATED",
     "SORTED_UP_TO",
+    "WHOLE",
 ]
 
 # ---------------------------------------------------------------------- seeds
@@ -56,6 +58,12 @@ MIX_SHIFTS = 30, 27, 31
 MIX_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 # ---------------------------------------------------------------------- muxes
+#: Second number of a step of an address that leads to no member and no argument: to a later pass over a member in its
+#: activation, and to the members that a part opens whole.  No member and no argument has such a number, so what is
+#: drawn there is drawn nowhere else.
+#: Changing one changes the streams of muxes with ``short="repeat"``, and of parts with members that are empty in them.
+REPEATED, WHOLE = (1 << 32) - 1, (1 << 32) - 2
+
 #: Dead slots are left out of the picks of a mux of n slots after more than DEAD_MISSES + n // DEAD_SLOTS_PER_MISS
 #: asks that they left unanswered; from then on a random number means another slot.
 #: Changing one changes the streams of muxes whose members end for good, or give nothing.

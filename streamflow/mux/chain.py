@@ -8,14 +8,14 @@ from itertools import chain
 from typing import Any
 
 from ..core import Streamer
-from ..core.call import OneShot, Shards
+from ..core.call import OneShot, Shards, merged
 from ..core.label import name_of
 from ..core.node import Activation, Node, activation_state, restore_activation
 from ..core.validate import choice
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
 from .base import PoolMux
-from .pool import Pool, dealt
+from .pool import Pool, dealt, turned
 
 __all__ = ["ChainMux"]
 
@@ -43,7 +43,8 @@ class ChainMux(PoolMux):
     Notes
     -----
     Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts; those of a function
-    are always dealt out); ``cycle`` shards each member.
+    are always dealt out); ``cycle`` shards each member, and the parts change places from round to round, so that each
+    comes to every item.
 
     Examples
     --------
@@ -104,6 +105,7 @@ class _ChainNode(Node):
         self.shards = shards
         self._before = 0  # items of the members that have ended
         self._before_round = 0  # items of the rounds that have ended
+        self._quiet, self._n_parts = 0, merged(shards)[1]  # rounds in a row that gave nothing
         self._members: Iterator[Any] = iter(())
         self._reached = 0  # how many of `_members` have been read in this round
         self._member: Streamer | None = None
@@ -146,14 +148,16 @@ class _ChainNode(Node):
 
     def _following(self, ended: Node) -> Activation | None:
         following = self._at(ended.index + self._step, ended.number)
-        if following is None and self._cycle and self._before > self._before_round:
-            self._before_round, self._reached = self._before, 0
-            following = self._at(self._first, ended.number + 1)
+        if following is None and self._cycle:
+            self._quiet = 0 if self._before > self._before_round else self._quiet + 1
+            if self._quiet < self._n_parts:
+                self._before_round, self._reached = self._before, 0
+                following = self._at(self._first, ended.number + 1)
         return following
 
     def _open_member(self, held: Activation) -> Node:
         assert self._member is not None
-        return self._member._activate(self.key, held.index, held.number, None, self.shards)
+        return self._member._activate(self.key, held.index, held.number, None, turned(self.shards, held.number))
 
     def given(self, failed: bool = False) -> int:
         return self._before + (0 if self._held is None else self._held.given(failed))
@@ -163,10 +167,17 @@ class _ChainNode(Node):
             why = "its members cannot be resumed"
             raise StateError(self._mux._lazy.refusal(why, "give ChainMux a function that makes it"))
         held = None if self._held is None else activation_state(self._held, failed)
-        return {"begun": self._begun, "before": self._before, "before_pass": self._before_round, "turn": held}
+        return {
+            "begun": self._begun,
+            "before": self._before,
+            "before_pass": self._before_round,
+            "quiet": self._quiet,
+            "turn": held,
+        }
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         self._begun, self._before, self._before_round = state["begun"], state["before"], state["before_pass"]
+        self._quiet = state["quiet"]
         saved = state["turn"]
         if saved is None:
             return

@@ -45,7 +45,8 @@ class BaseMux(PoolMux):
 
     What makes two of them the same mux for a state: the class and its public attributes.
 
-    Sharding: each member is sharded, and each part makes its own choices.
+    Sharding: each member is sharded, and each part makes its own choices.  A member that is empty in a part is opened
+    whole there, if `ended` says that an empty member is opened again.
 
     Examples
     --------
@@ -118,6 +119,9 @@ class _ChosenNode(SlotNode):
             bits.advance(step)
             self._numbers, self._from = np.random.Generator(bits).random(8 * FIRST).tolist(), step
         return self._numbers[step - self._from]
+
+    def _endless(self, slot: int) -> bool:
+        return self._mux.ended(slot, 0)
 
     def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
         if not self._mux.ended(slot, given):

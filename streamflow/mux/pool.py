@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer, StreamerList
-from ..core.call import Shards
+from ..core.call import OneShot, Shards
 from ..core.fingerprint import Fingerprint, digest_of, joined
 from ..core.label import short
 from ..exceptions import ParameterError
 
-__all__ = ["Pool", "dealt"]
+__all__ = ["Pool", "check_repeatable", "dealt", "turned"]
 
 
 class Pool:
@@ -85,6 +85,19 @@ def _fingerprints(members: Iterable[Streamer]) -> Iterator[Fingerprint]:
         yield shared
 
 
+def check_repeatable(tree: Streamer) -> None:
+    """Refuse one-shot iterators in a tree, where they are to be seen without building members of a `StreamerList`."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        one = waiting.pop()
+        for held in one._held():
+            if isinstance(held, OneShot):
+                raise ParameterError(held.refusal("cannot be opened again, as short='repeat' does"))
+        pool = getattr(one, "_pool", None)
+        if not isinstance(pool, Pool) or not isinstance(pool.members, StreamerList):
+            waiting.extend(child for _, child in one.children())
+
+
 def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shards]:
     """Which positions of an order belong to a part of a part.
 
@@ -112,3 +125,18 @@ def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shard
             first, step = first + step * index, step * count
             size = None if size is None else len(range(index, size, count))
     return first, step, size, left
+
+
+def turned(shards: Shards, steps: int) -> Shards:
+    """The part of a part that comes `steps` after one.
+
+    At each step the parts change places, and in as many steps as there are parts each has been in every place.
+
+    >>> [turned(((0, 2), (1, 3)), steps) for steps in range(4)]
+    [((0, 2), (1, 3)), ((1, 2), (1, 3)), ((0, 2), (2, 3)), ((1, 2), (2, 3))]
+    """
+    moved = []
+    for index, count in shards:
+        steps, step = divmod(steps, count)
+        moved.append(((index + step) % count, count))
+    return tuple(moved)

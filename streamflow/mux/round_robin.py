@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.call import Shards
+from ..core.call import Shards, merged
 from ..core.node import Activation, Node
 from ..core.validate import choice
 from ..seeding import ORDER, Key, order
 from .base import PoolMux
-from .pool import dealt
+from .pool import dealt, turned
 from .slots import FIRST, SlotNode
 
 __all__ = ["RoundRobinMux"]
@@ -41,7 +41,7 @@ class RoundRobinMux(PoolMux):
     Notes
     -----
     Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts); the other modes
-    shard each member.
+    shard each member, and the parts change places from round to round, so that each comes to every item.
 
     Examples
     --------
@@ -78,6 +78,7 @@ class _RoundRobinNode(SlotNode):
         super().__init__(mux._pool, key, shards)
         self._mode, self._members = mux.mode, members
         self._round, self._given_before = 0, 0
+        self._quiet, self._n_parts = 0, merged(shards)[1]  # rounds in a row that gave nothing
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -91,7 +92,8 @@ class _RoundRobinNode(SlotNode):
 
     def _plan(self) -> NDArray[np.intp] | None:
         if not self.live:
-            if self._mode == "exhaustive" or self.given() == self._given_before:
+            self._quiet = 0 if self.given() > self._given_before else self._quiet + 1
+            if self._mode == "exhaustive" or self._quiet >= self._n_parts:
                 return None
             self._round += 1
             self._given_before = self.given()
@@ -107,6 +109,9 @@ class _RoundRobinNode(SlotNode):
         asked = self.asked + self._inside() + (self._owed is not None)
         return (self._at + asked - self._from) % max(1, len(self._order))
 
+    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
+        return self.key, turned(self.shards, number)
+
     def _drop_dead(self) -> None:
         place = self._place()
         turned = np.roll(self._order, -place)
@@ -118,11 +123,12 @@ class _RoundRobinNode(SlotNode):
         return {
             "round": self._round,
             "given_before": self._given_before,
+            "quiet": self._quiet,
             "order": self._order.tolist(),
             "at": self._place(),
         }
 
     def _restore_own(self, state: dict[str, Any]) -> None:
-        self._round, self._given_before = state["round"], state["given_before"]
+        self._round, self._given_before, self._quiet = state["round"], state["given_before"], state["quiet"]
         self._order, self._at = np.array(state["order"], np.intp), state["at"]
         self._from = state["asked"]

@@ -42,7 +42,7 @@ class ShuffledMux(PoolMux):
     An empty member is skipped until no other is left; the stream ends when all have been found empty since the last
     item.
 
-    Sharding: each member is sharded, with the same weights.
+    Sharding: each member is sharded, with the same weights; one that is empty in a part is opened whole there.
 
     Examples
     --------
@@ -75,6 +75,8 @@ class AllActiveNode(PickNode):
     ----------
     cap : CapLaw, optional
         How many items a member gives before it is opened again.
+    repeats : bool
+        Whether a member that ends before its cap is opened again in the same activation.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class AllActiveNode(PickNode):
         weights: NDArray[Any] | None,
         prune: bool = True,
         cap: CapLaw | None = None,
+        repeats: bool = False,
     ) -> None:
         super().__init__(pool, key, shards, weights, prune, merged(shards)[0])
-        self._cap = cap
+        self._cap, self._repeats = cap, repeats
         self._opened = [0] * len(pool)  # how many activations each slot has had
         drawn = [weights is None or weights[index] > 0 for index in range(len(pool))]
         self._fill(Activation(*self._again(index)) if drawn[index] else None for index in range(len(pool)))
@@ -98,6 +101,9 @@ class AllActiveNode(PickNode):
         number = self._opened[index]
         self._opened[index] = number + 1
         return index, number, own_cap(self._cap, self.key.below(number, index))
+
+    def _endless(self, slot: int) -> bool:
+        return True
 
     def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
         return self._again(slot) if given else None

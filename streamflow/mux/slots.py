@@ -21,6 +21,10 @@ pool of n members that all end takes time proportional to n.
 
 Three methods say what kinds of muxes differ in: `_plan` (the next block), `_next` (what follows an activation that has
 ended, if anything can) and `_drop_dead`.
+
+A member that ends before its activation may be opened *once more* in it, without anything above knowing (`_once_more`):
+in another *pass*, where short members are repeated; or *whole*, where it is empty in this part of an endless mux, so
+that members with fewer items than there are parts have their share in each.
 """
 
 from __future__ import annotations
@@ -28,18 +32,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice, repeat
 from operator import is_not, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.call import Shards
-from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS
+from ..core.call import Shards, merged
+from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS, REPEATED, WHOLE
 from ..core.node import Activation, Node, activation_state, restore_activation
 from ..seeding import Key
-from .pool import Pool
+from .pool import Pool, check_repeatable
 
 __all__ = ["FIRST", "Next", "SlotNode"]
 
@@ -49,6 +54,14 @@ _END: Iterator[Any] = iter(())
 _Slots = list[int] | NDArray[np.intp]
 #: What follows in a slot: index of the member, number of the activation, budget.
 Next = tuple[int, int, int | None]
+
+
+class Pass(NamedTuple):
+    """A later pass over the member of an activation."""
+
+    activation: int  #: the number of the activation
+    number: int  #: from 1
+    before: int  #: items of the passes before it
 
 
 class SlotNode(Node):
@@ -68,10 +81,14 @@ class SlotNode(Node):
     _weighs = False
     #: Whether a slot may hold another activation when one has ended (`_next`); if not, it is dead.
     _renews = True
+    #: Whether a member that ends before its activation is opened again in it.
+    _repeats = False
 
     def __init__(self, pool: Pool, key: Key, shards: Shards) -> None:
         self.pool, self.key, self.shards = pool, key, shards
         self.held: list[Activation | Node | None] = []  # what each slot holds; None: it is dead
+        self._passes: dict[int, Pass] = {}  # by slot; one of an earlier activation means nothing
+        self._whole: set[int] = set()  # slots whose members are opened whole
         self.asked = self.misses = 0
         self._owed: int | None = None
         self._missed_at = 0  # how many had been asked at the last miss
@@ -101,6 +118,13 @@ class SlotNode(Node):
 
     def _found_empty(self, index: int) -> None:
         """A member gave nothing; it is not closed yet."""
+
+    def _ran_dry(self) -> None:
+        """A member ended after some items, before its activation, and is not opened again in it."""
+
+    def _endless(self, slot: int) -> bool:
+        """Whether members are opened in a slot again and again, so that what they give is no set of items to divide."""
+        return False
 
     def _died(self, slot: int) -> None:
         """A slot is dead from now on."""
@@ -132,22 +156,31 @@ class SlotNode(Node):
 
     def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
         """The items of a slot, activation by activation; this is where a slot is renewed."""
-        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
+        held, members = self.held, self.pool.members
         weighs, renews = self._weighs, self._renews
         one = held[slot]
         if one is None:
             return
+        key, shards = self._address(slot, one.number)
+        budget = one.budget
         if isinstance(one, Activation):
-            index, number, budget = one.index, one.number, one.budget
             if budget is None or one.done < budget:
-                one = held[slot] = members[index]._activate(key, index, number, budget, shards)
+                one = held[slot] = self._open(slot, one)
                 yield one.items if budget is None else islice(one.items, budget)
         else:  # a state was loaded in the middle of this activation
-            yield islice(one.items, None if one.budget is None else one.budget - one.given())
+            yield islice(one.items, None if budget is None else budget - one.given())
         while renews:
             given = one.given()
-            if not given:
-                self._found_empty(one.index)
+            if not given or (budget is not None and given < budget):
+                more = self._once_more(slot, one, given)
+                if more is not None:
+                    one, budget = more, more.budget
+                    key, shards = self._address(slot, one.number)
+                    yield one.items if budget is None else islice(one.items, budget)
+                    continue
+                given += self._pass(slot, one).before
+                if not given:
+                    self._found_empty(one.index)
             one.close()  # before the next is opened
             following = self._next(slot, one, given)
             if following is None:
@@ -168,10 +201,52 @@ class SlotNode(Node):
         self.live -= 1
         if not self.live:
             self._cut()
+        self._whole.discard(slot)
         self._died(slot)
 
-    def _open(self, one: Activation) -> Node:
-        return self.pool.members[one.index]._activate(self.key, one.index, one.number, one.budget, self.shards)
+    def _once_more(self, slot: int, one: Activation | Node, given: int) -> Node | None:
+        """The member of an activation that has ended early, opened again in it; None if it is not."""
+        last, left = self._pass(slot, one), one.budget
+        if given and left is not None and self._repeats:
+            self._passes[slot] = Pass(one.number, last.number + 1, last.before + given)
+            left -= given
+        elif not given + last.before and slot not in self._whole and self._divided() and self._endless(slot):
+            self._whole.add(slot)
+        else:
+            if given:
+                self._ran_dry()
+            return None
+        one.close()
+        again = self.held[slot] = Activation(one.index, one.number, left)  # what a state says if this fails
+        more = self.held[slot] = self._open(slot, again)
+        return more
+
+    def _pass(self, slot: int, one: Activation | Node) -> Pass:
+        """In which pass over its member the activation in a slot is."""
+        found = self._passes.get(slot)
+        return found if found is not None and found.activation == one.number else Pass(one.number, 0, 0)
+
+    def _divided(self) -> bool:
+        """Whether members are divided among several parts."""
+        return merged(self.shards)[1] > 1
+
+    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
+        """Under which key, and in which part, activation `number` is opened in a slot."""
+        if slot not in self._whole:
+            return self.key, self.shards
+        index, count = merged(self.shards)
+        return self.key.below(count, WHOLE).below(index, WHOLE), ()
+
+    def _open(self, slot: int, one: Activation) -> Node:
+        key, shards = self._address(slot, one.number)
+        member, last = self.pool.members[one.index], self._pass(slot, one)
+        if not last.number:
+            return member._activate(key, one.index, one.number, one.budget, shards)
+        if last.number == 1:
+            check_repeatable(member)  # one of a `StreamerList` has not been looked at
+        node = member._activate(key.below(one.number, one.index), REPEATED, last.number, one.budget, shards)
+        node.index, node.number = one.index, one.number
+        return node
 
     # ------------------------------------------------------------------ blocks
     def _segments(self) -> Generator[Iterator[Any], None, None]:
@@ -247,14 +322,28 @@ class SlotNode(Node):
             "misses": self.misses,
             "dropped_at": self._dropped_at,
             "owed": owed,
-            "turns": [one and activation_state(one, failed and slot == owed) for slot, one in enumerate(self.held)],
+            "turns": [one and self._turn(slot, one, failed and slot == owed) for slot, one in enumerate(self.held)],
             **self._own_state(),
         }
+
+    def _turn(self, slot: int, one: Activation | Node, failed: bool) -> list[Any]:
+        last = self._pass(slot, one)
+        return [*activation_state(one, failed), last.number, last.before, slot in self._whole]
+
+    def _restored(self, slot: int, saved: Any, verify: bool) -> Activation | Node | None:
+        if saved is None:
+            return None
+        *activation, number, before, whole = saved
+        if number:
+            self._passes[slot] = Pass(activation[1], number, before)
+        if whole:
+            self._whole.add(slot)
+        return restore_activation(activation, partial(self._open, slot), verify, self.pool.name)
 
     def restore(self, state: Any, given: int, verify: bool) -> None:
         held: list[Activation | Node | None] = []
         self.held = held  # filled one by one, so that `close` finds what is open if one fails
-        held.extend(one and restore_activation(one, self._open, verify, self.pool.name) for one in state["turns"])
+        held.extend(self._restored(slot, saved, verify) for slot, saved in enumerate(state["turns"]))
         self._owed = state["owed"]
         self.asked, self.misses = state["asked"] - (self._owed is not None), state["misses"]
         self._dropped_at = state["dropped_at"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 from collections.abc import Callable
 from itertools import repeat
@@ -12,13 +14,13 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
 from ..core.format import BARRED_TRIES
-from ..core.node import Activation, Node
+from ..core.node import MANY, Activation, Node
 from ..core.validate import choice, flag, optional_positive_integer, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import PoolMux
 from .caps import DISTS, CapLaw, cap_law, own_cap
 from .picking import PickNode, law_of, uniform_law
-from .pool import dealt
+from .pool import check_repeatable, dealt
 from .shuffled import AllActiveNode
 from .slots import Next
 from .weights import pool_weights
@@ -26,6 +28,9 @@ from .weights import pool_weights
 __all__ = ["StochasticMux"]
 
 MODES = ("with_replacement", "single_active", "exhaustive")
+SHORT = ("next", "repeat")
+_ENOUGH = 100  #: activations after which it is said that members run dry
+_log = logging.getLogger("streamflow")
 
 
 class StochasticMux(PoolMux):
@@ -51,29 +56,42 @@ class StochasticMux(PoolMux):
         How the number of items of an activation is distributed about `rate`.
     random_state : None, int, SeedSequence, Generator or RandomState
         The seed of this mux; None: its randomness follows from its parent's.
+    short : {'next', 'repeat'}
+        What follows a member that ends before its activation is over.  ``next``: the next activation.  ``repeat``: the
+        same member, opened again until the activation has given its items; needs a rate, and members that can be opened
+        again.
 
     Raises
     ------
     ParameterError
-        If a parameter has an invalid value, or if `n_active` is above the number of members where a member may hold
-        only one slot.
+        If a parameter has an invalid value; if `n_active` is above the number of members where a member may hold only
+        one slot; or if ``short="repeat"`` is given without a rate, with ``exhaustive``, or over a one-shot iterator.
 
     Notes
     -----
     Shares of the items equal the weights
 
-    * ``with_replacement`` with a rate: for each single item, the very first included, as long as members do not run
-      dry.  Members enter slots in proportion to the weights, and slots are picked uniformly.
-    * ``single_active`` with a rate: in the long run.  With m_i = rate * n_streams * weights[i], members enter in
-      proportion to min(1, m_i), stay for max(1, m_i) items on average, and slots are picked by weight.
+    * ``with_replacement`` with a rate: for each single item, the very first included.  Members enter slots in
+      proportion to the weights, and slots are picked uniformly.
+    * ``single_active`` with a rate: in the long run.  With m_i = rate * n_streams * weights[i] / sum(weights), members
+      enter in proportion to min(1, m_i), stay for max(1, m_i) items on average, and slots are picked by weight.
     * all active (``n_active=None``, or n_active equal to the number of members and ``rate=None``): for each item.
 
-    With ``rate=None`` members are drawn by weight and slots are picked by weight, so members that end are seen in
-    proportion to weight times length.  In ``exhaustive`` weights act on the picks only, and a rate caps the one
-    activation that each member has.
+    The first two need members that last as long as their activations, or ``short="repeat"``, which makes them hold
+    whatever the lengths.  With ``short="next"`` a member that ends early leaves early: in ``with_replacement`` its
+    share is in proportion to its weight times the items that an activation gives on average, and in ``single_active``
+    it is active less often.  Once a tenth of at least 100 activations have ended early, a warning of the logger
+    ``streamflow`` says so, once for muxes that look alike.
+
+    With ``rate=None`` and fewer slots than members, members are drawn by weight and slots are picked by weight.  In
+    the long run the share of a member is then in proportion to its weight times its length (``with_replacement``), or
+    to its weight times how often it is active, where each set of active members is as likely as the product of their
+    lengths (``single_active``).  In ``exhaustive`` weights act on the picks only, and a rate caps the one activation
+    that each member has.
 
     Sharding: ``exhaustive`` deals its members out (or shards each, if there are fewer than parts).  The other modes
-    give each part the whole pool, its own choices and n_active / count slots; all active, each member is sharded.
+    give each part the whole pool, its own choices and n_active / count slots; all active, each member is sharded, and
+    one that is empty in a part is opened whole there.
 
     Examples
     --------
@@ -97,15 +115,29 @@ class StochasticMux(PoolMux):
         prune_empty_streams: bool = True,
         dist: str = "binomial",
         random_state: Any = None,
+        *,
+        short: str = "next",
     ) -> None:
         super().__init__(streamers, random_state)
-        self.mode, self.dist = choice("mode", mode, MODES), choice("dist", dist, DISTS)
+        self.mode, self.dist, self.short = (
+            choice("mode", mode, MODES),
+            choice("dist", dist, DISTS),
+            choice("short", short, SHORT),
+        )
         self.n_active = _checked_n_active(n_active, mode, self.n_streams)
         self.rate = _checked_rate(rate)
         self.prune_empty_streams = flag("prune_empty_streams", prune_empty_streams)
         self._weights = pool_weights(weights, self._pool)
         all_active = n_active is None or (rate is None and n_active == self.n_streams)
         self._all_active = all_active and mode != "exhaustive"
+        if short == "repeat":
+            self._check_repeat()
+
+    def _check_repeat(self) -> None:
+        advice = "short='next' goes on with the next member"
+        require(self.rate is not None, "short", "'next' without a rate", self.short, advice)
+        require(self.mode != "exhaustive", "short", "'next' in mode 'exhaustive'", self.short, advice)
+        check_repeatable(self)
 
     @property
     def weights(self) -> NDArray[Any] | None:
@@ -114,7 +146,8 @@ class StochasticMux(PoolMux):
 
     def _settings(self, before: str = "") -> str:
         pruned = "" if self.prune_empty_streams else ", not pruned"
-        return f"{before}n_active={self.n_active}, rate={self.rate}, {self.mode}, {self.dist}{pruned}"
+        short = "" if self.short == "next" else f", short={self.short}"
+        return f"{before}n_active={self.n_active}, rate={self.rate}, {self.mode}, {self.dist}{pruned}{short}"
 
     def _refuse_shards(self, shards: Shards) -> None:
         if self.mode != "exhaustive" and not self._all_active:
@@ -128,7 +161,8 @@ class StochasticMux(PoolMux):
 
     def _node(self, key: Key, shards: Shards) -> Node:
         if self._all_active:
-            return AllActiveNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap())
+            repeats = self.short == "repeat"
+            return AllActiveNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap(), repeats)
         if self.mode == "exhaustive":
             return _ExhaustiveNode(self, key, shards)
         for index, count in shards:
@@ -221,6 +255,8 @@ class _DrawnNode(PickNode):
         # With a rate, shares come from the activations, and any slot is as good as another (with_replacement).
         picks = weights if self._single or mux.rate is None else None
         super().__init__(mux._pool, key, (), picks, mux.prune_empty_streams)
+        self._mux, self._repeats = mux, mux.short == "repeat"
+        self._dry, self._dry_since = 0, 0  # activations that ended early, among those from this number on
         self._read_laws(mux)
         self._draw_from(0, 0, 0)
         self._active: set[int] = set()
@@ -238,7 +274,7 @@ class _DrawnNode(PickNode):
             means = rate * n * weights
             self._draw_weights = np.minimum(1.0, means)
             self._means = np.maximum(1.0, means)
-        self._dist, self._whole = mux.dist, mux.n_active or n
+        self._dist, self._slots_in_all = mux.dist, mux.n_active or n
 
     def _draw_from(self, drawn: int, redrawn: int, activations: int) -> None:
         """Continue the draws after this many of each have been taken."""
@@ -283,7 +319,7 @@ class _DrawnNode(PickNode):
             self._active.add(index)
         cap = self._next_cap()
         if self._means is not None:
-            cap = cap_law(self._dist, float(self._means[index]), self._whole)(cap)
+            cap = cap_law(self._dist, float(self._means[index]), self._slots_in_all)(cap)
         return index, number, cap
 
     def _member(self, barred: set[int]) -> int | None:
@@ -325,6 +361,13 @@ class _DrawnNode(PickNode):
         index = self._member(barred | self._active | (self._aside if self._prune else set()))
         return None if index is None else Activation(*self._activation(index))
 
+    def _ran_dry(self) -> None:
+        self._dry += 1
+        activations = self._n_activated - self._dry_since
+        if activations >= _ENOUGH and 10 * self._dry >= activations:
+            _log_dry(repr(self._mux), self._single)
+            self._dry = -MANY  # it has been said
+
     # ------------------------------------------------------------------ state
     def _own_state(self) -> dict[str, Any]:
         return {
@@ -336,5 +379,17 @@ class _DrawnNode(PickNode):
 
     def _restore_own(self, state: dict[str, Any]) -> None:
         self._draw_from(state["drawn"], state["redrawn"], state["activations"])
+        self._dry, self._dry_since = 0, self._n_activated
         self._active = {one.index for one in self.held if one is not None} if self._single else set()
         super()._restore_own(state)
+
+
+@functools.cache
+def _log_dry(mux: str, single: bool) -> None:
+    """Log, once per process for muxes that look alike, what shares follow where members end early."""
+    _log.warning(
+        "%s: a tenth or more of the activations end early, since their members are shorter, so shares do not equal the "
+        "weights: they follow weight x %s; short='repeat' opens short members again, and then they do",
+        mux,
+        "how often a member is active" if single else "items per activation",
+    )

@@ -291,20 +291,28 @@ def test_fewer_slots_than_parts_raise():
         list(tree.shard(0, 3).iterate(1))
 
 
+def test_a_shuffled_mux_recurses():
+    tree = sf.ShuffledMux([range(10), range(10, 20)], weights=[3, 1], random_state=0)
+    for k in range(3):
+        seen = set(first(tree.shard(k, 3), 300))
+        assert seen == set(range(10)[k::3]) | set(range(10, 20)[k::3])
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda members: sf.ShuffledMux(members, weights=[3, 1], random_state=0),
         lambda members: sf.ChainMux(members, mode="cycle", random_state=0),
         lambda members: sf.RoundRobinMux(members, mode="cycle", random_state=0),
         lambda members: sf.RoundRobinMux(members, mode="permuted_cycle", random_state=0),
     ],
 )
-def test_endless_muxes_recurse(make):
+def test_muxes_that_go_round_recurse_and_their_parts_change_places(make):
     tree = make([range(10), range(10, 20)])
     for k in range(3):
-        seen = set(first(tree.shard(k, 3), 300))
-        assert seen == set(range(10)[k::3]) | set(range(10, 20)[k::3])
+        items = first(tree.shard(k, 3), 20)
+        for place in (k, (k + 1) % 3, (k + 2) % 3):
+            expected = {*range(10)[place::3], *range(10, 20)[place::3]}
+            assert {items.pop(0) for _ in expected} == expected
 
 
 def test_parts_of_a_shuffled_mux_make_their_own_picks_with_the_same_weights():

@@ -1,7 +1,7 @@
 """Parts: of a finite tree they are together the tree, each item once; of an endless one each alone has the weights."""
 
 from collections import Counter
-from itertools import combinations, zip_longest
+from itertools import combinations, islice, zip_longest
 
 import numpy as np
 import pytest
@@ -242,15 +242,17 @@ def test_parts_of_a_shuffled_mux_deal_out_each_member(count):
 ], ids=["chain", "round robin", "permuted"])  # fmt: skip
 @COUNTS
 def test_a_round_of_the_parts_of_a_cycle_is_a_round_of_the_tree(make, count):
-    """Each part goes through its share of every member in each of its rounds."""
-    together = Counter()
+    """Each part goes through its share of every member in each of its rounds, and the parts change places."""
+    whole = Counter((i, k) for i, n in enumerate((5, 8)) for k in range(n))
+    together = [Counter() for _ in range(2 * count)]
     for index in range(count):
-        expected = [(i, k) for i, n in enumerate((5, 8)) for k in range(index, n, count)]
-        items = list(make().shard(index, count).iterate(3 * len(expected)))
-        rounds = [items[k : k + len(expected)] for k in range(0, len(items), len(expected))]
-        assert all(sorted(one) == expected for one in rounds)
-        together.update(rounds[0])
-    assert together == Counter((i, k) for i, n in enumerate((5, 8)) for k in range(n))
+        items = make().shard(index, count).iterate()
+        for number, one in enumerate(together):
+            place = (index + number) % count
+            expected = [(i, k) for i, n in enumerate((5, 8)) for k in range(place, n, count)]
+            assert sorted(islice(items, len(expected))) == expected
+            one.update(expected)
+    assert together == [whole] * (2 * count)
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------
