@@ -42,7 +42,8 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
 from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS, REPEATED, WHOLE
-from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
+from ..core.saved import Saved
 from ..seeding import Key
 from .pool import Pool, check_repeatable
 
@@ -136,7 +137,7 @@ class SlotNode(Node):
         """What `_restore_own` needs besides the activations."""
         return {}
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
+    def _restore_own(self, saved: Saved) -> None:
         """Take up `_own_state`; the slots are filled already."""
 
     # ------------------------------------------------------------------ slots
@@ -178,7 +179,7 @@ class SlotNode(Node):
                     key, shards = self._address(slot, one.number)
                     yield one.items if budget is None else islice(one.items, budget)
                     continue
-                given += self._pass(slot, one).before
+                given = given or self._pass(slot, one).before
                 if not given:
                     self._found_empty(one.index)
             one.close()  # before the next is opened
@@ -206,15 +207,16 @@ class SlotNode(Node):
 
     def _once_more(self, slot: int, one: Activation | Node, given: int) -> Node | None:
         """The member of an activation that has ended early, opened again in it; None if it is not."""
+        if given and not self._repeats:
+            self._ran_dry()
+            return None
         last, left = self._pass(slot, one), one.budget
-        if given and left is not None and self._repeats:
+        if given and left is not None:
             self._passes[slot] = Pass(one.number, last.number + 1, last.before + given)
             left -= given
-        elif not given + last.before and slot not in self._whole and self._divided() and self._endless(slot):
+        elif not last.before and slot not in self._whole and self._divided() and self._endless(slot):
             self._whole.add(slot)
         else:
-            if given:
-                self._ran_dry()
             return None
         one.close()
         again = self.held[slot] = Activation(one.index, one.number, left)  # what a state says if this fails
@@ -318,38 +320,55 @@ class SlotNode(Node):
         owed = self._asked_last() if failed and self._is_asking() else self._owed
         waiting = self._owed is not None  # not asked for a second time yet
         return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(failed),
             "asked": self.asked + self._inside() + waiting,
             "misses": self.misses,
             "dropped_at": self._dropped_at,
             "owed": owed,
-            "turns": [one and self._turn(slot, one, failed and slot == owed) for slot, one in enumerate(self.held)],
+            "slots": self._slot_states(owed if failed else None),
             **self._own_state(),
         }
 
-    def _turn(self, slot: int, one: Activation | Node, failed: bool) -> list[Any]:
-        last = self._pass(slot, one)
-        return [*activation_state(one, failed), last.number, last.before, slot in self._whole]
+    def _slot_states(self, failed: int | None) -> list[dict[str, Any] | None]:
+        """The states of the slots, of which one may have failed."""
+        slots = [one and activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
+        for slot, last in self._passes.items():
+            state = slots[slot]
+            if state is not None and state["number"] == last.activation:
+                state |= {"pass": last.number, "before": last.before}
+        for slot in self._whole:
+            state = slots[slot]
+            if state is not None:
+                state["whole"] = True
+        return slots
 
-    def _restored(self, slot: int, saved: Any, verify: bool) -> Activation | Node | None:
-        if saved is None:
-            return None
-        *activation, number, before, whole = saved
-        if number:
-            self._passes[slot] = Pass(activation[1], number, before)
-        if whole:
-            self._whole.add(slot)
-        return restore_activation(activation, partial(self._open, slot), verify, self.pool.name)
-
-    def restore(self, state: Any, given: int, verify: bool) -> None:
+    def restore(self, saved: Saved, verify: bool) -> None:
+        slots = saved.each("slots", len(self.held))
         held: list[Activation | Node | None] = []
         self.held = held  # filled one by one, so that `close` finds what is open if one fails
-        held.extend(self._restored(slot, saved, verify) for slot, saved in enumerate(state["turns"]))
-        self._owed = state["owed"]
-        self.asked, self.misses = state["asked"] - (self._owed is not None), state["misses"]
-        self._dropped_at = state["dropped_at"]
+        held.extend(self._restored(slot, one, verify) for slot, one in enumerate(slots))
+        self._owed = saved.optional_count("owed", most=len(held) - 1)
+        waiting = self._owed is not None
+        asked = saved.count("asked", least=waiting)
+        self.asked, self.misses = asked - waiting, saved.count("misses", most=asked)
+        if saved.count("given") != self.asked - self.misses:
+            raise saved.wrong("given", f"what was asked less what was missed ({self.asked - self.misses})")
+        self._dropped_at = saved.count("dropped_at", most=self.misses)
         self._forget_block()
         self._fill(held)
-        self._restore_own(state)
+        self._restore_own(saved)
+
+    def _restored(self, slot: int, saved: Saved | None, verify: bool) -> Activation | Node | None:
+        if saved is None:
+            return None
+        if self._repeats and "pass" in saved:
+            number = saved.count("pass", most=NUMBERS - 1, least=1)
+            self._passes[slot] = Pass(saved.count("number"), number, saved.count("before", least=1))
+        if "whole" in saved and saved.flag("whole") and self._divided():
+            self._whole.add(slot)
+        return restore_activation(saved, len(self.pool), partial(self._open, slot), verify, self.pool.name)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         names = self.pool.names

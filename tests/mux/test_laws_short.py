@@ -3,14 +3,13 @@
 import json
 import logging
 from collections import Counter
-from itertools import combinations, count, islice
+from itertools import combinations, groupby, islice
 from math import prod
 
 import numpy as np
 import pytest
 
 from streamflow import (
-    BaseMux,
     ChainMux,
     RoundRobinMux,
     ShuffledMux,
@@ -19,7 +18,7 @@ from streamflow import (
     StreamerList,
     buffer_stream,
 )
-from streamflow.exceptions import ParameterError, StateError, StreamflowError
+from streamflow.exceptions import ParameterError, StateError
 from streamflow.mux import stochastic
 
 from ..amount import amount
@@ -137,7 +136,7 @@ def test_activations_have_the_law_of_caps(dist):
     for seed in range(amount(400, 2000)):
         items = names(repeating(short, n_active, rate, dist=dist, random_state=seed).iterate(80))
         if items[0] != (other := next((i for i in items if i != items[0]), items[0])):
-            seen.append((items.index(other)))
+            seen.append(items.index(other))
     ends = cap_law(dist, rate, n_active)  # a run is a geometric number of activations
     runs, law = {0: 1.0}, Counter()
     for _ in range(12):
@@ -188,13 +187,12 @@ def test_a_pass_of_no_items_ends_the_activation():
     """Every other time the member is empty: activations of 2 items where 6 were to come; and nothing ends."""
     ledger = Ledger()
     flaky = [Streamer(ledger.flaky, "flaky", every_other(True), 2), Streamer(ledger.endless, "steady")]
-    mux = repeating(flaky, 1, 6, dist="constant", random_state=0)
-    items = list(mux.iterate(3000))
-    runs = [len(run) for run in "".join(item[0] for item in items).split("s") if run]
-    assert {run % 2 for run in runs} == {0}
-    opened = "".join(name[0] for name in ledger.opened)
-    assert "fffs" not in opened.replace("ffff", "")
-    assert p_value(items, {"flaky": 2, "steady": 6}) > RARE or items.count("flaky") / 3000 == pytest.approx(0.25, abs=0.04)
+    items = list(repeating(flaky, 1, 6, dist="constant", random_state=0).iterate(4000))
+    runs = [(name, len([*run])) for name, run in groupby(items)][:-1]
+    assert len(runs) > 300
+    assert {length % 2 for name, length in runs if name == "flaky"} == {0}
+    assert min(length for name, length in runs if name == "flaky") == 2
+    assert {length % 6 for name, length in runs if name == "steady"} == {0}
 
 
 @MODES
@@ -209,11 +207,6 @@ def test_a_mux_of_empties_ends(mode, prune):
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
-def lists(lengths):
-    return [ShuffledMux([Streamer(drawing, (i, k), 2) for k in range(2)]) if n is None else Streamer(drawing, i, n)
-            for i, n in enumerate(lengths)]  # fmt: skip
-
-
 RESUMED = {
     "with_replacement": lambda: repeating(members([3, 1, 40], drawing), 2, 12, WEIGHTS, random_state=6),
     "single_active": lambda: repeating(members([3, 1, 40], drawing), 2, 12.5, WEIGHTS, "single_active", random_state=6),
@@ -222,9 +215,10 @@ RESUMED = {
         [Streamer(dicts, i, 7 + i).pipe(buffer_stream, 3) for i in range(3)], 2, 9, random_state=6
     ),
     "finite muxes": lambda: repeating(
-        [RoundRobinMux(members([2, 3], drawing)), StochasticMux(members([2, 2], drawing), 1, None, mode="exhaustive"),
-         ChainMux(members([1, 4], drawing))], 2, 11, random_state=6),
-    "nested": lambda: repeating([repeating(members([2, 3], drawing), 1, 5), *members([4], drawing)], 2, 9, random_state=6),
+        [RoundRobinMux(members([2, 3], drawing)), ChainMux(members([1, 4], drawing)),
+         StochasticMux(members([2, 2], drawing), 1, None, mode="exhaustive")], 2, 11, random_state=6),
+    "nested": lambda: repeating(
+        [repeating(members([2, 3], drawing), 1, 5), *members([4], drawing)], 2, 9, random_state=6),
     "a part": lambda: repeating(members([3, 1, 40], drawing), 4, 12, WEIGHTS, random_state=6).shard(1, 2),
     "a list": lambda: repeating(StreamerList(drawing, range(5), [4] * 5), 3, 10, random_state=6),
     "flaky": lambda: repeating(members([3, 0, 2], drawing), 2, 10, None, "with_replacement", False, random_state=6),
@@ -357,9 +351,10 @@ def test_one_shot_members_of_a_list_are_refused_when_they_are_opened_again():
             return super().__getitem__(place)
 
     iterators = Iterators(iter([{"x": i}] * 3) for i in range(2))
-    mux = repeating([ShuffledMux(StreamerList(buffer_stream, iterators, [2, 2]))], 1, 8)
+    mux = repeating(StreamerList(buffer_stream, iterators, [2, 2]), 1, 8)
+    repeating([ShuffledMux(StreamerList(buffer_stream, iterators, [2, 2])), ["a"]], 1, 8)
     assert built.opened == []
-    with pytest.raises(StreamflowError, match="only once"):
+    with pytest.raises(ParameterError, match="only once"):
         list(mux.iterate(20))
 
 
@@ -394,12 +389,11 @@ def long_run(make, lengths, weights, n):
 
 @pytest.mark.parametrize("n_active", [1, 2, 3])
 def test_single_active_with_next_is_active_less_often_where_members_are_short(n_active):
-    weights, lengths, rate = (0.5, 0.3, 0.15, 0.05), (8, 100, 3, 100), 12
+    weights, lengths, rate = (0.5, 0.3, 0.15, 0.05), (8, 100, 3, 100), 20
     means = [max(1, rate * 4 * weight) for weight in weights]
-    gives = [min(mean, length) for mean, length in zip(means, lengths, strict=True)]  # whole means, constant caps
+    assert all(mean == int(mean) or mean > length for mean, length in zip(means, lengths, strict=True))
+    gives = [min(mean, length) for mean, length in zip(means, lengths, strict=True)]
     stays = [min(1, rate * 4 * w) * given / w for w, given in zip(weights, gives, strict=True)]
-    means_are_whole = all(mean < length or mean >= length for mean, length in zip(means, lengths, strict=True))
-    assert means_are_whole
 
     def make(seed):
         return StochasticMux(
@@ -442,15 +436,14 @@ def test_a_weight_of_one_half_of_a_hundred_members_needs_long_ones():
 
     def first(short):
         shares = []
-        for seed in range(amount(4, 20)):
-            mux = StochasticMux(
-                members([200] * 100), 8, 64, weights, "single_active", random_state=seed, short=short
-            )
-            shares.append(names(islice(mux, 20_000, 80_000)).count(0) / 60_000)
+        for seed in range(amount(5, 20)):
+            files = members([200] * 100)
+            mux = StochasticMux(files, 8, 64, weights, "single_active", random_state=seed, short=short)
+            shares.append(names(islice(mux, 20_000, 220_000)).count(0) / 200_000)
         return np.mean(shares)
 
     assert first("next") == pytest.approx(0.065, abs=0.015)
-    assert first("repeat") == pytest.approx(0.5, abs=0.06)
+    assert first("repeat") == pytest.approx(0.5, abs=0.08)
 
 
 @pytest.fixture
@@ -485,21 +478,3 @@ def test_what_is_as_it_should_be_is_not_logged(mode, logged):
     few = [Streamer(numbered, 0, 5), *(Streamer(numbered, i, 500) for i in range(1, 40))]
     list(StochasticMux(few, 4, 8, None, mode, dist="constant", random_state=0).iterate(9000))
     assert logged() == []
-
-
-# --- muxes of one's own are not concerned -----------------------------------------------------------------------------
-
-
-def test_a_mux_of_ones_own_is_told_each_end():
-    told = []
-
-    class Own(BaseMux):
-        def choose(self, step, live, u):
-            return live[step % len(live)]
-
-        def ended(self, slot, given):
-            told.append((slot, given))
-            return next(turns) < 4
-
-    turns = count()
-    assert len(list(Own(members([2, 3])))) == 2 + 3 + 2 + 3 + 2 or told
