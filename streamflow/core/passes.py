@@ -58,7 +58,8 @@ class Passes:
         if self.ended and self.cycle:
             return {"epoch": self.epoch + 1, "given": 0, "ended": False, "node": None}
         inside = None if self.node is None or self.ended else self.node.state(failed)
-        return {"epoch": self.epoch, "given": self.given(failed), "ended": self.ended, "node": inside}
+        given = self.given(failed) if inside is None else inside["given"]
+        return {"epoch": self.epoch, "given": given, "ended": self.ended, "node": inside}
 
     def restore(self, saved: Saved, verify: bool) -> None:
         epoch, given, ended = saved.count("epoch", most=NUMBERS - 1), saved.count("given"), saved.flag("ended")

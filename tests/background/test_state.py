@@ -169,10 +169,11 @@ def test_the_end():
         state = stream.state_dict()
         assert list(stream) == []
         after = stream.state_dict()
-    assert (after["epoch"], after["given"]) == (1, 0)
-    with sf.ZMQStreamer([1, 2, 3]).open() as stream:
-        stream.load_state_dict(state)
-        assert list(stream) == []
+    assert (after["epoch"], after["given"], after["ended"]) == (0, 3, True)
+    for at_the_end in (state, after):
+        with sf.ZMQStreamer([1, 2, 3]).open() as stream:
+            stream.load_state_dict(at_the_end)
+            assert list(stream) == []
     with sf.RoundRobinMux([sf.ZMQStreamer([1]), sf.ZMQStreamer([2, 3, 4])]).open() as stream:
         assert [next(stream) for _ in range(3)] == [1, 2, 3]
         state = stream.state_dict()
