@@ -125,7 +125,6 @@ class _RoundRobinNode(SlotNode):
         return {
             "round": self._round,
             "given_before": self._given_before,
-            "quiet": self._quiet,
             "order": self._order.tolist(),
             "at": self._place(),
         }
@@ -133,7 +132,6 @@ class _RoundRobinNode(SlotNode):
     def _restore_own(self, saved: Saved) -> None:
         n = len(self.held)
         self._round, self._given_before = saved.count("round", most=NUMBERS - 1), saved.count("given_before")
-        self._quiet = saved.count("quiet", most=self._n_parts)
         self._order = np.array(saved.counts("order", n - 1, n), np.intp)
         self._at = saved.count("at", most=max(0, len(self._order) - 1))
         self._from = saved.count("asked")
