@@ -20,6 +20,7 @@ import numpy as np
 from numpy.random.bit_generator import ISpawnableSeedSequence
 from numpy.typing import NDArray
 
+from .core.checkpoint import Clock
 from .core.format import (
     DRAWS_IN_BLOCK,
     ENTROPY_WORDS,
@@ -131,22 +132,28 @@ def _join(words: NDArray[Any]) -> int:
 class Key:
     """An address in a tree: the root of the randomness here and the path below it, which begins with the epoch.
 
+    In a live tree it also leads to the clock that says when checkpoints are made there.
+
     >>> Key(Root(0), (2,)).below(5, 1).path
     (2, 5, 1)
     """
 
-    __slots__ = ("path", "root")
+    __slots__ = ("clock", "path", "root")
 
-    def __init__(self, root: Root, path: tuple[int, ...]) -> None:
-        self.root, self.path = root, path
+    def __init__(self, root: Root, path: tuple[int, ...], clock: Clock | None = None) -> None:
+        self.root, self.path, self.clock = root, path, clock
+
+    def of_root(self, root: Root) -> Key:
+        """The same address below another root: that of a part of the tree with its own seed."""
+        return Key(root, self.path, self.clock)
 
     def at_epoch(self, epoch: int) -> Key:
         """The same address in another epoch."""
-        return Key(self.root, (epoch, *self.path[1:]))
+        return Key(self.root, (epoch, *self.path[1:]), self.clock)
 
     def below(self, first: int, second: int) -> Key:
         """The address one step further down, such as (activation, index) below a mux."""
-        return Key(self.root, (*self.path, first, second))
+        return Key(self.root, (*self.path, first, second), self.clock)
 
 
 def bit_generator(key: Key, *purpose: int) -> np.random.PCG64:
