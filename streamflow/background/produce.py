@@ -18,6 +18,7 @@ from typing import Any
 
 from ..core.checkpoint import Clock
 from ..core.node import Node, close_all, skip
+from ..core.saved import Saved
 from ..core.signals import deferred
 from ..exceptions import StateError
 from ..seeding import Key
@@ -77,15 +78,15 @@ class RunningJob:
         job = self.job
         node = self._nodes[lane.number] = job.tree._open(job.key, job.shards_of(lane.number))
         self._current = node
-        if lane.state is not None:
-            node.restore(lane.state, lane.given, job.verify)
+        if lane.mark is not None:
+            node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark"), job.verify)
         if skip(node.items, lane.skip) < lane.skip:
-            raise StateError(f"the stream had given {lane.given + lane.skip} items and now ends earlier")
+            raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 
     def _mark(self) -> Record:
         began = perf_counter()
         try:
-            value: Any = [(number, node.given(), node.state()) for number, node in self._nodes.items()]
+            value: Any = [(number, node.state()) for number, node in self._nodes.items()]
         except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
             value = error if isinstance(error, StateError) else StateError(f"the state of a leaf failed: {error!r}")
             self._marking = False

@@ -23,13 +23,14 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, islice, repeat
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ..exceptions import DataError, StateError
 from . import checkpoint
 from .checkpoint import Clock
 from .label import short
 from .node import Node, Ticks, skip
+from .saved import Saved
 
 __all__ = ["DerivedNode", "Maker", "ReplayedNode", "StatelessNode", "WindowedNode", "emptied"]
 
@@ -53,8 +54,8 @@ class Note(NamedTuple):
     """A border: a place between two outputs at which nothing is held back."""
 
     made: int  #: outputs before it
-    windows: int  #: windows before it
-    below: Any  #: the state below; None: nothing has been drawn
+    windows: int  #: windows before it, of a windowed node
+    below: Any  #: the state below; None: it stands where it was opened
 
 
 _START = Note(0, 0, None)
@@ -73,6 +74,7 @@ class DerivedNode(Node):
         Of the tree.
     """
 
+    _counts_windows: ClassVar[bool] = False
     __slots__ = ("_clock", "_maker", "_note", "_outputs", "_refused", "_seen", "_ticks", "below", "items", "label")
 
     def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None) -> None:
@@ -91,8 +93,12 @@ class DerivedNode(Node):
         """The last border at which a state can be taken, when no item has failed to come."""
 
     def _given_of(self, made: int) -> int:
-        """How many of the first outputs are given (those of a part)."""
+        """How many of the first outputs are given: a part gives some of them."""
         return made
+
+    def _furthest(self, given: int) -> int:
+        """How many outputs may have been made when so many have been given."""
+        return given
 
     # ------------------------------------------------------------------ running
     def _begin(self, note: Note) -> None:
@@ -119,32 +125,37 @@ class DerivedNode(Node):
         except Exception:  # noqa: BLE001 - nobody asked for this state; asking for one will raise it
             self._seen = None
             return
-        self._note = Note(made, windows, [self.below.given(), below])
+        self._note = Note(made, windows, below)
         self._clock.charge(perf_counter() - began)
 
     # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
 
-    def state(self, failed: bool = False) -> Any:
+    def state(self, failed: bool = False) -> dict[str, Any]:
         if self._refused:
             raise StateError(self._refused)
         if failed:
             self.below.state(failed)  # raises if something below cannot be resumed
         made, windows, below = self._note if failed else self._border()
-        return {"from": made, "windows": windows, "below": below}
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(),
+            "after": made,
+            **({"windows": windows} if self._counts_windows else {}),
+            "stream": below,
+        }
 
-    def _note_here(self, made: int, windows: int) -> Note:
-        return Note(made, windows, [self.below.given(), self.below.state()])
-
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        note = Note(state["from"], state["windows"], state["below"])
-        if note.below is not None:
-            self._stop()
-            given_below, below = note.below
-            self.below.restore(below, given_below, verify)
-            self._begin(note)
-        missing = given - self._given_of(note.made)
+    def restore(self, saved: Saved, verify: bool) -> None:
+        given, below = saved.count("given"), saved.below("stream")
+        made = saved.count("after", most=self._furthest(given))
+        windows = saved.count("windows") if self._counts_windows else 0
+        if below is not None:
+            self.below.resume(below, verify)
+        self._stop()
+        self._begin(Note(made, windows, None if below is None else saved.value("stream")))
+        missing = given - self._given_of(made)
         if skip(self.items, missing) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 
@@ -178,6 +189,7 @@ class DerivedNode(Node):
 class ReplayedNode(DerivedNode):
     """Run again from the start of its activation."""
 
+    kind = "replayed map"
     __slots__ = ()
 
     def _run(self, note: Note) -> Iterator[Any]:
@@ -196,6 +208,7 @@ class StatelessNode(DerivedNode):
         Whether to see to it that no output comes for which nothing was drawn.
     """
 
+    kind = "stateless map"
     __slots__ = ("_checked", "_ended")
 
     def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None, checked: bool = True) -> None:
@@ -243,7 +256,7 @@ class StatelessNode(DerivedNode):
         yield from ()
 
     def _border(self) -> Note:
-        return self._note_here(self.given(), 0)
+        return Note(self.given(), 0, self.below.state())
 
 
 class WindowedNode(DerivedNode):
@@ -255,6 +268,8 @@ class WindowedNode(DerivedNode):
         Which of its outputs are given.
     """
 
+    kind = "windowed map"
+    _counts_windows = True
     __slots__ = ("_end", "_stride", "_windows")
 
     def __init__(
@@ -287,11 +302,15 @@ class WindowedNode(DerivedNode):
         index, count = self._stride
         return max(0, (made - index + count - 1) // count)
 
+    def _furthest(self, given: int) -> int:
+        index, count = self._stride
+        return index + count * given
+
     def _border(self) -> Note:
         given = self.given()
         index, count = self._stride
         made = index + count * (given - 1) + 1 if given else 0
-        return self._note_here(made, self._windows) if made == self._end else self._note
+        return Note(made, self._windows, self.below.state()) if made == self._end else self._note
 
 
 def emptied(window: Any, label: str) -> Iterator[Any]:

@@ -33,12 +33,12 @@ class _ItemMap(StreamMap):
         return call_label(self.public, args, kwargs.items())
 
     def is_random(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        return "rng" in asked(*args, *kwargs.values(), _INJECTED, 1)
+        return "rng" in asked(_only(args, kwargs), _INJECTED, 1)
 
     def start(
         self, items: Iterator[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], address: Address, number: int
     ) -> Iterator[Any]:
-        outputs: Iterator[Any] = self.fn(items, _filled(*args, *kwargs.values(), address, number))
+        outputs: Iterator[Any] = self.fn(items, _filled(_only(args, kwargs), address, number))
         return outputs
 
     def note_on(self, error: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any], drawn: int) -> None:
@@ -47,6 +47,12 @@ class _ItemMap(StreamMap):
     def node(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, address: Address) -> StatelessNode:
         run = Run(self, args, kwargs, address)
         return _ItemNode(self.label(args, kwargs), below, run, address.key.clock, checked=False)
+
+
+def _only(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The function: the only argument after the stream."""
+    (fn,) = *args, *kwargs.values()
+    return fn
 
 
 class _ItemNode(StatelessNode):
