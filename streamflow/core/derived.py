@@ -35,6 +35,7 @@ from .saved import Saved
 __all__ = ["DerivedNode", "Maker", "ReplayedNode", "StatelessNode", "WindowedNode", "emptied"]
 
 _LONGEST = 256  #: outputs in a block of a stateless node
+_END: Any = object()
 
 
 class Maker(Protocol):
@@ -291,8 +292,8 @@ class WindowedNode(DerivedNode):
         windows = self._start(self.below.items, self._windows)
         while True:
             self._at_border(self._end, self._windows)
-            window = next(windows, None)
-            if window is None:
+            window = next(windows, _END)
+            if window is _END:
                 return
             block = emptied(window, self.label)
             self._windows, self._end = self._windows + 1, self._end + len(window)
