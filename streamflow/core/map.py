@@ -29,7 +29,6 @@ _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 Kind: TypeAlias = Literal["stateless", "windowed", "replayed"]
 KINDS = ("stateless", "windowed", "replayed")
 _SEEDED = ("rng", "random_state")
-_LAST_WORD = (1 << 32) - 1
 
 
 class Address(NamedTuple):
@@ -41,11 +40,9 @@ class Address(NamedTuple):
 
     def generators(self, root: Root | None) -> Generators:
         """A generator for each window or item; `root` is the map's own, if it has one."""
+        key = self.key if root is None else self.key.of_root(root)
         index, parts = self.part
-        # Levels count down from the last word, so that no member below has this address (theirs is no pool's index).
-        return Generators(
-            self.key if root is None else self.key.of_root(root), MAP, _LAST_WORD - self.level, parts, index
-        )
+        return Generators(key, MAP, self.level, parts, index)
 
 
 class StreamMap:
