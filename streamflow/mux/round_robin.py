@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..core.call import Shards
 from ..core.node import Activation, Node
 from ..core.validate import choice
-from ..seeding import ORDER, Key, order
+from ..seeding import ORDER, Key, permutation
 from .base import PoolMux
 from .pool import dealt
 from .slots import FIRST, SlotNode
@@ -85,8 +85,7 @@ class _RoundRobinNode(SlotNode):
         self._fill(Activation(index, self._round) for index in self._members)
         self._order: NDArray[np.intp] = np.arange(n)
         if self._mode == "permuted_cycle" and self._round:
-            place = order(n, self.key, ORDER, self._round)
-            self._order = np.array([place(position) for position in range(n)], np.intp)
+            self._order = permutation(n, self.key, ORDER, self._round)[self._order]
         self._at, self._from, self._size = 0, self.asked, FIRST
 
     def _plan(self) -> NDArray[np.intp] | None:
