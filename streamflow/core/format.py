@@ -20,8 +20,8 @@ __all__ = [
     "DEAD_SLOTS_PER_MISS",
     "DRAWS_IN_BLOCK",
     "ENTROPY_WORDS",
-    "MIX_FACTORS",
-    "MIX_SHIFTS",
+    "MIX_FACTOR",
+    "MIX_SHIFT",
     "NEGATIVE_SEED_BITS",
     "PERMUTATION_ROUNDS",
     "REPEATED",
@@ -46,16 +46,16 @@ DRAWS_IN_BLOCK = 512
 # ---------------------------------------------------------------------- orders
 #: Up to this length a random order is a sort of random words, above it a keyed permutation.
 #: Changing it changes the order of what lies between the old and the new length.
-SORTED_UP_TO = 1 << 16
+SORTED_UP_TO = 1 << 10
 
 #: Rounds of the keyed permutation, each with its own word.
 #: Changing it changes every order above `SORTED_UP_TO`.
-PERMUTATION_ROUNDS = 8
+PERMUTATION_ROUNDS = 7
 
-#: How a round mixes 64 bits: shift, multiply, shift, multiply, shift.
+#: How a round hashes 64 bits to 32: multiply, exclusive or with the word shifted, multiply, shift.
 #: Changing one changes every order above `SORTED_UP_TO`.
-MIX_SHIFTS = 30, 27, 31
-MIX_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+MIX_FACTOR = 0xBF58476D1CE4E5B9
+MIX_SHIFT = 32
 
 # ---------------------------------------------------------------------- muxes
 #: Second number of a step of an address that leads to no member and no argument: to a later pass over a member in its

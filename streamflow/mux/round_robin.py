@@ -11,7 +11,7 @@ from ..core.call import Shards, merged
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice
-from ..seeding import ORDER, Key, order
+from ..seeding import ORDER, Key, permutation
 from .base import PoolMux
 from .pool import dealt, turned
 from .slots import FIRST, SlotNode
@@ -88,8 +88,7 @@ class _RoundRobinNode(SlotNode):
         self._fill(Activation(index, self._round) for index in self._members)
         self._order: NDArray[np.intp] = np.arange(n)
         if self._mode == "permuted_cycle" and self._round:
-            place = order(n, self.key, ORDER, self._round)
-            self._order = np.array([place(position) for position in range(n)], np.intp)
+            self._order = permutation(n, self.key, ORDER, self._round)[self._order]
         self._at, self._from, self._size = 0, self.asked, FIRST
 
     def _plan(self) -> NDArray[np.intp] | None:

@@ -206,7 +206,7 @@ class _ExhaustiveNode(PickNode):
 
     def __init__(self, mux: StochasticMux, key: Key, shards: Shards) -> None:
         weights = mux._weights
-        self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights).tolist()
+        self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights)
         size = len(mux._pool) if self._candidates is None else len(self._candidates)
         self._place = order(size, key, ORDER)
         self._first, self._step, left, below = dealt(size, shards)
@@ -223,7 +223,7 @@ class _ExhaustiveNode(PickNode):
         index = self._place(self._first + self._step * self._taken)
         self._taken += 1
         if self._candidates is not None:
-            index = self._candidates[index]
+            index = int(self._candidates[index])
         return index, 0, own_cap(self._cap, self.key.below(0, index))
 
     def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:

@@ -124,11 +124,15 @@ class Indices:
     def __len__(self) -> int:
         return len(self.values)
 
-    def within(self, n: int) -> NDArray[np.intp]:
-        """The indices from 0 to n - 1, with negative ones counted from the end; raise if any is out of range."""
+    def check(self, n: int) -> None:
+        """Raise unless all of them fit a source of n samples."""
         values, source = self.values, f"for a source of {n} samples"
         require(self._mask_length in (None, n), "indices", f"a mask of {n} values {source}", self._mask_length)
         if values.size and (values.min() < -n or values.max() >= n):
             outside = values[(values < -n) | (values >= n)][0]
             raise ParameterError(f"`indices` must be from {-n} to {n - 1} {source}, got {outside}")
-        return np.where(values < 0, values + n, values)
+
+    def at(self, places: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+        """Those at some places, with negative ones counted from the end of a source of n samples."""
+        found = self.values[places]
+        return np.where(found < 0, found + n, found)

@@ -32,7 +32,7 @@ class BlockShuffledSampler(Sampler):
 
     Notes
     -----
-    It needs memory for one window, regardless of the length of the source.
+    It needs next to no memory, whatever the lengths of the source and of a window.
 
     Examples
     --------
@@ -57,8 +57,9 @@ class BlockShuffledSampler(Sampler):
 class _BlockOrder:
     """Blocks in random order, with the samples of each window shuffled.
 
-    The full blocks are permuted, and the short one, if any, is put at a random place among them.  So the start of every
-    block can be computed, without a table.
+    The full blocks are permuted, and the short one, if any, is put at a random place among them.  So where each block
+    begins can be computed, and both orders, of the blocks and of the samples of a window, are asked only for what is
+    read.
     """
 
     def __init__(self, n: int, size: int, window: int, key: Key) -> None:
@@ -68,7 +69,7 @@ class _BlockOrder:
         self._short_at = self._full  #: the place of the short block; behind all others if there is none
         if self._short:
             self._short_at = int(bit_generator(key, ORDER, 0).random_raw()) % (self._full + 1)
-        self._kept: tuple[int, NDArray[np.intp]] = (-1, np.empty(0, np.intp))
+        self._kept: tuple[int, Order] = (-1, self._blocks)  # the latest window's number and order
 
     def __len__(self) -> int:
         return self._n
@@ -80,7 +81,8 @@ class _BlockOrder:
         for first, end in pairwise(borders):
             if first < end:
                 number = int(windows[first])
-                found[first:end] = self._samples(number)[positions[first:end] - self._begin(number)]
+                mixed = self._mixed(number)[positions[first:end] - self._begin(number)]
+                found[first:end] = self._samples(number, mixed)
         return found
 
     def _windows(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -98,20 +100,24 @@ class _BlockOrder:
         missing = self._size - self._short if self._short and block > self._short_at else 0
         return min(block * self._size - missing, self._n)
 
-    def _samples(self, number: int) -> NDArray[np.intp]:
-        """The samples of a window in shuffled order; the latest window is kept."""
+    def _mixed(self, number: int) -> Order:
+        """The order of the samples of a window."""
         if self._kept[0] != number:
-            n_blocks = self._full + bool(self._short)
-            places = np.arange(number * self._window, min((number + 1) * self._window, n_blocks))
-            samples = np.concatenate([self._block(place) for place in places.tolist()])
-            order = permutation(len(samples), self._key, ORDER, 1, number)
-            self._kept = (number, samples[order[np.arange(len(samples))]])
+            length = self._begin(number + 1) - self._begin(number)
+            self._kept = (number, permutation(length, self._key, ORDER, 1, number))
         return self._kept[1]
 
-    def _block(self, place: int) -> NDArray[np.intp]:
-        """The samples of the block at a place."""
-        if self._short and place == self._short_at:
-            return np.arange(self._full * self._size, self._n)
-        place -= bool(self._short and place > self._short_at)
-        first = int(self._blocks[np.array([place])][0]) * self._size
-        return np.arange(first, first + self._size)
+    def _samples(self, number: int, at: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The samples at places of a window whose blocks follow one another unmixed."""
+        first = number * self._window
+        if first <= self._short_at:
+            behind_short = at >= (self._short_at - first) * self._size + self._short
+            at = np.where(behind_short, at + self._size - self._short, at)
+        blocks, within = np.divmod(at, self._size)
+        blocks += first
+        starts = np.full(len(at), self._full * self._size)  # of the short block, which is the source's last
+        is_full = blocks != self._short_at
+        full = blocks[is_full]
+        starts[is_full] = self._blocks[full - (full > self._short_at)] * self._size
+        samples: NDArray[np.intp] = starts + within
+        return samples

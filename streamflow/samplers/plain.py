@@ -50,7 +50,8 @@ class SequentialSampler(Sampler):
 class ShuffledSampler(Sampler):
     """Every sample once, in a new random order in each epoch.
 
-    For up to 65536 samples the order is an array; above that it is a keyed permutation, which needs no memory.
+    Up to 1024 samples all orders are equally likely, and the order is an array.  Above that it is a keyed permutation,
+    which computes the indices that are asked for and needs no memory (`streamflow.seeding.Permutation`).
 
     Parameters
     ----------
@@ -107,14 +108,27 @@ class SubsetSampler(Sampler):
         return len(self._indices)
 
     def check(self, n: int) -> None:
-        self._indices.within(n)
+        self._indices.check(n)
 
     def order(self, n: int, key: Key) -> Order:
-        indices = self._indices.within(n)
-        return indices[permutation(len(indices), key, ORDER)[np.arange(len(indices))]] if self.random else indices
+        size = len(self._indices)
+        return _SubsetOrder(self._indices, permutation(size, key, ORDER) if self.random else _SequentialOrder(size), n)
 
     def __repr__(self) -> str:
         return f"SubsetSampler({len(self._indices)} indices{', shuffle=True' if self.random else ''})"
 
     def _label(self) -> str:
         return f"{self!r} {digest_of([self._indices.values.tobytes()])}"
+
+
+class _SubsetOrder:
+    """Some of the samples, in an order of their own."""
+
+    def __init__(self, indices: Indices, order: Order, n: int) -> None:
+        self._indices, self._order, self._n = indices, order, n
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
+        return self._indices.at(self._order[positions], self._n)

@@ -107,14 +107,14 @@ class WeightedSampler(Sampler):
 
     def check(self, n: int) -> None:
         if self._indices is not None:
-            self._indices.within(n)
+            self._indices.check(n)
         elif self._weights is not None:
             require(len(self._weights) == n, "weights", f"{n} numbers, one for each sample", len(self._weights))
 
     def order(self, n: int, key: Key) -> Order:
         if self._indices is None:
             return _WeightedOrder(n, key, self._cumulated, n)
-        return _WeightedOrder(n, key, self._cumulated, len(self._indices), self._indices.within(n))
+        return _WeightedOrder(n, key, self._cumulated, len(self._indices), self._indices)
 
     def __repr__(self) -> str:
         weights = "None" if self._weights is None else f"{len(self._weights)} weights"
@@ -126,29 +126,27 @@ class WeightedSampler(Sampler):
 
 
 class _WeightedOrder:
-    """Independent draws: a random number for each position, looked up in the cumulated weights."""
+    """Independent draws: a random number for each position, looked up in the cumulated weights.
+
+    An epoch is as many draws as the source has samples; they are from the indices, if there are any.
+    """
 
     def __init__(
-        self,
-        size: int,
-        key: Key,
-        cumulated: NDArray[np.float64] | None,
-        n: int,
-        indices: NDArray[np.intp] | None = None,
+        self, n: int, key: Key, cumulated: NDArray[np.float64] | None, drawn_from: int, indices: Indices | None = None
     ) -> None:
-        self._size, self._key, self._cumulated, self._n, self._indices = size, key, cumulated, n, indices
+        self._n, self._key, self._cumulated, self._drawn_from, self._indices = n, key, cumulated, drawn_from, indices
 
     def __len__(self) -> int:
-        return self._size
+        return self._n
 
     def __getitem__(self, positions: NDArray[np.intp], /) -> NDArray[np.intp]:
         u = uniforms(self._key, ORDER, positions)
         if self._cumulated is None:
-            drawn = (u * self._n).astype(np.intp)
+            drawn = (u * self._drawn_from).astype(np.intp)
         else:
             # "right": of equal sums the last one, so that a weight of zero is never drawn
             drawn = np.searchsorted(self._cumulated, u, side="right")
-        return drawn if self._indices is None else self._indices[drawn]
+        return drawn if self._indices is None else self._indices.at(drawn, self._n)
 
 
 def _cumulated(weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -299,17 +299,7 @@ def test_interleaved_streams_do_not_disturb_each_other():
     assert [p[0] for p in pairs] == [p[1] for p in pairs] == wanted
 
 
-# ---------------------------------------------------------------------- orders
-@pytest.mark.parametrize("n", [1, 2, 77, 65536, 65537, 262145])
-def test_a_permutation_is_an_order_many_numbers_at_a_time(n):
-    key = seeding.Key(seeding.Root(3), (0, 1, 2))
-    place, found = seeding.order(n, key, seeding.ORDER), seeding.permutation(n, key, seeding.ORDER)
-    assert len(found) == n
-    for some in (np.arange(n)[:10], np.arange(n)[-1000:]):
-        assert found[some].tolist() == [place(position) for position in some.tolist()]
-    assert np.array_equal(np.sort(found[np.arange(n)]), np.arange(n))
-
-
+# ---------------------------------------------------------------------- numbers
 def test_uniforms_are_functions_of_their_positions():
     key = seeding.Key(seeding.Root(3), (0,))
     whole = seeding.uniforms(key, seeding.CROP, np.arange(1000))

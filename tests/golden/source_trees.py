@@ -60,8 +60,8 @@ def source_shuffled():
 
 
 @tree(150)
-def source_shuffled_about_65536():
-    lengths = (300, 40_000, 65_536, 65_537, 100_000, 3 << 20)
+def source_shuffled_about_1024():
+    lengths = (300, 1024, 1025, 20_000, 65_537, 3 << 20)
     streams = [arrays(length).batches(11, shuffle=True, keys="x") for length in lengths]
     streams += [arrays(length).samples(shuffle=True, keys="x") for length in lengths]
     return side_by_side(streams, 102)

@@ -28,7 +28,7 @@ def test_sequential():
     assert order[np.array([7, 10**14])].tolist() == [7, 10**14]
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 1000, 65536, 65537, 100_003])
+@pytest.mark.parametrize("n", [0, 1, 2, 1000, 1024, 1025, 65537])
 def test_shuffled_gives_each_once(n):
     first, second = indices(ShuffledSampler(), n), indices(ShuffledSampler(), n, epoch=1)
     assert sorted(first) == sorted(second) == list(range(n))
@@ -36,8 +36,9 @@ def test_shuffled_gives_each_once(n):
     assert first == indices(ShuffledSampler(), n)
 
 
-def test_shuffled_needs_no_memory_above_a_size():
-    order = ShuffledSampler().order(10**15, key())
+@pytest.mark.parametrize("epoch", range(3))
+def test_shuffled_needs_no_memory_above_a_size(epoch):
+    order = ShuffledSampler().order(10**15, key(epoch=epoch))
     some = order[np.arange(1000)]
     assert len(set(some.tolist())) == 1000
     assert 0 <= some.min() < some.max() < 10**15
