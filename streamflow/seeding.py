@@ -41,6 +41,7 @@ __all__ = [
     "PICKS",
     "POOL",
     "REDRAWS",
+    "SAMPLE",
     "WORKER",
     "Draws",
     "Generators",
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 #: Purposes: what the randomness of one address is for.  Changing one changes streams.
-LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
+LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP, SAMPLE = range(10)
 
 _WORD = 1 << 32
 (_SHIFT_1, _SHIFT_2, _SHIFT_3), (_FACTOR_1, _FACTOR_2) = MIX_SHIFTS, MIX_FACTORS

@@ -17,6 +17,7 @@ from ...exceptions import ParameterError
 from ...samplers import Sampler, SequentialSampler, ShuffledSampler
 from ...samplers.base import Order
 from ...seeding import CROP, Key, uniforms
+from .randomness import Draws, StreamGenerators
 
 __all__ = ["PassOrder", "checked_sampler"]
 
@@ -66,6 +67,7 @@ class PassOrder:
         self.longest = -(-self.size // self._count)
         self._first_epoch = key.path[0] * (epochs or 1)
         self._orders: dict[int, dict[tuple[int, ...], Order]] = {}  # per member, by address
+        self._generators = StreamGenerators(key)
         self._known = np.empty(0, np.intp)  # the indices of some draws, starting with `_known_from`
         self._known_from = 0
 
@@ -132,10 +134,16 @@ class PassOrder:
             self._orders[member] = {**dict(list(kept.items())[-1:]), key.path: order}
         return order
 
-    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
-        """Random number k, in [0, 1), of each of these draws; it depends on the draw's epoch and position."""
+    def draws(self, first: int, end: int) -> Draws:
+        """Draws `first` to `end` - 1, for the random maps of the source."""
         found = self._positions(first, end)
-        return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, k), CROP, at) for epoch, at in found])
+        epochs = np.concatenate([np.full(len(positions), epoch) for epoch, positions in found])
+        return Draws(self._generators, epochs, np.concatenate([positions for _, positions in found]))
+
+    def uniforms(self, first: int, end: int) -> NDArray[np.float64]:
+        """A random number in [0, 1) of each of these draws, for the crop of a batch."""
+        found = self._positions(first, end)
+        return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, 0), CROP, at) for epoch, at in found])
 
 
 class _Checked:

@@ -7,8 +7,7 @@ system for the next one.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ from ...seeding import Key
 from .batching import Collator
 from .form import with_index
 from .protocol import Readable
-from .randomness import ReadContext, SampleNumbers, one_by_one
 
 __all__ = ["Batches", "Samples"]
 
@@ -51,7 +49,7 @@ class _SourceStream(Streamer):
         return f"{text}, with_indices=True" if self.with_indices else text
 
     def _draws_random(self) -> bool:
-        return (self.sampler.random and self.sampler._root is None) or bool(self.source._draws_random())
+        return (self.sampler.random and self.sampler._root is None) or self.source._random_maps() > 0
 
     def fingerprint(self) -> Fingerprint:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -116,35 +114,45 @@ class Samples(_SourceStream):
 
 
 class _DrawNode(Node):
-    """A live stream in the order of a sampler."""
+    """A live stream in the order of a sampler.
 
-    __slots__ = ("_length", "_made", "_may_draw", "items", "order", "source", "spec")
+    How many items have been given is counted where they are given, in C: no line of Python, at which an interrupt could
+    be raised, lies between.
+    """
+
+    __slots__ = ("_length", "_made", "_random", "_ticks", "items", "order", "source", "spec")
     _made: Generator[Any, None, None]
+    _ticks: Ticks
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
         self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
-        #: Whether reading may draw random numbers; keeping track of them costs more than reading a row.
-        self._may_draw = self.source._draws_random() is not False
+        self._random = self.source._random_maps() > 0
         self.order = self.source._pass_order(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
-        self.items = self._begin()
+        self._begin(0, 0)
+
+    def _begin(self, given: int, drawn: int) -> None:
+        """Give the items after the first `given`, which were made of `drawn` draws."""
+        self._made = self._items_after(given, drawn)
+        self._ticks = Ticks(self._made, given)
+        self.items = self._ticks.items
 
     @abstractmethod
-    def _begin(self) -> Iterator[Any]:
-        """The items from here on."""
+    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
+        """The items after the first `given`."""
 
-    def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
-        """A block in which draws `first` to `end` - 1 are read or prefetched."""
-        return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
+    def _bound(self, first: int, end: int, indices: NDArray[np.intp]) -> Readable:
+        """The source from which draws `first` to `end` - 1 read these samples, or prefetch them, once."""
+        assert self.source is not None
+        return self.source._bound(indices, self.order.draws(first, end)) if self._random else self.source
+
+    def given(self, failed: bool = False) -> int:
+        return self._ticks.given()
 
     @abstractmethod
     def _drawn(self) -> int:
-        """How many draws have been delivered."""
-
-    @abstractmethod
-    def _go_to(self, given: int, drawn: int) -> None:
-        """Set the position: this many items have been given, made of this many draws."""
+        """How many draws the items given were made of."""
 
     def state(self, failed: bool = False) -> Any:
         return [self.spec._label(), self._length, self._drawn()]
@@ -158,8 +166,7 @@ class _DrawNode(Node):
         if length != self._length:
             raise StateError(f"{label} had {length} samples, now has {self._length}")
         self._made.close()
-        self._go_to(given, drawn)
-        self.items = self._begin()
+        self._begin(given, drawn)
 
     def where(self) -> list[str]:
         return [self.spec._label()]
@@ -180,38 +187,35 @@ class _Span(NamedTuple):
 class _BatchNode(_DrawNode):
     """Live batches."""
 
-    __slots__ = ("_at", "_given", "_pool")
+    __slots__ = ("_latest", "_pool")
     spec: Batches
 
     def __init__(self, spec: Batches, key: Key, shards: Shards) -> None:
-        self._given = self._at = 0
         self._pool = BufferPool()
         super().__init__(spec, key, shards)
-        self._may_draw = self._may_draw or spec.collator.crop is not None
 
-    def _begin(self) -> Iterator[Any]:
-        self._made = self._batches()
-        return self._made
+    def _begin(self, given: int, drawn: int) -> None:
+        #: The latest batch that was begun, whether or not it has been given: its number, and how many draws had been
+        #: taken before it and after it.
+        self._latest = given, drawn, drawn
+        super()._begin(given, drawn)
 
-    def _batches(self) -> Generator[Any, None, None]:
-        current = self._prefetched(self._at)
-        while current is not None:
-            following = self._prefetched(current.end)
-            batch = [self._read(current)]  # in a list, so that this frame does not keep it alive while it waits
-            self._given, self._at = self._given + 1, current.end
-            current = following
-            yield batch.pop()
+    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
+        following = self._prefetched(drawn)
+        while following is not None:
+            current, following = following, self._prefetched(following.end)
+            self._latest = given, drawn, current.end
+            yield self._read(current)
+            given, drawn = given + 1, current.end
 
     def _prefetched(self, draw: int) -> _Span | None:
         """The next batch that starts at a draw or later, prefetched; None at the end."""
         draws = self._following(draw)
         if draws is None:
             return None
-        assert self.source is not None
         span = _Span(*draws, self.order.indices(*draws))
         if self.spec.collator.crop is None:  # cropping needs only a small part of each sample
-            with self._reading(span.first, span.end):
-                self.source.prefetch(span.indices)
+            self._bound(*span).prefetch(span.indices)
         return span
 
     def _following(self, draw: int) -> tuple[int, int] | None:
@@ -231,69 +235,43 @@ class _BatchNode(_DrawNode):
         return None
 
     def _read(self, span: _Span) -> Any:
-        spec, source = self.spec, self.source
-        assert source is not None
-        with self._reading(span.first, span.end):
-            batch = spec.collator.read(source, span.indices, self._pool)
-        return with_index(batch, source._base_indices(span.indices)) if spec.with_indices else batch
-
-    def given(self, failed: bool = False) -> int:
-        return self._given
+        spec, source, indices = self.spec, self._bound(*span), span.indices
+        uniforms = None if spec.collator.crop is None else self.order.uniforms(span.first, span.end).tolist()
+        batch = spec.collator.read(source, indices, self._pool, uniforms)
+        return with_index(batch, source._base_indices(indices)) if spec.with_indices else batch
 
     def _drawn(self) -> int:
-        return self._at
-
-    def _go_to(self, given: int, drawn: int) -> None:
-        self._given, self._at = given, drawn
+        number, before, after = self._latest
+        return before if self.given() == number else after
 
     def progress(self) -> tuple[int, int] | None:
-        if not self._at:
+        drawn, spec = self._drawn(), self.spec
+        if not drawn:
             return None
-        spec = self.spec
-        return self.order.last_batch(self._at, spec.batch_size, spec.drop_last, spec.across_epochs)
+        return self.order.last_batch(drawn, spec.batch_size, spec.drop_last, spec.across_epochs)
 
 
 class _SampleNode(_DrawNode):
     """Live samples."""
 
-    __slots__ = ("_ticks",)
+    __slots__ = ()
     spec: Samples
 
-    def __init__(self, spec: Samples, key: Key, shards: Shards) -> None:
-        self._ticks = Ticks(iter(()))
-        super().__init__(spec, key, shards)
-
-    def _begin(self) -> Iterator[Any]:
-        given = self._ticks.given()
-        self._made = self._samples(given)
-        self._ticks = Ticks(self._made, given)
-        return self._ticks.items
-
-    def _samples(self, draw: int) -> Generator[Any, None, None]:
-        source, order, length = self.source, self.order, _FIRST
-        assert source is not None
-        while order.total is None or draw < order.total:
-            end = draw + length if order.total is None else min(draw + length, order.total)
-            indices = order.indices(draw, end)
-            with self._reading(draw, end):
-                source.prefetch(indices)
+    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
+        total, draw, length = self.order.total, drawn, _FIRST
+        while total is None or draw < total:
+            end = draw + length if total is None else min(draw + length, total)
+            indices = self.order.indices(draw, end)
+            self._bound(draw, end, indices).prefetch(indices)
+            source = self._bound(draw, end, indices)
             samples = map(source.sample, indices.tolist())
-            if self._may_draw:
-                numbers = SampleNumbers(order, draw, end)
-                samples = map(one_by_one(source.sample, numbers), range(end - draw), indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._base_indices(indices).tolist())
             yield from samples
             draw, length = end, min(2 * length, _MOST)
 
-    def given(self, failed: bool = False) -> int:
-        return self._ticks.given()
-
     def _drawn(self) -> int:
         return self._ticks.given()
-
-    def _go_to(self, given: int, drawn: int) -> None:
-        self._ticks = Ticks(iter(()), given)
 
     def progress(self) -> tuple[int, int] | None:
         last = self._ticks.given() - 1
