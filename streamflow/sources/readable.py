@@ -102,7 +102,7 @@ class ReadableBase(ABC):
         return max((source._random_maps() for source in self._sources()), default=0)
 
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> ReadableBase:
-        """The source from which a stream reads, or prefetches, these samples in this order, each once, by these draws."""
+        """The source from which a stream reads these samples, or prefetches them: once, in this order, by these draws."""
         return self
 
     def _sources(self) -> Iterable[ReadableBase]:

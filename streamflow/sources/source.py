@@ -335,14 +335,16 @@ class Selected(Derived):
 class Mapped(Derived):
     """A function of each sample; made by `Source.map`."""
 
-    def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], n_samples: int = 1
+    ) -> None:
         super().__init__(source)
         require(callable(fn), "fn", "a function of a sample", fn)
         self._fn, self._args, self._kwargs = fn, args, kwargs
-        self._random = "rng" in unfilled(fn, self._given(None), kwargs)
+        self._random = "rng" in unfilled(fn, (None,) * n_samples + args, kwargs)
         self._rng: Callable[[], np.random.Generator] = fresh  #: makes the generator of the next sample
 
-    def _given(self, sample: Any) -> tuple[Any, ...]:
+    def _arguments(self, sample: Any) -> Any:
         """The positional arguments for a sample."""
         return sample, *self._args
 
@@ -351,7 +353,7 @@ class Mapped(Derived):
         if self._random:
             kwargs = {**kwargs, "rng": self._rng()}
         try:
-            return self._fn(*self._given(sample), **kwargs)
+            return self._fn(*self._arguments(sample), **kwargs)
         except Exception as error:
             error.add_note(f"in map({name_of(self._fn)}), sample {self._whence(index)}")
             raise
@@ -376,7 +378,9 @@ class Mapped(Derived):
         return bound
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
-        return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
+        view = twin(self)
+        view._source = self._source._view(at)
+        return view
 
     def _label(self) -> str:
         given = [*self._args, *sorted(self._kwargs.items())]

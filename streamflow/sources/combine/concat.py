@@ -201,13 +201,13 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
     [32, 9, 4]
     """
     require(callable(fn), "fn", "a function of samples", fn)
-    return _Spread(zip_sources(sequences), fn, (), {})
+    return _Spread(zip_sources(sequences), fn, (), {}, len(sequences))
 
 
 class _Spread(Mapped):
     """A function whose arguments are the elements of a tuple."""
 
-    def _given(self, sample: Any) -> tuple[Any, ...]:
+    def _arguments(self, sample: Any) -> Any:
         return sample
 
 

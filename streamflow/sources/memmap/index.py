@@ -255,9 +255,7 @@ def _applied(array: Any, steps: Steps, name: str, rng: np.random.Generator | Non
     return array
 
 
-def _without_crops(
-    step: tuple[Any, ...], shape: tuple[int, ...], rng: np.random.Generator | None
-) -> tuple[Any, ...]:
+def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[Any, ...]:
     """An index with each random crop replaced by a slice that is drawn now."""
     if RandomCrop not in map(type, step):
         return step

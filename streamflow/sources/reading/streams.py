@@ -1,6 +1,6 @@
 """`Batches` and `Samples`: what `Source.batches` and `Source.samples` give.
 
-The state of a live stream is the number of draws that have been read.  Before it reads a batch, it asks the operating
+The state of a live stream is the number of items that have been given.  Before it reads a batch, it asks the operating
 system for the next one.
 """
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ...core import Streamer
 from ...core.call import Shards, merged
 from ...core.fingerprint import Fingerprint, digest_of
-from ...core.node import Node, Ticks
+from ...core.node import NUMBERS, Node, Ticks
+from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
 from ...exceptions import StateError
 from ...maps.stacking import BufferPool
@@ -24,6 +25,7 @@ from ...samplers import Sampler
 from ...seeding import Key
 from .batching import Collator
 from .form import with_index
+from .order import Batch
 from .protocol import Readable
 
 __all__ = ["Batches", "Samples"]
@@ -114,15 +116,12 @@ class Samples(_SourceStream):
 
 
 class _DrawNode(Node):
-    """A live stream in the order of a sampler.
+    """A live stream in the order of a sampler; its position is how many items it has given.
 
-    How many items have been given is counted where they are given, in C: no line of Python, at which an interrupt could
-    be raised, lies between.
+    These are counted where they are given, in C, so that no interrupt can come between an item and its count.
     """
 
     __slots__ = ("_length", "_made", "_random", "_ticks", "items", "order", "source", "spec")
-    _made: Generator[Any, None, None]
-    _ticks: Ticks
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
@@ -130,17 +129,21 @@ class _DrawNode(Node):
         self._length = len(self.source)
         self._random = self.source._random_maps() > 0
         self.order = self.source._pass_order(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
-        self._begin(0, 0)
+        self._begin(0)
 
-    def _begin(self, given: int, drawn: int) -> None:
-        """Give the items after the first `given`, which were made of `drawn` draws."""
-        self._made = self._items_after(given, drawn)
+    def _begin(self, given: int) -> None:
+        """Give the items after the first `given`."""
+        self._made = self._items_after(given)
         self._ticks = Ticks(self._made, given)
         self.items = self._ticks.items
 
     @abstractmethod
-    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
         """The items after the first `given`."""
+
+    @abstractmethod
+    def _place(self, number: int) -> tuple[int, int] | None:
+        """The epoch of an item of this pass, and its number there, counted from 1; None if there is no such item."""
 
     def _bound(self, first: int, end: int, indices: NDArray[np.intp]) -> Readable:
         """The source from which draws `first` to `end` - 1 read these samples, or prefetch them, once."""
@@ -150,23 +153,33 @@ class _DrawNode(Node):
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
 
-    @abstractmethod
-    def _drawn(self) -> int:
-        """How many draws the items given were made of."""
+    def progress(self) -> tuple[int, int] | None:
+        given = self.given()
+        return self._place(given - 1) if given else None
 
-    def state(self, failed: bool = False) -> Any:
-        return [self.spec._label(), self._length, self._drawn()]
+    def state(self, failed: bool = False) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(),
+            "stream": self._described(),
+            "length": self._length,
+        }
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        if state is None:
-            return
-        label, length, drawn = state
-        if label != self.spec._label():
-            raise StateError(f"was {label}, is now {self.spec._label()}")
+    def restore(self, saved: Saved, verify: bool) -> None:
+        stream, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
+        if stream != self._described():
+            raise StateError(f"was {stream}, is now {self._described()}")
         if length != self._length:
-            raise StateError(f"{label} had {length} samples, now has {self._length}")
+            raise StateError(f"{stream} had {length} samples, now has {self._length}")
+        place = self._place(given - 1) if given else (0, 0)
+        if place is None or place[0] >= NUMBERS:
+            raise saved.wrong("given", f"a count that {stream} reaches")
         self._made.close()
-        self._begin(given, drawn)
+        self._begin(given)
+
+    def _described(self) -> str:
+        return f"{self.spec._label()}({self.spec._settings()})"
 
     def where(self) -> list[str]:
         return [self.spec._label()]
@@ -187,52 +200,38 @@ class _Span(NamedTuple):
 class _BatchNode(_DrawNode):
     """Live batches."""
 
-    __slots__ = ("_latest", "_pool")
+    __slots__ = ("_pool",)
+    kind = "batches"
     spec: Batches
 
     def __init__(self, spec: Batches, key: Key, shards: Shards) -> None:
         self._pool = BufferPool()
         super().__init__(spec, key, shards)
 
-    def _begin(self, given: int, drawn: int) -> None:
-        #: The latest batch that was begun, whether or not it has been given: its number, and how many draws had been
-        #: taken before it and after it.
-        self._latest = given, drawn, drawn
-        super()._begin(given, drawn)
-
-    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
-        following = self._prefetched(drawn)
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
+        following = self._prefetched(given)
         while following is not None:
-            current, following = following, self._prefetched(following.end)
-            self._latest = given, drawn, current.end
+            current, given = following, given + 1
+            following = self._prefetched(given)
             yield self._read(current)
-            given, drawn = given + 1, current.end
 
-    def _prefetched(self, draw: int) -> _Span | None:
-        """The next batch that starts at a draw or later, prefetched; None at the end."""
-        draws = self._following(draw)
-        if draws is None:
+    def _batch(self, number: int) -> Batch | None:
+        spec = self.spec
+        return self.order.batch(number, spec.batch_size, spec.drop_last, spec.across_epochs)
+
+    def _place(self, number: int) -> tuple[int, int] | None:
+        batch = self._batch(number)
+        return None if batch is None else (batch.epoch, batch.place)
+
+    def _prefetched(self, number: int) -> _Span | None:
+        """A batch, prefetched; None at the end."""
+        batch = self._batch(number)
+        if batch is None:
             return None
-        span = _Span(*draws, self.order.indices(*draws))
+        span = _Span(batch.first, batch.end, self.order.indices(batch.first, batch.end))
         if self.spec.collator.crop is None:  # cropping needs only a small part of each sample
             self._bound(*span).prefetch(span.indices)
         return span
-
-    def _following(self, draw: int) -> tuple[int, int] | None:
-        """The first draw of the next batch and the one after its last; None at the end."""
-        spec, order = self.spec, self.order
-        total = order.total
-        while total is None or draw < total:
-            end = draw + spec.batch_size
-            border = order.border(draw, spec.across_epochs)
-            if border is None or end <= border:
-                return draw, end
-            if not spec.drop_last:
-                return draw, border
-            if spec.batch_size > order.longest:  # there is no full batch
-                return None
-            draw = border
-        return None
 
     def _read(self, span: _Span) -> Any:
         spec, source, indices = self.spec, self._bound(*span), span.indices
@@ -240,39 +239,30 @@ class _BatchNode(_DrawNode):
         batch = spec.collator.read(source, indices, self._pool, uniforms)
         return with_index(batch, source._base_indices(indices)) if spec.with_indices else batch
 
-    def _drawn(self) -> int:
-        number, before, after = self._latest
-        return before if self.given() == number else after
-
-    def progress(self) -> tuple[int, int] | None:
-        drawn, spec = self._drawn(), self.spec
-        if not drawn:
-            return None
-        return self.order.last_batch(drawn, spec.batch_size, spec.drop_last, spec.across_epochs)
-
 
 class _SampleNode(_DrawNode):
     """Live samples."""
 
     __slots__ = ()
+    kind = "samples"
     spec: Samples
 
-    def _items_after(self, given: int, drawn: int) -> Generator[Any, None, None]:
-        total, draw, length = self.order.total, drawn, _FIRST
-        while total is None or draw < total:
-            end = draw + length if total is None else min(draw + length, total)
-            indices = self.order.indices(draw, end)
-            self._bound(draw, end, indices).prefetch(indices)
-            source = self._bound(draw, end, indices)
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
+        total, length = self.order.total, _FIRST
+        while total is None or given < total:
+            end = given + length if total is None else min(given + length, total)
+            indices = self.order.indices(given, end)
+            self._bound(given, end, indices).prefetch(indices)
+            source = self._bound(given, end, indices)
             samples = map(source.sample, indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._base_indices(indices).tolist())
             yield from samples
-            draw, length = end, min(2 * length, _MOST)
+            if self.given() < end:  # StopIteration ends a `map` and raises nothing
+                at = indices[self.given() - given].tolist()
+                raise RuntimeError(f"sample {at} of {self.spec.source._label()} raised StopIteration")
+            given, length = end, min(2 * length, _MOST)
 
-    def _drawn(self) -> int:
-        return self._ticks.given()
-
-    def progress(self) -> tuple[int, int] | None:
-        last = self._ticks.given() - 1
-        return None if last < 0 else (self.order.epoch_of(last), last - self.order.epoch_span(last)[0] + 1)
+    def _place(self, number: int) -> tuple[int, int] | None:
+        total = self.order.total
+        return None if total is not None and number >= total else self.order.place(number)
