@@ -42,6 +42,7 @@ __all__ = [
     "PICKS",
     "POOL",
     "REDRAWS",
+    "SAMPLE",
     "WORKER",
     "Draws",
     "Generators",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 #: Purposes: what the randomness of one address is for.  Changing one changes streams.
-LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
+LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP, SAMPLE = range(10)
 
 _WORD = 1 << 32
 _SCALAR = 8  #: up to this many positions a loop in Python is quicker than NumPy

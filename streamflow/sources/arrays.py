@@ -13,7 +13,7 @@ from ..core.validate import require
 from ..exceptions import ParameterError
 from .columns import Column, SourceColumn, column, is_column
 from .reading.form import each, keys_of, picked
-from .reading.randomness import any_random
+from .reading.randomness import Draws, twin
 from .source import Source
 
 __all__ = ["ArraySource", "array_source"]
@@ -65,6 +65,9 @@ class ArraySource(Source):
             self._columns = tuple([column(value, f"{name}[{place}]") for place, value in enumerate(data)])
         else:
             self._columns = column(data, name)
+        for place, one in enumerate(self._named().values()):
+            if isinstance(one, SourceColumn):
+                one.place = place  # kept when keys are selected
         lengths = {key: len(one) for key, one in self._named().items()}
         first, self._length = next(iter(lengths.items()))
         for key, length in lengths.items():
@@ -104,12 +107,16 @@ class ArraySource(Source):
         for one in self._named().values():
             one.close()
 
-    def _draws_random(self) -> bool | None:
-        return any_random(one.draws_random() for one in self._named().values())
+    def _sources(self) -> list[Source]:
+        return [one.source for one in self._named().values() if isinstance(one, SourceColumn)]
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = twin(self)
+        bound._columns = each(lambda one, name: one.bound(indices, draws), self._columns)
+        return bound
 
     def _origin(self, index: Any) -> str:
-        sources = [one.source for one in self._named().values() if isinstance(one, SourceColumn)]
-        return ", ".join(filter(None, [source._origin(index) for source in sources]))
+        return ", ".join(filter(None, [source._origin(index) for source in self._sources()]))
 
     def _select(self, keys: Any) -> Source:
         if not isinstance(self._columns, (dict, tuple)):

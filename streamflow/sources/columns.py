@@ -21,7 +21,7 @@ from ..exceptions import DataError
 from .handle import Handle
 from .mmap.kept import Ahead, MappedArray, memory_of, stretches_of
 from .reading.form import each, keys_of, transposed
-from .reading.randomness import per_sample, probing
+from .reading.randomness import Draws
 from .source import Source
 
 __all__ = ["Column", "SourceColumn", "column", "is_column"]
@@ -52,9 +52,9 @@ class Column(ABC):
         """The keys of rows that are dicts, the positions of rows that are tuples, None for others."""
         return None
 
-    def draws_random(self) -> bool | None:
-        """Whether reading a row draws random numbers; None if unknown."""
-        return False
+    def bound(self, indices: NDArray[np.intp], draws: Draws) -> Column:
+        """The column from which a stream reads these rows, each once and in this order, by these draws."""
+        return self
 
     @abstractmethod
     def label(self) -> str:
@@ -153,14 +153,10 @@ class SequenceColumn(Column):
         return each(_read_only, value) if isinstance(self._data, (list, tuple)) else value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        return transposed(per_sample(self._data.__getitem__, indices.tolist()))
-
-    def draws_random(self) -> bool | None:
-        return False if isinstance(self._data, (list, tuple, range, str, bytes)) else None
+        return transposed(list(map(self._data.__getitem__, indices.tolist())))
 
     def keys(self) -> tuple[Any, ...] | None:
-        with probing():
-            return keys_of(self._data[0]) if len(self) else None
+        return keys_of(self._data[0]) if len(self) else None
 
     def label(self) -> str:
         return short(self._data)
@@ -182,9 +178,6 @@ class ArrayLikeColumn(SequenceColumn):
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
         return np.array(self._data[indices])
-
-    def draws_random(self) -> bool:
-        return False
 
     def label(self) -> str:
         return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
@@ -255,10 +248,17 @@ def open_dataset(path: str, name: str) -> Any:
 
 
 class SourceColumn(Column):
-    """A source as a column."""
+    """A source as a column.
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    Parameters
+    ----------
+    source : Source
+    place : int
+        Its place among the columns, which its random numbers depend on.
+    """
+
+    def __init__(self, source: Source, place: int = 0) -> None:
+        self.source, self.place = source, place
 
     def __len__(self) -> int:
         return len(self.source)
@@ -281,5 +281,5 @@ class SourceColumn(Column):
     def keys(self) -> tuple[Any, ...] | None:
         return self.source.keys()
 
-    def draws_random(self) -> bool | None:
-        return self.source._draws_random()
+    def bound(self, indices: NDArray[np.intp], draws: Draws) -> Column:
+        return SourceColumn(self.source._bound(indices, draws.below(self.place)))

@@ -133,9 +133,6 @@ class NpySource(Source):
         locations = self._locations
         return isinstance(locations, Location) and locations.name is None and locations.in_archive
 
-    def _draws_random(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._handle.close()
         self._known = None

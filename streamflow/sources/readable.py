@@ -6,7 +6,7 @@ Slices, selections and mapped sources are sources themselves; `source.py` adds t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from .reading.form import keys_of, transposed
 from .reading.indexing import position, positions, selects_many
 from .reading.order import PassOrder, checked_sampler
 from .reading.protocol import Readable
-from .reading.randomness import per_sample, probing
+from .reading.randomness import PROBE, Draws
 from .reading.streams import Batches, Samples
 
 __all__ = ["ReadableBase"]
@@ -65,24 +65,20 @@ class ReadableBase(ABC):
         -------
         dict, tuple, array or list
             For each value of a sample a fresh array, or a list of values that are still to be stacked.
-
-        Notes
-        -----
-        A source that reads from another one must read there in the order of `indices`: random numbers that are drawn
-        there (`random_crop`) belong to samples by position.
         """
-        return transposed(per_sample(self.sample, indices.tolist()))
+        return transposed(list(map(self.sample, indices.tolist())))
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
         """Ask the operating system for samples that will be read soon."""
 
     def keys(self) -> tuple[Any, ...] | None:
         """The keys of samples that are dicts, the positions of samples that are tuples, None for single values."""
-        with probing():
-            return keys_of(self.sample(0)) if len(self) else None
+        return keys_of(self._probed()) if len(self) else None
 
-    def close(self) -> None:  # noqa: B027  (a no-op unless overridden)
+    def close(self) -> None:
         """Close the files that this process holds open; the next read opens them again."""
+        for source in self._sources():
+            source.close()
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The indices of these samples in the source that was sliced."""
@@ -101,9 +97,21 @@ class ReadableBase(ABC):
     def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # noqa: B027  (most allow any)
         """Raise a `ParameterError` if batches cannot be made in this order."""
 
-    def _draws_random(self) -> bool | None:
-        """Whether reading a sample draws random numbers; None if unknown (a user's function)."""
-        return None
+    def _random_maps(self) -> int:
+        """How many random maps a sample goes through at most; 0: reading it draws nothing."""
+        return max((source._random_maps() for source in self._sources()), default=0)
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> ReadableBase:
+        """The source from which a stream reads these samples, or prefetches them: once, in this order, by these draws."""
+        return self
+
+    def _sources(self) -> Iterable[ReadableBase]:
+        """The sources that it reads from."""
+        return ()
+
+    def _probed(self) -> Any:
+        """The first sample, read for its form alone."""
+        return self._bound(np.zeros(1, np.intp), PROBE).sample(0)
 
     def _label(self) -> str:
         """Its name in messages and states; computing it must not open anything."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.call import unfilled
 from ..core.fingerprint import digest_of
 from ..core.label import name_of
 from ..core.validate import require
@@ -25,6 +26,7 @@ from .reading import reduce
 from .reading.form import check_keys, keys_of, picked
 from .reading.indexing import position, positions, selects_many
 from .reading.order import PassOrder
+from .reading.randomness import Draws, fresh, twin
 
 __all__ = ["Derived", "Mapped", "Selected", "Source", "View"]
 
@@ -67,6 +69,9 @@ class Source(ReadableBase):
     def _opened(self) -> Source:
         return self
 
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        return self
+
     def _view(self, at: range | NDArray[np.intp]) -> Source:
         """The samples at these positions."""
         return View(self, at)
@@ -90,7 +95,9 @@ class Source(ReadableBase):
         Parameters
         ----------
         fn : function
-            Called as ``fn(sample, *args, **kwargs)``; a sample that is a tuple is passed as one argument.
+            Called as ``fn(sample, *args, **kwargs)``; a sample that is a tuple is passed as one argument.  If it has a
+            parameter `rng` that the arguments leave free and that has no default or the default None, it receives a
+            `numpy.random.Generator` there.
         *args, **kwargs
             Further arguments of `fn`.
 
@@ -98,11 +105,26 @@ class Source(ReadableBase):
         -------
         Source
 
+        Notes
+        -----
+        In a stream, what `rng` draws depends on the stream's seed, the epoch and the position of the sample in it: it
+        is the same in whichever batch, part or worker the sample is read, and after a resume.  Two functions with `rng`
+        draw independently, one after the other or in different members of a composition.  ``source[i]`` and
+        ``source.read(...)`` draw anew each time, seeded from NumPy's global state, so that `np.random.seed` makes them
+        repeatable; so does a source of your own that reads from a mapped one.
+
+        An error that `fn` raises gets a note with the index of the sample in the unsliced source.
+
         Examples
         --------
         >>> from streamflow.sources import ArraySource
         >>> ArraySource([1, 2, 3]).map(pow, 2).read([0, 2]).tolist()
         [1, 9]
+        >>> def noisy(x, rng):
+        ...     return x + rng.normal()
+        >>> noise = ArraySource([1, 2, 3]).map(noisy).samples(random_state=0)
+        >>> list(noise) == list(noise)
+        True
         """
         return Mapped(self, fn, args, kwargs)
 
@@ -189,19 +211,25 @@ class Derived(Source):
     def keys(self) -> tuple[Any, ...] | None:
         return self._source.keys()
 
-    def close(self) -> None:
-        self._source.close()
-
     def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
         self._source._check_batches(sampler, across_epochs)
 
-    def _draws_random(self) -> bool | None:
-        return self._source._draws_random()
+    def _sources(self) -> Iterable[Source]:
+        return (self._source,)
 
     def _opened(self) -> Source:
-        twin = copy.copy(self)
-        twin._source = self._source._opened()
-        return twin
+        opened = copy.copy(self)
+        opened._source = self._source._opened()
+        return opened
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = twin(self)
+        bound._source = self._source._bound(self._below(indices), draws)
+        return bound
+
+    def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The positions of these samples in the source below."""
+        return indices
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return self._source._base_indices(indices)
@@ -248,7 +276,6 @@ class View(Derived):
         return Source.keys(self) if type(self._source).keys is Source.keys and len(self) else super().keys()
 
     def _below(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The positions of these samples in the source below."""
         at = self._at
         return at.start + at.step * indices if isinstance(at, range) else at[indices]
 
@@ -308,22 +335,52 @@ class Selected(Derived):
 class Mapped(Derived):
     """A function of each sample; made by `Source.map`."""
 
-    def __init__(self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, source: Source, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], n_samples: int = 1
+    ) -> None:
         super().__init__(source)
         require(callable(fn), "fn", "a function of a sample", fn)
         self._fn, self._args, self._kwargs = fn, args, kwargs
+        self._random = "rng" in unfilled(fn, (None,) * n_samples + args, kwargs)
+        self._rng: Callable[[], np.random.Generator] = fresh  #: makes the generator of the next sample
+
+    def _arguments(self, sample: Any) -> Any:
+        """The positional arguments for a sample."""
+        return sample, *self._args
 
     def sample(self, index: int) -> Any:
-        return self._fn(self._source.sample(index), *self._args, **self._kwargs)
+        sample, kwargs = self._source.sample(index), self._kwargs
+        if self._random:
+            kwargs = {**kwargs, "rng": self._rng()}
+        try:
+            return self._fn(*self._arguments(sample), **kwargs)
+        except Exception as error:
+            error.add_note(f"in map({name_of(self._fn)}), sample {self._whence(index)}")
+            raise
+
+    def _whence(self, index: int) -> str:
+        """A sample by its index in the unsliced source, and by where it comes from if that is known."""
+        at = self._source._base_indices(np.asarray([index]))[0].tolist()
+        origin = self._source._origin(index)
+        return f"{at} ({origin})" if origin else f"{at}"
 
     def keys(self) -> tuple[Any, ...] | None:
         return Source.keys(self)
 
-    def _draws_random(self) -> bool | None:
-        return True if super()._draws_random() else None
+    def _random_maps(self) -> int:
+        return self._source._random_maps() + self._random
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = super()._bound(indices, draws)
+        assert isinstance(bound, Mapped)
+        if self._random:
+            bound._rng = draws.generators(self._source._random_maps()).__next__
+        return bound
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:
-        return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
+        view = twin(self)
+        view._source = self._source._view(at)
+        return view
 
     def _label(self) -> str:
         given = [*self._args, *sorted(self._kwargs.items())]

@@ -154,15 +154,15 @@ def test_a_crop_is_a_stretch_of_what_the_bounds_leave(size, length, start, stop,
     crop = random_crop(length, start, stop)
     if len(left) < length:
         with pytest.raises(DataError, match=f"does not fit into an axis of length {size}"):
-            crop.within(size, u)
+            crop.stretch(size, u)
     else:
-        got = list(range(size))[crop.within(size, u)]
+        got = list(range(size))[crop.stretch(size, u)]
         assert len(got) == length
         assert set(got) <= set(left)
 
 
 def test_every_place_is_as_likely():
-    places = [random_crop(2, start=1).within(6, (k + 0.5) / 400).start for k in range(400)]
+    places = [random_crop(2, start=1).stretch(6, (k + 0.5) / 400).start for k in range(400)]
     assert np.bincount(places, minlength=6).tolist() == [0, 100, 100, 100, 100, 0]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from itertools import accumulate
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -142,40 +141,38 @@ class _RunOrder(PassOrder):
         self._begins = np.array([0, *accumulate(counts)], np.intp)
         self._offsets = np.array([0, *accumulate(lengths)], np.intp)
         self._runs_of: dict[int, _Runs] = {}
-        if self.size:
-            different = range(self._count // gcd(self.size, self._count))  # later epochs are divided like these
-            self.longest = max(int(np.diff(self._shares(epoch)[1]).max()) for epoch in different)
 
     def _shares(self, epoch: int) -> tuple[int, NDArray[np.intp]]:
         """This part's first position in an epoch of the pass, and how many of its draws come before each member."""
         first = self._index + self._count * self._first(epoch) - epoch * self.size
         return first, np.maximum(0, -((first - self._begins) // self._count))
 
-    def _runs(self, draw: int) -> tuple[_Runs, int]:
-        """The runs of the epoch that a draw belongs to, and the epoch's first draw."""
-        epoch = (self._index + self._count * draw) // self.size
+    def _runs(self, epoch: int) -> _Runs:
+        """The runs of an epoch of the pass."""
         if epoch not in self._runs_of:
             first, before = self._shares(epoch)
             runs = _Runs(first, before, self._batch_size)
             address = self._sampler._address(self._key.at_epoch(self._first_epoch + epoch))
             runs.mix(address if self._sampler.random else None, self._stratified)
             self._runs_of = {**dict(list(self._runs_of.items())[-1:]), epoch: runs}
-        return self._runs_of[epoch], self._first(epoch)
+        return self._runs_of[epoch]
 
-    def border(self, draw: int, across_epochs: bool) -> int:
-        runs, first = self._runs(draw)
-        return first + int(runs.ends[runs.at(draw - first)])
+    def _batches_of(self, epoch: int, batch_size: int, drop_last: bool) -> int:
+        draws = np.diff(self._shares(epoch)[1])
+        return int((draws // batch_size if drop_last else -(-draws // batch_size)).sum())
 
-    def last_batch(self, end: int, batch_size: int, drop_last: bool, across_epochs: bool) -> tuple[int, int]:
-        runs, first = self._runs(end - 1)
-        lengths = np.diff(runs.ends[: int(runs.at(end - 1 - first)) + 1], prepend=0)
-        return self.epoch_of(end - 1), int((lengths >= (batch_size if drop_last else 1)).sum())
+    def _batch_in(self, epoch: int, place: int, batch_size: int, drop_last: bool) -> tuple[int, int]:
+        runs, begin = self._runs(epoch), self._first(epoch)
+        run = int(runs.full[place]) if drop_last else place
+        end = begin + int(runs.ends[run])
+        return end - int(runs.lengths[run]), end
 
     def _positions(self, first: int, end: int) -> list[tuple[int, NDArray[np.intp]]]:
         """Epoch by epoch, the positions in the unmixed epoch, in which members follow one another."""
         found = []
         while first < end:
-            runs, begin = self._runs(first)
+            epoch = (self._index + self._count * first) // self.size
+            runs, begin = self._runs(epoch), self._first(epoch)
             stop = min(end, self.epoch_span(first)[1])
             local = np.arange(first - begin, stop - begin, dtype=np.intp)
             found.append((self.epoch_of(first), runs.first + self._count * runs.unmixed(local)))
@@ -208,8 +205,10 @@ class _Runs:
 
     Attributes
     ----------
-    ends : (runs,) array of int
-        How many draws have been made at the end of each run, in mixed order.
+    lengths, ends : (runs,) array of int
+        How many draws each run has, in mixed order, and how many have been made at its end.
+    full : array of int
+        The runs that are as long as a batch.
     """
 
     def __init__(self, first: int, before: NDArray[np.intp], batch_size: int) -> None:
@@ -231,15 +230,12 @@ class _Runs:
         ranks = np.empty(len(mixed), np.intp)
         ranks[by_member] = places
         self._starts = self._before[mixed] + ranks * self._batch_size
-        self.ends = np.cumsum(np.minimum(self._batch_size, self._before[mixed + 1] - self._starts))
-
-    def at(self, draws: Any) -> Any:
-        """The runs that draws of the epoch belong to."""
-        return np.searchsorted(self.ends, draws, side="right")
+        self.lengths = np.minimum(self._batch_size, self._before[mixed + 1] - self._starts)
+        self.ends = np.cumsum(self.lengths)
+        self.full = np.flatnonzero(self.lengths == self._batch_size)
 
     def unmixed(self, draws: NDArray[np.intp]) -> NDArray[np.intp]:
         """The positions of draws in the unmixed epoch."""
-        runs = self.at(draws)
-        lengths = np.diff(self.ends, prepend=0)
-        at: NDArray[np.intp] = self._starts[runs] + draws - (self.ends - lengths)[runs]
+        runs = np.searchsorted(self.ends, draws, side="right")
+        at: NDArray[np.intp] = self._starts[runs] + draws - (self.ends[runs] - self.lengths[runs])
         return at

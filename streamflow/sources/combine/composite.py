@@ -16,7 +16,7 @@ from ...seeding import Key
 from ..arrays import array_source
 from ..reading.form import Places
 from ..reading.order import PassOrder
-from ..reading.randomness import probing
+from ..reading.randomness import Draws, twin
 from ..source import Source
 from .concat import Members, several
 from .gathered import Gathered, reading_only
@@ -35,10 +35,7 @@ def has_places(source: Source) -> bool:
     keys = source.keys()
     if keys is None or isinstance(keys, Places) or keys != tuple(range(len(keys))):
         return isinstance(keys, Places)
-    if not len(source):
-        return False
-    with probing():
-        return isinstance(source.sample(0), tuple)
+    return len(source) > 0 and isinstance(source._probed(), tuple)
 
 
 class CompositeSource(Members):
@@ -144,6 +141,12 @@ class CompositeSource(Members):
     def prefetch(self, indices: NDArray[np.intp]) -> None:
         for member, at in self._below(indices):
             member.prefetch(at)
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = twin(self)
+        parts = enumerate(self._below(indices))
+        bound._members = [member._bound(at, draws.below(number)) for number, (member, at) in parts]
+        return bound
 
     def _below(self, indices: NDArray[np.intp]) -> list[tuple[Source, NDArray[np.intp]]]:
         """The indices to read from each member, given (n,) indices of the composite or (n, members) of members."""

@@ -20,7 +20,7 @@ from ...exceptions import DataError, ParameterError
 from ..arrays import ArraySource, array_source
 from ..columns import column
 from ..reading.indexing import positions, selects_many
-from ..reading.randomness import any_random, subset
+from ..reading.randomness import Draws, twin
 from ..source import Mapped, Source
 from .weave import form_of, woven
 
@@ -201,14 +201,14 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
     [32, 9, 4]
     """
     require(callable(fn), "fn", "a function of samples", fn)
-    return _Spread(zip_sources(sequences), fn, (), {})
+    return _Spread(zip_sources(sequences), fn, (), {}, len(sequences))
 
 
 class _Spread(Mapped):
     """A function whose arguments are the elements of a tuple."""
 
-    def sample(self, index: int) -> Any:
-        return self._fn(*self._source.sample(index))
+    def _arguments(self, sample: Any) -> Any:
+        return sample
 
 
 class Members(Source):
@@ -218,12 +218,8 @@ class Members(Source):
         self._members = members
         self._lengths = [len(member) for member in members]
 
-    def close(self) -> None:
-        for member in self._members:
-            member.close()
-
-    def _draws_random(self) -> bool | None:
-        return any_random(member._draws_random() for member in self._members)
+    def _sources(self) -> list[Source]:
+        return self._members
 
     def _member_labels(self) -> str:
         """The labels and lengths of the members; of many members the first four and a digest."""
@@ -255,10 +251,7 @@ class Concatenated(Members):
         if len(parts) == 1:  # the samples of one member are in the order asked for
             member, _, inside = parts[0]
             return self._members[member].fetch(inside)
-        found = []
-        for member, places, inside in parts:
-            with subset(places, len(indices)):
-                found.append(self._members[member].fetch(inside))
+        found = [self._members[member].fetch(inside) for member, _, inside in parts]
         try:
             return woven(found, [places for _, places, _ in parts], len(indices))
         except DataError as error:
@@ -269,9 +262,15 @@ class Concatenated(Members):
             raise DataError(f"{error}; they come from {first} and {second}") from None
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:
+        for member, _, inside in self._by_member(indices):
+            self._members[member].prefetch(inside)
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = twin(self)
+        bound._members = self._members.copy()
         for member, places, inside in self._by_member(indices):
-            with subset(places, len(indices)):
-                self._members[member].prefetch(inside)
+            bound._members[member] = self._members[member]._bound(inside, draws.some(places))
+        return bound
 
     def _by_member(self, indices: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
         """Each member that is read, the places of its samples in the batch, and their positions in the member."""

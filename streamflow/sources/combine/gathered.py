@@ -53,8 +53,8 @@ class Unread(Derived):
     def prefetch(self, indices: NDArray[np.intp]) -> None:
         """Nothing will be read."""
 
-    def _draws_random(self) -> bool:
-        return False
+    def _random_maps(self) -> int:
+        return 0
 
     def _opened(self) -> Source:
         return self

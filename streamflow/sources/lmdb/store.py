@@ -121,9 +121,6 @@ class LMDBStore(Source):
             except Closed:
                 continue
 
-    def _draws_random(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._handle.close()
 

@@ -24,7 +24,7 @@ from ..mmap.kept import CAN_ADVISE, Ahead, Stretch, stretches_of
 from ..reading.crop import RandomCrop
 from ..reading.indexing import position, selects_many
 from ..reading.order import PassOrder
-from ..reading.randomness import is_keyed, per_sample
+from ..reading.randomness import Draws, twin
 from ..source import Derived, Source, View
 from .format import Entry
 
@@ -119,29 +119,33 @@ def _entries(source: Source) -> Entries:
 class Inside(Entries, Derived):
     """The parts of entries that indices select.
 
-    A `random_crop` among the indices is drawn when an entry is read.
+    A `random_crop` among the indices is drawn when an entry is read; entries themselves draw nothing.
     """
 
     def __init__(self, source: Source, steps: Steps) -> None:
         super().__init__(source)
         self._steps = steps
         self._ahead = Ahead()
+        self._rngs: Iterator[np.random.Generator] | None = None  #: those of the next samples, in a stream
 
-    def _draws_random(self) -> bool | None:
-        return self._crops() or super()._draws_random()
+    def _random_maps(self) -> int:
+        return int(any(isinstance(item, RandomCrop) for step in self._steps for item in step))
 
-    def _crops(self) -> bool:
-        return any(isinstance(item, RandomCrop) for step in self._steps for item in step)
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        bound = twin(self)
+        bound._rngs = draws.generators(0)
+        return bound
 
     def sample(self, index: int) -> Any:
-        return _applied(self._source.sample(index), self._steps, self._about(index).name)
+        rng = None if self._rngs is None else next(self._rngs)
+        return _applied(self._source.sample(index), self._steps, self._about(index).name, rng)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return per_sample(self.sample, indices.tolist())
+        return list(map(self.sample, indices.tolist()))
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:
-        random = self._crops() and not is_keyed()  # then the crop is not known in advance
-        if not random and all(isinstance(item, _BASIC) for step in self._steps for item in step):
+        unknown = self._random_maps() and self._rngs is None  # where they will be cropped
+        if not unknown and all(isinstance(item, _BASIC) for step in self._steps for item in step):
             _ask(self._ahead, self, indices)
 
     def _about(self, index: int) -> Entry:
@@ -154,8 +158,8 @@ class Inside(Entries, Derived):
         steps = "".join(f"[:, {', '.join(map(_item_label, step))}]" for step in self._steps)
         return f"{self._source._label()}{steps}"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_ahead": Ahead()}
+    def __reduce__(self) -> Any:
+        return Inside, (self._source, self._steps)
 
 
 class Scattered(Entries, Derived):
@@ -164,7 +168,7 @@ class Scattered(Entries, Derived):
     def __init__(self, source: Entries, axis: int) -> None:
         super().__init__(source)
         lengths = []
-        require(not source._draws_random(), "scatter", "called before random crops", source)
+        require(not source._random_maps(), "scatter", "called before random crops", source)
         for index in range(len(source)):
             shape = source._shape(index)
             if not -len(shape) <= axis < len(shape):
@@ -198,6 +202,9 @@ class Scattered(Entries, Derived):
     ) -> PassOrder:
         # Its length is not that of `_source`.
         return Source._pass_order(self, sampler, key, epochs, part, batch_size)
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
+        return self
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         return indices
@@ -237,18 +244,18 @@ def _item_label(item: Any) -> str:
     return "..." if item is Ellipsis else repr(item)
 
 
-def _applied(array: Any, steps: Steps, name: str) -> Any:
+def _applied(array: Any, steps: Steps, name: str, rng: np.random.Generator | None = None) -> Any:
     """The part of an entry that the steps select."""
     for step in steps:
         try:
-            index = _without_crops(step, np.shape(array))
+            index = _without_crops(step, np.shape(array), rng)
             array = array[index[0] if len(index) == 1 and isinstance(index[0], (str, list)) else index]
         except (IndexError, DataError) as error:
             raise type(error)(f"entry {name!r} of shape {np.shape(array)}: {error}") from None
     return array
 
 
-def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[Any, ...]:
     """An index with each random crop replaced by a slice that is drawn now."""
     if RandomCrop not in map(type, step):
         return step
@@ -261,7 +268,7 @@ def _without_crops(step: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, 
             axis = sum(widths[:place]) if place < ellipsis else len(shape) - sum(widths[place:])
             if not 0 <= axis < len(shape):
                 raise IndexError(f"too many indices for an array with {len(shape)} axes")
-            item = item.within(shape[axis])
+            item = item.within(shape[axis], rng)
         found.append(item)
     return tuple(found)
 
@@ -281,7 +288,7 @@ def _ask(ahead: Ahead, source: Source, indices: NDArray[Any]) -> None:
 
 def _stretches(source: Source, indices: NDArray[Any]) -> Iterator[Stretch]:
     """Where samples lie in their maps, if they are in few pieces."""
-    for view in per_sample(source.sample, indices.tolist()):
+    for view in map(source.sample, indices.tolist()):
         if not isinstance(view, np.ndarray):
             continue
         if not view.ndim or view.flags.c_contiguous:

@@ -135,9 +135,6 @@ class MemmapStore(Entries):
             if entry.begin < entry.end <= len(memory):
                 yield memory, entry.begin, entry.end
 
-    def _draws_random(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._files.close()
 

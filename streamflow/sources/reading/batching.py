@@ -13,7 +13,7 @@ from ...maps.stacking import RAGGED, BufferPool, stacked
 from .crop import RandomCrop
 from .form import each, transposed
 from .protocol import Readable
-from .randomness import per_sample, probing
+from .randomness import PROBE
 
 __all__ = ["Collator"]
 
@@ -30,7 +30,13 @@ class Collator:
         require(crop is None or ragged == "crop", "crop", "None unless ragged='crop'", crop)
         self.fill, self.crop = fill, crop
 
-    def read(self, source: Readable, indices: NDArray[np.intp], pool: BufferPool | None = None) -> Any:
+    def read(
+        self,
+        source: Readable,
+        indices: NDArray[np.intp],
+        pool: BufferPool | None = None,
+        uniforms: list[float] | None = None,
+    ) -> Any:
         """The batch of these samples.
 
         Parameters
@@ -39,13 +45,16 @@ class Collator:
         indices : (n,) array of int
         pool : BufferPool, optional
             Where memory for large arrays may come from.
+        uniforms : (n,) list of float, optional
+            Where each sample is cropped, from 0 to 1; None: drawn by the crop itself.
         """
         if not indices.size and len(source):  # no rows, with the dtypes and shapes that one row has
-            with probing():
-                first = Collator(fill=self.fill).read(source, np.zeros(1, np.intp))
+            one = np.zeros(1, np.intp)
+            first = Collator(fill=self.fill).read(source._bound(one, PROBE), one)
             return each(lambda column, name: column[:0], first)
         if self.crop is not None and indices.size:
-            return self._read_cropped(self.crop, source, indices, pool)
+            uniforms = uniforms or [self.crop.draw() for _ in range(len(indices))]
+            return self._read_cropped(self.crop, source, indices, pool, uniforms)
         data = source.fetch(indices)
 
         def finished(column: Any, name: str) -> Any:
@@ -70,24 +79,23 @@ class Collator:
         return stacked(column, name, None, self.ragged, self.fill, pool) if column else np.empty(0)
 
     def _read_cropped(
-        self, crop: RandomCrop, source: Readable, indices: NDArray[np.intp], pool: BufferPool | None
+        self,
+        crop: RandomCrop,
+        source: Readable,
+        indices: NDArray[np.intp],
+        pool: BufferPool | None,
+        uniforms: list[float],
     ) -> Any:
         """The batch of a random stretch of each sample; nothing else of a sample is read."""
-        places: list[float] = []
-
-        def one(index: int) -> Any:
-            sample = source.sample(index)
-            places.append(crop.draw())
-            return sample
 
         def cropped(values: list[Any], name: str) -> Any:
             values = [
-                value[crop.within(len(value), u)] if np.ndim(value) else value
-                for value, u in zip(values, places, strict=True)
+                value[crop.stretch(len(value), u)] if np.ndim(value) else value
+                for value, u in zip(values, uniforms, strict=True)
             ]
             return stacked(values, name, None, "crop", self.fill, pool)
 
-        return each(cropped, transposed(per_sample(one, indices.tolist())))
+        return each(cropped, transposed(list(map(source.sample, indices.tolist()))))
 
     def __repr__(self) -> str:
         text = "" if self.ragged == "error" else f"ragged={self.ragged!r}"

@@ -10,7 +10,6 @@ from ...core.validate import optional_integer, positive_integer
 from ...exceptions import DataError
 from ...seeding import check_random_state
 from ...util import get_rng
-from .randomness import next_number
 
 __all__ = ["RandomCrop", "random_crop"]
 
@@ -26,22 +25,54 @@ class RandomCrop:
         check_random_state(random_state)
         self._rng = None if random_state is None else get_rng(random_state)
 
+    def within(self, size: int, rng: np.random.Generator | None = None) -> slice:
+        """A random stretch of an axis.
+
+        Parameters
+        ----------
+        size : int
+            The length of the axis.
+        rng : numpy.random.Generator, optional
+            Where the position is drawn from: in a mapped function its `rng`, so that a stream repeats it.  None: the
+            crop's `random_state`, or NumPy's global state.
+
+        Returns
+        -------
+        slice
+
+        Raises
+        ------
+        DataError
+            If the crop does not fit.
+
+        Examples
+        --------
+        >>> from streamflow.sources import ArraySource, random_crop
+        >>> crop = random_crop(3)
+        >>> def cropped(sample, rng):
+        ...     track = sample["x"]
+        ...     return track[crop.within(len(track), rng)]
+        >>> tracks = ArraySource({"x": [np.arange(5), np.arange(9)]})
+        >>> [batch.shape for batch in tracks.map(cropped).batches(2, random_state=0)]
+        [(2, 3)]
+        """
+        return self.stretch(size, self.draw() if rng is None else rng.random())
+
     def draw(self) -> float:
-        """A random number in [0, 1), from the stream that is reading if there is one."""
-        drawn = next_number()
-        return float((np.random if self._rng is None else self._rng).random()) if drawn is None else drawn
+        """A random number in [0, 1) from the crop's `random_state`, or from NumPy's global state."""
+        return float((np.random if self._rng is None else self._rng).random())
 
-    def within(self, size: int, u: float | None = None) -> slice:
-        """The stretch of an axis of this size that a number in [0, 1) selects (None: drawn now).
+    def stretch(self, size: int, u: float) -> slice:
+        """The stretch of an axis of this size that a number in [0, 1) selects.
 
-        >>> random_crop(2).within(6, 0.0), random_crop(2).within(6, 0.99)
+        >>> random_crop(2).stretch(6, 0.0), random_crop(2).stretch(6, 0.99)
         (slice(0, 2, None), slice(4, 6, None))
         """
         first, end, _ = slice(self.start, self.stop).indices(size)
         places = end - first - self.length + 1
         if places < 1:
             raise DataError(f"{self!r} does not fit into an axis of length {size}")
-        first += int((self.draw() if u is None else u) * places)
+        first += int(u * places)
         return slice(first, first + self.length)
 
     def __repr__(self) -> str:
@@ -62,12 +93,14 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
         Bounds within which the crop lies, as in a slice.  None: the ends of the axis.
     random_state : None, int, Generator or RandomState
         Where positions are drawn from outside of streams; None uses NumPy's global state.  In a stream over a source
-        the position depends on the stream's seed, the epoch and the position of the sample instead.
+        the crop of a batch and one inside an index depend on the stream's seed, the epoch and the position of the
+        sample instead.
 
     Returns
     -------
     RandomCrop
-        For `Source.read` and `Source.batches` (``crop=``), and as an index inside the entries of a `MemmapStore`.
+        For `Source.read` and `Source.batches` (``crop=``), as an index inside the entries of a `MemmapStore`, and for
+        functions of your own (`RandomCrop.within`).
 
     Raises
     ------
@@ -76,11 +109,10 @@ def random_crop(length: int, start: int | None = None, stop: int | None = None, 
 
     Notes
     -----
-    In views and functions, each crop of a sample is drawn separately, in the order in which they are read: two columns
-    are cropped at different positions, and a different choice of `keys` may change them.  As the `crop` of a batch it
-    draws once per sample: columns of one length are cropped at the same position, others at the same fraction of their
-    length, and `keys` matter only if the sample itself draws.  In threads that your own function starts it draws
-    as outside of streams.
+    Each crop inside an index is drawn separately, so two columns are cropped at different positions.  As the `crop` of
+    a batch it draws once per sample: columns of one length are cropped at the same position, others at the same
+    fraction of their length.  Neither depends on `keys`.  A function of your own draws as outside of streams, unless it
+    asks for a parameter ``rng`` (see `Source.map`) and hands it on: ``crop.within(size, rng)``.
 
     Examples
     --------

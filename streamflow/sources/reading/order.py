@@ -6,7 +6,10 @@ its draw d is position (k + n d) mod size of epoch (k + n d) div size, and one n
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_right
+from itertools import accumulate
+from math import gcd
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +20,9 @@ from ...exceptions import ParameterError
 from ...samplers import Sampler, SequentialSampler, ShuffledSampler
 from ...samplers.base import Order
 from ...seeding import CROP, Key, uniforms
+from .randomness import Draws, StreamGenerators
 
-__all__ = ["PassOrder", "checked_sampler"]
+__all__ = ["Batch", "PassOrder", "checked_sampler"]
 
 _MOST = 4096  #: the most indices that are looked up ahead; which ones come does not depend on it
 
@@ -32,6 +36,15 @@ def checked_sampler(shuffle: Any, sampler: Any) -> Sampler:
     require(not shuffle, "shuffle", "False if a sampler is given", shuffle)
     checked: Sampler = sampler
     return checked
+
+
+class Batch(NamedTuple):
+    """A batch: draws `first` to `end` - 1; the epoch that it begins in, and its number there, counted from 1."""
+
+    first: int
+    end: int
+    epoch: int
+    place: int
 
 
 class PassOrder:
@@ -52,8 +65,6 @@ class PassOrder:
     ----------
     size : int
         Draws in an epoch of the whole pass.
-    longest : int
-        The largest number of draws that this part has in an epoch, so that no full batch can be longer.
     total : int or None
         Draws of this part; None: endless.
     """
@@ -63,9 +74,10 @@ class PassOrder:
         self._index, self._count = part
         self.size = sampler.size(n)
         self.total = None if epochs is None and self.size else self._first(epochs or 0)
-        self.longest = -(-self.size // self._count)
         self._first_epoch = key.path[0] * (epochs or 1)
         self._orders: dict[int, dict[tuple[int, ...], Order]] = {}  # per member, by address
+        self._upto: list[int] | None = None
+        self._generators = StreamGenerators(key)
         self._known = np.empty(0, np.intp)  # the indices of some draws, starting with `_known_from`
         self._known_from = 0
 
@@ -82,15 +94,42 @@ class PassOrder:
         epoch = (self._index + self._count * draw) // self.size
         return self._first(epoch), self._first(epoch + 1)
 
-    def border(self, draw: int, across_epochs: bool) -> int | None:
-        """The draw before which a batch that starts with this one must end; None: no limit."""
-        return self.total if across_epochs else self.epoch_span(draw)[1]
+    def place(self, draw: int) -> tuple[int, int]:
+        """The epoch of a draw, and its number there, counted from 1."""
+        return self.epoch_of(draw), draw - self.epoch_span(draw)[0] + 1
 
-    def last_batch(self, end: int, batch_size: int, drop_last: bool, across_epochs: bool) -> tuple[int, int]:
-        """The epoch in which the batch that ended before a draw began, and its number there, counted from 1."""
-        first = 0 if across_epochs else self.epoch_span(end - 1)[0]
-        begun = (end - 1 - first) // batch_size * batch_size + first
-        return self.epoch_of(begun), (begun - self.epoch_span(begun)[0]) // batch_size + 1
+    def batch(self, number: int, batch_size: int, drop_last: bool, across_epochs: bool) -> Batch | None:
+        """Batch `number` of this part, counted from 0; None if there is none."""
+        if across_epochs:
+            first, end = number * batch_size, (number + 1) * batch_size
+            if self.total is not None and (end if drop_last else first + 1) > self.total:
+                return None
+            epoch, place = self.place(first)
+            end = end if self.total is None else min(end, self.total)
+            return Batch(first, end, epoch, (place - 1) // batch_size + 1)
+        if self._upto is None:
+            # How many batches there are up to the end of each epoch; after so many epochs, all is divided alike again.
+            alike = range(self._count // gcd(self.size, self._count)) if self.size else ()
+            self._upto = list(accumulate(self._batches_of(epoch, batch_size, drop_last) for epoch in alike))
+        if not self._upto or not self._upto[-1]:
+            return None
+        rounds, inside = divmod(number, self._upto[-1])
+        later = bisect_right(self._upto, inside)
+        epoch, place = rounds * len(self._upto) + later, inside - (self._upto[later - 1] if later else 0)
+        if self.total is not None and self._first(epoch) >= self.total:
+            return None
+        first, end = self._batch_in(epoch, place, batch_size, drop_last)
+        return Batch(first, end, self._first_epoch + epoch, place + 1)
+
+    def _batches_of(self, epoch: int, batch_size: int, drop_last: bool) -> int:
+        """How many batches this part has in an epoch of the pass."""
+        draws = self._first(epoch + 1) - self._first(epoch)
+        return draws // batch_size if drop_last else -(-draws // batch_size)
+
+    def _batch_in(self, epoch: int, place: int, batch_size: int, drop_last: bool) -> tuple[int, int]:
+        """The first draw of a batch of an epoch of the pass, and the one after its last."""
+        first = self._first(epoch) + place * batch_size
+        return first, min(first + batch_size, self._first(epoch + 1))
 
     def indices(self, first: int, end: int) -> NDArray[np.intp]:
         """The samples that draws `first` to `end` - 1 read."""
@@ -132,10 +171,16 @@ class PassOrder:
             self._orders[member] = {**dict(list(kept.items())[-1:]), key.path: order}
         return order
 
-    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
-        """Random number k, in [0, 1), of each of these draws; it depends on the draw's epoch and position."""
+    def draws(self, first: int, end: int) -> Draws:
+        """Draws `first` to `end` - 1, for the random maps of the source."""
         found = self._positions(first, end)
-        return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, k), CROP, at) for epoch, at in found])
+        epochs = np.concatenate([np.full(len(positions), epoch) for epoch, positions in found])
+        return Draws(self._generators, epochs, np.concatenate([positions for _, positions in found]))
+
+    def uniforms(self, first: int, end: int) -> NDArray[np.float64]:
+        """A random number in [0, 1) of each of these draws, for the crop of a batch."""
+        found = self._positions(first, end)
+        return np.concatenate([uniforms(self._key.at_epoch(epoch).below(0, 0), CROP, at) for epoch, at in found])
 
 
 class _Checked:

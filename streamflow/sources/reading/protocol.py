@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...samplers import Sampler
 from ...seeding import Key
 from .order import PassOrder
+from .randomness import Draws
 
 __all__ = ["Readable"]
 
@@ -38,6 +39,8 @@ class Readable(Protocol):
         self, sampler: Sampler, key: Key, epochs: int | None, part: tuple[int, int], batch_size: int | None
     ) -> PassOrder: ...
 
-    def _draws_random(self) -> bool | None: ...
+    def _random_maps(self) -> int: ...
+
+    def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Readable: ...
 
     def _label(self) -> str: ...

@@ -1,193 +1,104 @@
-"""Random numbers while a stream reads, for `random_crop`.
+"""The random numbers of a sample: a function of the stream's seed, the epoch and the position, wherever it is read.
 
-A stream over a source has a sequence of random numbers for each sample, which depends only on the seed, the epoch and
-the position.  Whatever draws while a sample is read (a view, a member of a composite, a user's function) takes the next
-number of that sample's sequence.  A context variable says which sample is being read, so nothing is passed down, and a
-sample gets the same numbers in whichever batch or part it is read.
+A *random map* is a mapped function with a parameter ``rng``, or a `random_crop` inside an index.  Before a stream reads
+some samples, it binds the source to the `Draws` that read them.  That gives a twin of the source in which each random
+map takes, sample by sample, the generator of the next draw; sources that read from others bind them and so pass the
+draws on.  A source that is not bound is read outside of streams: a random map makes a fresh generator each time.
+
+The address of a generator is (epoch, *path of the stream, *path in the source, SAMPLE, level), and its number there is
+the position.  The path in the source has a step (0, member) wherever one sample is read from several sources; the level
+is how many random maps lie below.  So no two random maps share numbers, and one that is added on top changes nothing
+below it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "ReadContext",
-    "SampleNumbers",
-    "any_random",
-    "is_keyed",
-    "next_number",
-    "one_by_one",
-    "per_sample",
-    "probing",
-    "subset",
-]
+from ...seeding import SAMPLE, Generators, Key, Root, generator
+
+__all__ = ["PROBE", "Draws", "StreamGenerators", "fresh", "twin"]
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
-class Numbers(Protocol):
-    """Random numbers of draws, such as those of a `PassOrder`."""
+class StreamGenerators:
+    """The generators of a stream, by epoch, path in the source and level; those of the two latest epochs are kept."""
 
-    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
-        """Random number k of draws `first` to `end` - 1."""
+    __slots__ = ("_epochs", "_key")
 
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._epochs: dict[int, dict[Any, Generators]] = {}
 
-class SampleNumbers:
-    """A sequence of random numbers for each sample of a batch.
-
-    Parameters
-    ----------
-    numbers : Numbers
-    first, end : int
-        The batch is read by draws `first` to `end` - 1.
-    """
-
-    __slots__ = ("_end", "_first", "_known", "_numbers", "_taken")
-
-    def __init__(self, numbers: Numbers, first: int, end: int) -> None:
-        self._numbers, self._first, self._end = numbers, first, end
-        self._known: list[list[float]] | None = None  # the first numbers of all samples, their second numbers, ...
-
-    def __len__(self) -> int:
-        return self._end - self._first
-
-    def next(self, row: int) -> float:
-        """The next number, in [0, 1), of a sample."""
-        if self._known is None:
-            self._known, self._taken = [], [0] * len(self)
-        k = self._taken[row]
-        if k == len(self._known):
-            self._known.append(self._numbers.numbers(k, self._first, self._end).tolist())
-        self._taken[row] = k + 1
-        return self._known[k][row]
+    def at(self, epoch: int, path: tuple[int, ...], level: int) -> Generators:
+        """Those of one random map in one epoch, by position."""
+        kept = self._epochs.get(epoch)
+        if kept is None:
+            kept = {}
+            self._epochs = {**dict(list(self._epochs.items())[-1:]), epoch: kept}
+        if (path, level) not in kept:
+            key = self._key.at_epoch(epoch)
+            for member in path:
+                key = key.below(0, member)
+            kept[path, level] = Generators(key, SAMPLE, level)
+        return kept[path, level]
 
 
-class ReadContext:
-    """A `with` block that reads samples with these random numbers.
+class Draws:
+    """The draws of a stream that read some samples, each once and in this order.
 
     Parameters
     ----------
-    numbers : SampleNumbers
-    rows : range, _Subset or int, optional
-        The samples of the batch that are read, in this order; an integer for a single one.  None: all.
+    stream : StreamGenerators
+    epochs, positions : (n,) array of int
+        The epoch of each draw, and its position there.
+    path : tuple of int
+        The members that lead to the source that is read.
+
+    Examples
+    --------
+    >>> draws = Draws(StreamGenerators(Key(Root(0), (0,))), np.array([0, 0, 1]), np.array([8, 9, 0]))
+    >>> [rng.random() for rng in draws.generators(0)][1:] == [rng.random() for rng in draws.some([1, 2]).generators(0)]
+    True
     """
 
-    __slots__ = ("_token", "numbers", "rows")
+    __slots__ = ("_epochs", "_path", "_positions", "_stream")
 
-    def __init__(self, numbers: SampleNumbers, rows: Any = None) -> None:
-        self.numbers, self.rows = numbers, range(len(numbers)) if rows is None else rows
-
-    def has_each(self, n: int) -> bool:
-        """Whether n indices belong to n samples; while a single sample is read, all indices belong to that one."""
-        return not isinstance(self.rows, int) and len(self.rows) == n
-
-    def __enter__(self) -> Self:
-        self._token = _now.set(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, stream: StreamGenerators, epochs: NDArray[Any], positions: NDArray[Any], path: tuple[int, ...] = ()
     ) -> None:
-        _now.reset(self._token)
+        self._stream, self._epochs, self._positions, self._path = stream, epochs, positions, path
+
+    def some(self, places: Any) -> Draws:
+        """Some of them."""
+        return Draws(self._stream, self._epochs[places], self._positions[places], self._path)
+
+    def below(self, member: int) -> Draws:
+        """The same draws for a member of a source."""
+        return Draws(self._stream, self._epochs, self._positions, (*self._path, member))
+
+    def generators(self, level: int) -> Iterator[np.random.Generator]:
+        """A generator for each draw, of the random map that has `level` others below it."""
+        for epoch, position in zip(self._epochs.tolist(), self._positions.tolist(), strict=True):
+            yield self._stream.at(epoch, self._path, level).at(position)
 
 
-_now: ContextVar[ReadContext | None] = ContextVar("reading", default=None)
+#: The draw of a sample that is read only for its keys, dtypes and shapes: nothing random is used up.
+PROBE = Draws(StreamGenerators(Key(Root(0), (0,))), np.zeros(1, np.intp), np.zeros(1, np.intp))
 
 
-class _Zeros:
-    """Numbers for a read whose result is discarded."""
-
-    def numbers(self, k: int, first: int, end: int) -> NDArray[np.float64]:
-        return np.zeros(end - first)
+def fresh() -> np.random.Generator:
+    """A generator for a sample that is read outside of streams, seeded from NumPy's global state."""
+    return generator(Key(Root(), (0,)), SAMPLE)
 
 
-def probing() -> ReadContext:
-    """A block in which a sample is read only for its keys, dtypes and shapes: no random number is used up."""
-    return ReadContext(SampleNumbers(_Zeros(), 0, 1), 0)
-
-
-def subset(places: NDArray[np.intp], n: int) -> AbstractContextManager[Any]:
-    """A block in which only some of the n samples of the current read are read."""
-    now = _now.get()
-    return ReadContext(now.numbers, _Subset(now.rows, places)) if now is not None and now.has_each(n) else _UNCHANGED
-
-
-_UNCHANGED = nullcontext()
-
-
-class _Subset:
-    """Some of the rows that are being read; looked up only when a number is drawn."""
-
-    __slots__ = ("_places", "_rows")
-
-    def __init__(self, rows: Any, places: NDArray[np.intp]) -> None:
-        self._rows, self._places = rows, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, place: int) -> int:
-        row: int = self._rows[self._places[place]]
-        return row
-
-
-def one_by_one(read: Callable[[T], R], numbers: SampleNumbers) -> Callable[[int, T], R]:
-    """The function of (row, index) that reads one sample with its own random numbers."""
-    reading = ReadContext(numbers)
-
-    def one(row: int, index: T) -> R:
-        reading.rows = row
-        token = _now.set(reading)
-        try:
-            return read(index)
-        finally:
-            _now.reset(token)
-
-    return one
-
-
-def per_sample(read: Callable[[T], R], indices: list[T]) -> list[R]:
-    """Call `read` for each index, each time with the random numbers of that sample."""
-    now = _now.get()
-    if now is None or not now.has_each(len(indices)):
-        return [read(index) for index in indices]
-    found = []
-    with ReadContext(now.numbers) as reading:
-        for row, index in zip(now.rows, indices, strict=True):
-            reading.rows = row
-            found.append(read(index))
-    return found
-
-
-def any_random(parts: Iterable[bool | None]) -> bool | None:
-    """Whether any of several parts draws random numbers; None if that is unknown.
-
-    >>> any_random([False, None]), any_random([None, True]), any_random([])
-    (None, True, False)
-    """
-    known = set(parts)
-    return True if True in known else None if None in known else False
-
-
-def is_keyed() -> bool:
-    """Whether a stream is reading, so that random numbers come from its seed."""
-    return _now.get() is not None
-
-
-def next_number() -> float | None:
-    """The next random number of the sample that is being read; None outside of streams.
-
-    A function that draws once for a whole batch takes it from the first sample.
-    """
-    now = _now.get()
-    if now is None:
-        return None
-    return now.numbers.next(now.rows if isinstance(now.rows, int) else now.rows[0])
+def twin(source: T) -> T:
+    """The same source as another object, whose attributes can be set."""
+    made = object.__new__(type(source))
+    vars(made).update(vars(source))
+    return made

@@ -1,14 +1,13 @@
 """`Batches` and `Samples`: what `Source.batches` and `Source.samples` give.
 
-The state of a live stream is the number of draws that have been read.  Before it reads a batch, it asks the operating
+The state of a live stream is the number of items that have been given.  Before it reads a batch, it asks the operating
 system for the next one.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from ...core import Streamer
 from ...core.call import Shards, merged
 from ...core.fingerprint import Fingerprint, digest_of
-from ...core.node import Node, Ticks
+from ...core.node import NUMBERS, Node, Ticks
 from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
 from ...exceptions import StateError
@@ -26,8 +25,8 @@ from ...samplers import Sampler
 from ...seeding import Key
 from .batching import Collator
 from .form import with_index
+from .order import Batch
 from .protocol import Readable
-from .randomness import ReadContext, SampleNumbers, one_by_one
 
 __all__ = ["Batches", "Samples"]
 
@@ -52,7 +51,7 @@ class _SourceStream(Streamer):
         return f"{text}, with_indices=True" if self.with_indices else text
 
     def _draws_random(self) -> bool:
-        return (self.sampler.random and self.sampler._root is None) or bool(self.source._draws_random())
+        return (self.sampler.random and self.sampler._root is None) or self.source._random_maps() > 0
 
     def fingerprint(self) -> Fingerprint:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -117,57 +116,70 @@ class Samples(_SourceStream):
 
 
 class _DrawNode(Node):
-    """A live stream in the order of a sampler."""
+    """A live stream in the order of a sampler; its position is how many items it has given.
 
-    __slots__ = ("_length", "_made", "_may_draw", "items", "order", "source", "spec")
-    kind = "source"
-    _made: Generator[Any, None, None]
+    These are counted where they are given, in C, so that no interrupt can come between an item and its count.
+    """
+
+    __slots__ = ("_length", "_made", "_random", "_ticks", "items", "order", "source", "spec")
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
         self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
-        #: Whether reading may draw random numbers; keeping track of them costs more than reading a row.
-        self._may_draw = self.source._draws_random() is not False
+        self._random = self.source._random_maps() > 0
         self.order = self.source._pass_order(spec.sampler, key, spec.epochs, merged(shards), spec.batch_size)
-        self.items = self._begin()
+        self._begin(0)
+
+    def _begin(self, given: int) -> None:
+        """Give the items after the first `given`."""
+        self._made = self._items_after(given)
+        self._ticks = Ticks(self._made, given)
+        self.items = self._ticks.items
 
     @abstractmethod
-    def _begin(self) -> Iterator[Any]:
-        """The items from here on."""
-
-    def _reading(self, first: int, end: int) -> AbstractContextManager[Any]:
-        """A block in which draws `first` to `end` - 1 are read or prefetched."""
-        return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
+        """The items after the first `given`."""
 
     @abstractmethod
-    def _drawn(self) -> int:
-        """How many draws have been delivered."""
+    def _place(self, number: int) -> tuple[int, int] | None:
+        """The epoch of an item of this pass, and its number there, counted from 1; None if there is no such item."""
 
-    @abstractmethod
-    def _go_to(self, given: int, drawn: int) -> None:
-        """Set the position: this many items have been given, made of this many draws."""
+    def _bound(self, first: int, end: int, indices: NDArray[np.intp]) -> Readable:
+        """The source from which draws `first` to `end` - 1 read these samples, or prefetch them, once."""
+        assert self.source is not None
+        return self.source._bound(indices, self.order.draws(first, end)) if self._random else self.source
+
+    def given(self, failed: bool = False) -> int:
+        return self._ticks.given()
+
+    def progress(self) -> tuple[int, int] | None:
+        given = self.given()
+        return self._place(given - 1) if given else None
 
     def state(self, failed: bool = False) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "version": self.version,
-            "given": self.given(failed),
-            "stream": self.spec._label(),
+            "given": self.given(),
+            "stream": self._described(),
             "length": self._length,
-            "draws": self._drawn(),
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        label, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
-        drawn = saved.count("draws", least=given)
-        if label != self.spec._label():
-            raise StateError(f"was {label}, is now {self.spec._label()}")
+        stream, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
+        if stream != self._described():
+            raise StateError(f"was {stream}, is now {self._described()}")
         if length != self._length:
-            raise StateError(f"{label} had {length} samples, now has {self._length}")
+            raise StateError(f"{stream} had {length} samples, now has {self._length}")
+        place = self._place(given - 1) if given else (0, 0)
+        if place is None or place[0] >= NUMBERS:
+            raise saved.wrong("given", f"a count that {stream} reaches")
         self._made.close()
-        self._go_to(given, drawn)
-        self.items = self._begin()
+        self._begin(given)
+
+    def _described(self) -> str:
+        return f"{self.spec._label()}({self.spec._settings()})"
 
     def where(self) -> list[str]:
         return [self.spec._label()]
@@ -188,121 +200,69 @@ class _Span(NamedTuple):
 class _BatchNode(_DrawNode):
     """Live batches."""
 
-    __slots__ = ("_at", "_given", "_pool")
+    __slots__ = ("_pool",)
+    kind = "batches"
     spec: Batches
 
     def __init__(self, spec: Batches, key: Key, shards: Shards) -> None:
-        self._given = self._at = 0
         self._pool = BufferPool()
         super().__init__(spec, key, shards)
-        self._may_draw = self._may_draw or spec.collator.crop is not None
 
-    def _begin(self) -> Iterator[Any]:
-        self._made = self._batches()
-        return self._made
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
+        following = self._prefetched(given)
+        while following is not None:
+            current, given = following, given + 1
+            following = self._prefetched(given)
+            yield self._read(current)
 
-    def _batches(self) -> Generator[Any, None, None]:
-        current = self._prefetched(self._at)
-        while current is not None:
-            following = self._prefetched(current.end)
-            batch = [self._read(current)]  # in a list, so that this frame does not keep it alive while it waits
-            self._given, self._at = self._given + 1, current.end
-            current = following
-            yield batch.pop()
+    def _batch(self, number: int) -> Batch | None:
+        spec = self.spec
+        return self.order.batch(number, spec.batch_size, spec.drop_last, spec.across_epochs)
 
-    def _prefetched(self, draw: int) -> _Span | None:
-        """The next batch that starts at a draw or later, prefetched; None at the end."""
-        draws = self._following(draw)
-        if draws is None:
+    def _place(self, number: int) -> tuple[int, int] | None:
+        batch = self._batch(number)
+        return None if batch is None else (batch.epoch, batch.place)
+
+    def _prefetched(self, number: int) -> _Span | None:
+        """A batch, prefetched; None at the end."""
+        batch = self._batch(number)
+        if batch is None:
             return None
-        assert self.source is not None
-        span = _Span(*draws, self.order.indices(*draws))
+        span = _Span(batch.first, batch.end, self.order.indices(batch.first, batch.end))
         if self.spec.collator.crop is None:  # cropping needs only a small part of each sample
-            with self._reading(span.first, span.end):
-                self.source.prefetch(span.indices)
+            self._bound(*span).prefetch(span.indices)
         return span
 
-    def _following(self, draw: int) -> tuple[int, int] | None:
-        """The first draw of the next batch and the one after its last; None at the end."""
-        spec, order = self.spec, self.order
-        total = order.total
-        while total is None or draw < total:
-            end = draw + spec.batch_size
-            border = order.border(draw, spec.across_epochs)
-            if border is None or end <= border:
-                return draw, end
-            if not spec.drop_last:
-                return draw, border
-            if spec.batch_size > order.longest:  # there is no full batch
-                return None
-            draw = border
-        return None
-
     def _read(self, span: _Span) -> Any:
-        spec, source = self.spec, self.source
-        assert source is not None
-        with self._reading(span.first, span.end):
-            batch = spec.collator.read(source, span.indices, self._pool)
-        return with_index(batch, source._base_indices(span.indices)) if spec.with_indices else batch
-
-    def given(self, failed: bool = False) -> int:
-        return self._given
-
-    def _drawn(self) -> int:
-        return self._at
-
-    def _go_to(self, given: int, drawn: int) -> None:
-        self._given, self._at = given, drawn
-
-    def progress(self) -> tuple[int, int] | None:
-        if not self._at:
-            return None
-        spec = self.spec
-        return self.order.last_batch(self._at, spec.batch_size, spec.drop_last, spec.across_epochs)
+        spec, source, indices = self.spec, self._bound(*span), span.indices
+        uniforms = None if spec.collator.crop is None else self.order.uniforms(span.first, span.end).tolist()
+        batch = spec.collator.read(source, indices, self._pool, uniforms)
+        return with_index(batch, source._base_indices(indices)) if spec.with_indices else batch
 
 
 class _SampleNode(_DrawNode):
     """Live samples."""
 
-    __slots__ = ("_ticks",)
+    __slots__ = ()
+    kind = "samples"
     spec: Samples
 
-    def __init__(self, spec: Samples, key: Key, shards: Shards) -> None:
-        self._ticks = Ticks(iter(()))
-        super().__init__(spec, key, shards)
-
-    def _begin(self) -> Iterator[Any]:
-        given = self._ticks.given()
-        self._made = self._samples(given)
-        self._ticks = Ticks(self._made, given)
-        return self._ticks.items
-
-    def _samples(self, draw: int) -> Generator[Any, None, None]:
-        source, order, length = self.source, self.order, _FIRST
-        assert source is not None
-        while order.total is None or draw < order.total:
-            end = draw + length if order.total is None else min(draw + length, order.total)
-            indices = order.indices(draw, end)
-            with self._reading(draw, end):
-                source.prefetch(indices)
+    def _items_after(self, given: int) -> Generator[Any, None, None]:
+        total, length = self.order.total, _FIRST
+        while total is None or given < total:
+            end = given + length if total is None else min(given + length, total)
+            indices = self.order.indices(given, end)
+            self._bound(given, end, indices).prefetch(indices)
+            source = self._bound(given, end, indices)
             samples = map(source.sample, indices.tolist())
-            if self._may_draw:
-                numbers = SampleNumbers(order, draw, end)
-                samples = map(one_by_one(source.sample, numbers), range(end - draw), indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._base_indices(indices).tolist())
             yield from samples
-            draw, length = end, min(2 * length, _MOST)
+            if self.given() < end:  # StopIteration ends a `map` and raises nothing
+                at = indices[self.given() - given].tolist()
+                raise RuntimeError(f"sample {at} of {self.spec.source._label()} raised StopIteration")
+            given, length = end, min(2 * length, _MOST)
 
-    def given(self, failed: bool = False) -> int:
-        return self._ticks.given()
-
-    def _drawn(self) -> int:
-        return self._ticks.given()
-
-    def _go_to(self, given: int, drawn: int) -> None:
-        self._ticks = Ticks(iter(()), given)
-
-    def progress(self) -> tuple[int, int] | None:
-        last = self._ticks.given() - 1
-        return None if last < 0 else (self.order.epoch_of(last), last - self.order.epoch_span(last)[0] + 1)
+    def _place(self, number: int) -> tuple[int, int] | None:
+        total = self.order.total
+        return None if total is not None and number >= total else self.order.place(number)
