@@ -85,7 +85,7 @@ class ProcessWorker:
             context: Any = mp.get_context(method)
             # Assigned before it is started, so that a Ctrl-C, raised right after the start, finds it here to be ended.
             self._process = context.Process(target=main, args=(start,), name="streamflow-worker", daemon=False)
-            with _undisturbed():
+            with _undisturbed(method):
                 self._process.start()
             self._pid = self._process.pid
             self._receiver = channel.open(limit, self.alive, item_timeout)
@@ -191,12 +191,19 @@ def _ending(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def _undisturbed(method: str) -> Iterator[None]:
     """Start a worker with Ctrl-C blocked, until it can ignore it.
+
+    A fork has the consumer's handler of SIGTERM until it sets its own, and would print with a traceback what that
+    raises: so it begins with SIGTERM blocked too.  (A fork server would hand this on to processes that are not ours.)
 
     Python warns about forking beside threads, since a lock that another thread holds stays locked in the child; a
     worker takes no lock of ours, and never touches what the threads of ZMQ hold.
     """
-    with deferred(signal.SIGINT), blocked(signal.SIGINT), warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
+        for kept_off in (deferred, blocked):
+            for number in (signal.SIGINT, signal.SIGTERM) if method == "fork" else (signal.SIGINT,):
+                stack.enter_context(kept_off(number))
+        stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         yield

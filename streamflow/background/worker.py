@@ -66,6 +66,7 @@ def main(start: Start) -> None:
         _let_server_end()
     _keep_memory()
     try:
+        _keep_quiet_about_stopped()
         _set_signal_handlers()
         _watch(start)
         if start.stack is not None:
@@ -124,7 +125,26 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def _ignore_sigterm() -> None:
     """From here on only SIGKILL interrupts: the worker is cleaning up."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # By a handler, since Python reports a signal that has come already and is then ignored by SIG_IGN.
+    signal.signal(signal.SIGTERM, _do_nothing)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def _keep_quiet_about_stopped() -> None:
+    """Do not print a `Stopped` that SIGTERM raised where Python drops it, such as in a `__del__` of user code.
+
+    The worker still ends: at its next item, by the message that came before SIGTERM, or by SIGKILL.
+    """
+    shown = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Stopped):
+            shown(unraisable)
+
+    sys.unraisablehook = show
 
 
 def _watch(start: Start) -> None:

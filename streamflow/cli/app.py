@@ -16,7 +16,8 @@ from .. import __version__
 from ..exceptions import DataError, MissingDependencyError, StreamflowError
 from . import convert as conversion
 from . import demo as demonstration
-from .work import ProcessFailed, Stopped, UsageError, stoppable
+from .stopping import stoppable
+from .work import ProcessFailed, UsageError
 
 __all__ = ["app"]
 
@@ -46,15 +47,11 @@ def _main(
 
 
 @contextmanager
-def _reported(command: str, quiet: bool = False, stopped: str = "stopped") -> Iterator[None]:
-    """Turn errors and Ctrl-C into one line on stderr and an exit code; `quiet`: no line for Ctrl-C."""
+def _reported(command: str, stopped: str = "") -> Iterator[None]:
+    """Turn errors into one line on stderr and an exit code; `stopped`: what `main` prints at Ctrl-C."""
     try:
-        with stoppable():
+        with stoppable(stopped):
             yield
-    except Stopped as stop:
-        if not quiet:
-            print(f"\n{command}: {stopped}", file=sys.stderr)
-        raise typer.Exit(stop.code) from None
     except ProcessFailed as failed:  # the new process has said why
         raise typer.Exit(failed.code if failed.code > 0 else 128 - failed.code) from None
     except (MissingDependencyError, BrokenPipeError):  # `main` reports the one; typer ends quietly on the other
@@ -125,7 +122,7 @@ def demo(
 
     Exit code: 0 all is as promised, 1 something is not, 2 wrong usage or unusable files, 130 stopped by Ctrl-C.
     """
-    with _reported("streamflow demo"):
+    with _reported("streamflow demo", "streamflow demo: stopped"):
         if not demonstration.run(corpus, keep, _weights(weight or []), batches, batch_size, seed):
             raise typer.Exit(1)
 
@@ -133,7 +130,7 @@ def demo(
 @app.command(hidden=True)
 def resume(folder: Path) -> None:
     """Train the second half of a demo whose first half left its files in this folder; `demo` calls it."""
-    with _reported("streamflow demo", quiet=True):
+    with _reported("streamflow demo"):  # `demo` says that it was stopped
         demonstration.resume(folder)
 
 
@@ -217,7 +214,7 @@ def convert(
     Exit code: 0 all files are in the store, 1 some were skipped, 2 wrong usage, unusable files or a full disk, 130
     stopped by Ctrl-C.
     """
-    with _reported("streamflow convert", stopped="stopped; the same command resumes"):
+    with _reported("streamflow convert", "streamflow convert: stopped; the same command resumes"):
         lmdb = to is _Store.lmdb if to else target.suffix.lower() == ".lmdb"
         if lmdb and shard_mb:
             raise UsageError("--shard-mb: only memmap stores have shards")

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from .. import ShuffledMux, StochasticMux, Streamer, ZMQStreamer, buffer_stream
 from ..exceptions import DataError
 from ..sources import NpySource
-from .work import UsageError, fresh_interpreter, ignore_signals, need
+from .stopping import ignore_signals
+from .work import UsageError, fresh_interpreter, need
 
 __all__ = ["resume", "run"]
 
@@ -295,5 +296,7 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
-        ignore_signals()  # what is tidied up here must not be stopped halfway
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            ignore_signals()  # what is tidied up here must not be stopped halfway
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamflow.cli import main
+from streamflow.cli import main, stopping
 
 from .terminal import Terminal
 
@@ -38,6 +39,16 @@ def environment(temporary):
         "COLUMNS": "80",
         "TERM": "xterm",
     }
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before(monkeypatch):
+    """Restore what `main` changes for good, where it runs in this process."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in (*stopping.SIGNALS, getattr(signal, "SIGALRM", 0)) if number}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ class Terminal:
         self.read_until(None)
         code = self.process.wait(60)
         os.close(self.screen)
-        assert "Traceback" not in self.text
-        assert self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l"), "the cursor stays hidden"
+        for words in ("Traceback", "Exception ignored"):
+            assert words not in self.text, f"exit code {code}, and the screen shows:\n{self.text}"
+        assert self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l"), f"the cursor stays hidden:\n{self.text}"
         return code
