@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, islice, repeat
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
 
 from ..exceptions import DataError, StateError
 from . import checkpoint
@@ -113,6 +113,11 @@ class DerivedNode(Node):
     def _start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
         outputs = self._outputs = self._maker.start(items, number)
         return outputs
+
+    def _refuse(self, why: str) -> NoReturn:
+        """End with an error, because states are wrong."""
+        self._refused = why
+        raise StateError(why)
 
     def _at_border(self, made: int, windows: int) -> None:
         """Take a note if there has been a tick since the last."""
@@ -234,11 +239,10 @@ class StatelessNode(DerivedNode):
             quick = moment - before < checkpoint.BETWEEN / 10
             length = min(2 * length, _LONGEST) if quick else max(length // 2, 1)
         if self._checked and not self._ended:
-            self._refused = (
+            self._refuse(
                 f"{self.label} gave an output for which it drew no item, so a resume could lose one: a map that gives "
                 "several outputs for an item is declared with stream_map(kind='windowed') and yields lists of them"
             )
-            raise StateError(self._refused)
 
     def _start_checked(self, items: Iterator[Any], number: int) -> Iterator[Any]:
         """The outputs up to the first for which nothing was drawn; only if there is none does `_ended` become True.
@@ -265,18 +269,26 @@ class WindowedNode(DerivedNode):
 
     Parameters
     ----------
+    checked : bool
+        Whether to see to it that no window comes for which nothing was drawn.
     stride : (index, count)
         Which of its outputs are given.
     """
 
     kind = "windowed map"
     _counts_windows = True
-    __slots__ = ("_end", "_stride", "_windows")
+    __slots__ = ("_checked", "_end", "_stride", "_windows")
 
     def __init__(
-        self, label: str, below: Node, maker: Maker, clock: Clock | None = None, stride: tuple[int, int] = (0, 1)
+        self,
+        label: str,
+        below: Node,
+        maker: Maker,
+        clock: Clock | None = None,
+        checked: bool = True,
+        stride: tuple[int, int] = (0, 1),
     ) -> None:
-        self._stride = stride
+        self._checked, self._stride = checked, stride
         super().__init__(label, below, maker, clock)
 
     def _run(self, note: Note) -> Iterator[Any]:
@@ -290,12 +302,20 @@ class WindowedNode(DerivedNode):
 
     def _blocks(self) -> Iterator[Iterator[Any]]:
         windows = self._start(self.below.items, self._windows)
+        drawn = self.below.given()
         while True:
             self._at_border(self._end, self._windows)
             window = next(windows, _END)
             if window is _END:
                 return
             block = emptied(window, self.label)
+            if self._checked:
+                before, drawn = drawn, self.below.given()
+                if window and before == drawn:
+                    self._refuse(
+                        f"{self.label} gave outputs for which it drew no item, so a resume could lose or repeat them: "
+                        "a map that holds something between two lists is declared with stream_map(kind='replayed')"
+                    )
             self._windows, self._end = self._windows + 1, self._end + len(window)
             yield block
 

@@ -22,7 +22,7 @@ from .label import name_of, short
 from .node import Node, Ticks
 from .validate import choice
 
-__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "plain_map", "stream_map"]
+__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "stream_map", "trusted_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
@@ -52,7 +52,7 @@ class StreamMap:
         self, fn: Callable[..., Any], check: Callable[..., Any] | None, kind: Kind, checked: bool = True
     ) -> None:
         self.fn, self.check, self.kind = fn, check, kind
-        self.checked = checked  # see `StatelessNode`
+        self.checked = checked  # whether nodes see to it that it holds nothing back
         self.signature, self.seeded = _signature(fn)
         if self.seeded and kind == "stateless":
             raise ParameterError(
@@ -101,9 +101,9 @@ class StreamMap:
     def node(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, address: Address) -> DerivedNode:
         """The live node over the node below."""
         run, label, clock = Run(self, args, kwargs, address), self.label(args, kwargs), address.key.clock
-        if self.kind == "stateless":
-            return StatelessNode(label, below, run, clock, self.checked)
-        return (WindowedNode if self.kind == "windowed" else ReplayedNode)(label, below, run, clock)
+        if self.kind == "replayed":
+            return ReplayedNode(label, below, run, clock)
+        return (StatelessNode if self.kind == "stateless" else WindowedNode)(label, below, run, clock, self.checked)
 
 
 class Run(NamedTuple):
@@ -190,7 +190,8 @@ def stream_map(
     ParameterError
         If `kind` is none of these, or 'stateless' for a map that draws random numbers.
     StateError
-        While iterating, if a stateless map in a tree gives an output for which it drew no item.
+        While iterating, if a stateless map in a tree gives an output for which it drew no item, or a windowed one a
+        list.
     DataError
         While iterating, if a windowed map yields something else than a list.
 
@@ -220,9 +221,11 @@ def stream_map(
     return lambda fn: declare(StreamMap(fn, check, kind))
 
 
-def plain_map(check: Callable[..., Any]) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
-    """Declare a stateless map that surely gives one output for each item; it may return any iterator."""
-    return lambda fn: declare(StreamMap(fn, check, "stateless", checked=False))
+def trusted_map(
+    check: Callable[..., Any], kind: Kind
+) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
+    """Declare a map of ours, which surely holds nothing back; it may return any iterator."""
+    return lambda fn: declare(StreamMap(fn, check, kind, checked=False))
 
 
 def declare(declared: StreamMap) -> Any:

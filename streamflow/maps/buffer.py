@@ -11,8 +11,8 @@ from collections.abc import Generator, Iterator
 from itertools import islice, repeat
 from typing import Any
 
-from ..core import stream_map
 from ..core.label import short
+from ..core.map import trusted_map
 from ..core.validate import choice, flag, optional_integer, positive_integer
 from ..exceptions import DataError
 from .stacking import RAGGED, BufferPool, stacked
@@ -29,7 +29,7 @@ def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any
     choice("ragged", ragged, RAGGED)
 
 
-@stream_map(_check, kind="windowed")
+@trusted_map(_check, "windowed")
 def buffer_stream(
     stream: Iterator[Any], buffer_size: int, partial: bool = False, axis: int | None = None, ragged: str = "error"
 ) -> Generator[list[Any], None, None]:

@@ -167,7 +167,7 @@ class _ZipNode(WindowedNode):
     below: _Side
 
     def __init__(self, mux: ZipMux, below: _Side, key: Key, stride: tuple[int, int]) -> None:
-        super().__init__(mux._label(), below, _Steps(mux, below), key.clock, stride)
+        super().__init__(mux._label(), below, _Steps(mux, below), key.clock, False, stride)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         return self.below.children()

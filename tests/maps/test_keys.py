@@ -33,8 +33,7 @@ def replayed(stream, rng):
 
 @stream_map()
 def stripped(stream):
-    for item in stream:
-        yield item
+    yield from stream
 
 
 def by_item(item, rng):

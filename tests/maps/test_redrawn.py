@@ -5,9 +5,10 @@ Trees are random, run long, and know for themselves how much that may be at most
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,12 @@ from streamflow.maps import stream_map
 from ..amount import amount
 
 LENGTH = 6  #: items of a leaf
-drawn = 0  #: from all leaves
+DRAWN = [0]  #: items, from all leaves
 
 
 def leaf(value):
-    global drawn
     for number in range(LENGTH):
-        drawn += 1
+        DRAWN[0] += 1
         yield {"x": value, "n": number}
 
 
@@ -47,15 +47,13 @@ def unbatched(stream):
 @stream_map()
 def passed(stream):
     """A user's stateless map."""
-    for item in stream:
-        yield item
+    yield from stream
 
 
 @stream_map(kind="replayed")
 def replayed(stream):
     """A map that is said to hold something."""
-    for item in stream:
-        yield item
+    yield from stream
 
 
 def jittered(item, rng):
@@ -152,19 +150,18 @@ def random_tree(seed: int) -> Tree:
 
 def draws_of_resume(streamer, draws, more=0, further=8):
     """How much was drawn again by a resume after so many draws, and so many items more; and how much had been drawn."""
-    global drawn
-    drawn = 0
+    DRAWN[0] = 0
     with streamer.open() as stream:
-        while drawn < draws:
+        while DRAWN[0] < draws:
             next(stream)
         for _ in islice(stream, more):
             pass
-        state, before = json.loads(json.dumps(stream.state_dict())), drawn
+        state, before = json.loads(json.dumps(stream.state_dict())), DRAWN[0]
         expected = [repr(item) for item in islice(stream, further)]
-    drawn = 0
+    DRAWN[0] = 0
     with streamer.open() as stream:
         stream.load_state_dict(state, verify=False)
-        again = drawn
+        again = DRAWN[0]
         assert [repr(item) for item in islice(stream, further)] == expected
     return again, before
 
@@ -233,8 +230,7 @@ class Timed:
         return self
 
     def __next__(self):
-        global drawn
-        drawn += 1
+        DRAWN[0] += 1
         self.made += 1
         self.time.work(0.001)
         return {"x": self.value, "n": self.made}
