@@ -1,6 +1,6 @@
 """`buffer_stream`: collates samples into batches.
 
-How values become an array is in `stacking.py`.
+How samples become one batch of their form is in `collate.py`, how values become an array in `stacking.py`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Generator, Iterator
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
 
-from ..core.label import short
 from ..core.map import trusted_map
 from ..core.validate import choice, flag, optional_integer, positive_integer
-from ..exceptions import DataError
-from .stacking import RAGGED, BufferPool, stacked
+from .collate import collated
+from .stacking import RAGGED, BufferPool
 
 __all__ = ["buffer_stream"]
 
@@ -37,8 +36,9 @@ def buffer_stream(
 
     Parameters
     ----------
-    stream : iterable of dicts of arrays
-        The samples.  Values are arrays, numbers, text or dicts of these; all samples of a batch have the same keys.
+    stream : iterable of samples
+        Arrays, numbers or text; or dicts, tuples or named tuples of these, nested as you like.  All samples of a batch
+        have the same form.  A list is a value: an array is made of it.
     buffer_size : int
         Samples per batch, at least 1.
     partial : bool
@@ -51,13 +51,15 @@ def buffer_stream(
 
     Yields
     ------
-    dict of arrays
-        Fresh arrays, with dtypes promoted as by `numpy.stack`.
+    batch
+        In the form of the samples, with an array for each value.  Fresh arrays, with dtypes promoted as by
+        `numpy.stack`.
 
     Raises
     ------
     DataError
-        If a sample is not a dict or has other keys than the first of its batch, or if values cannot be stacked.
+        If a sample has another form than the first of its batch (other keys, say) or is None, or if values cannot be
+        stacked.
 
     Notes
     -----
@@ -70,14 +72,16 @@ def buffer_stream(
     ...     print(batch["x"].tolist(), batch["y"])
     [[1, 2], [3, 4]] [0 1]
     [[5, 6]] [2]
+    >>> next(buffer_stream([(0.5, {"y": 1}), (1.5, {"y": 2})], 2))
+    (array([0.5, 1.5]), {'y': array([1, 2])})
     """
     pool, is_first = BufferPool(), True
 
-    def following() -> list[dict[Any, Any]]:
+    def following() -> list[Any]:
         """The next batch in a list; an empty list at the end."""
         samples = list(islice(stream, buffer_size))
         if len(samples) == buffer_size or (partial and samples):
-            return [_collated(samples, axis, ragged, pool)]
+            return [collated(samples, axis, ragged, pool)]
         if samples and is_first:
             _log_dropped(buffer_size)
         return []
@@ -97,35 +101,3 @@ def _log_dropped(buffer_size: int) -> None:
         "a stream ended with fewer samples than a batch of %d, and buffer_stream dropped them; partial=True keeps them",
         buffer_size,
     )
-
-
-def _collated(samples: list[Any], axis: int | None, ragged: str, pool: BufferPool) -> dict[Any, Any]:
-    first = samples[0]
-    if not isinstance(first, dict):
-        raise DataError(f"samples must be dicts of arrays, got {short(first)}")
-    keys = first.keys()
-    try:
-        alike = sum(map(len, samples)) == len(samples) * len(first)  # together with the next line: the same keys
-        columns = {key: list(map(dict.__getitem__, samples, repeat(key))) for key in keys}
-    except (KeyError, TypeError):
-        alike = False
-    if not alike:
-        _check_alike(samples)
-    return {key: _joined(column, key, axis, ragged, pool) for key, column in columns.items()}
-
-
-def _check_alike(samples: list[Any]) -> None:
-    keys = samples[0].keys()
-    for sample in samples:
-        if not isinstance(sample, dict):
-            raise DataError(f"samples must be dicts of arrays, got {short(sample)}")
-        if sample.keys() != keys:
-            odd = sorted(map(repr, keys ^ sample.keys()))
-            raise DataError(f"the samples of a batch must have the same keys; only some have {', '.join(odd[:20])}")
-
-
-def _joined(values: list[Any], key: Any, axis: int | None, ragged: str, pool: BufferPool) -> Any:
-    """One column of a batch."""
-    if isinstance(values[0], dict):
-        return _collated(values, axis, ragged, pool)
-    return stacked(values, repr(key), axis, ragged, pool=pool)

@@ -23,6 +23,7 @@ __all__ = ["RAGGED", "BufferPool", "stacked"]
 RAGGED = ("error", "pad", "crop", "list")
 _LARGE = 16 << 20  #: from this number of bytes, memory is reused
 _MIXED = "text is mixed with other values"
+_MIXED_FORMS = "dicts or tuples are mixed with other values"
 _KEPT = 2  #: how many blocks of memory a pool keeps
 _SCALARS = {bool, int, float, complex, str, bytes}
 _shape, _dtype = attrgetter("shape"), attrgetter("dtype")
@@ -93,6 +94,8 @@ def _stacked(values: list[Any], ragged: str, fill: Any, pool: BufferPool) -> Any
             return _placed(values, pool)
     if _are_scalars(values):
         return _as_array(values)
+    if any(isinstance(value, (dict, tuple)) for value in values):
+        raise TypeError(_MIXED_FORMS)
     if not isinstance(first, np.ndarray) or not first.ndim:
         if any(value is np.ma.masked for value in values) and not any(map(np.ndim, values)):
             seen = [value for value in values if value is not np.ma.masked]  # `masked` itself always has dtype float
