@@ -153,7 +153,7 @@ class SequenceColumn(Column):
         return each(_read_only, value) if isinstance(self._data, (list, tuple)) else value
 
     def rows(self, indices: NDArray[np.intp]) -> Any:
-        return transposed(list(map(self._data.__getitem__, indices.tolist())))
+        return transposed([self._data[index] for index in indices.tolist()])
 
     def keys(self) -> tuple[Any, ...] | None:
         return keys_of(self._data[0]) if len(self) else None

@@ -66,7 +66,7 @@ class ReadableBase(ABC):
         dict, tuple, array or list
             For each value of a sample a fresh array, or a list of values that are still to be stacked.
         """
-        return transposed(list(map(self.sample, indices.tolist())))
+        return transposed([self.sample(index) for index in indices.tolist()])
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
         """Ask the operating system for samples that will be read soon."""
@@ -102,7 +102,7 @@ class ReadableBase(ABC):
         return max((source._random_maps() for source in self._sources()), default=0)
 
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> ReadableBase:
-        """The source from which a stream reads these samples, or prefetches them: once, in this order, by these draws."""
+        """The source that a stream reads or prefetches these samples from: once, in this order, by these draws."""
         return self
 
     def _sources(self) -> Iterable[ReadableBase]:

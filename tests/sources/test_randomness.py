@@ -1,5 +1,6 @@
-"""`random_crop` in a stream: keyed by seed, epoch and position, wherever in a composition it stands."""
+"""Random maps in a stream: keyed by seed, epoch and position, wherever in a composition they stand."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -34,6 +35,19 @@ def store(tmp_path_factory):
     return MemmapStore(path)
 
 
+def cropped(entry, rng, length=3):
+    return entry[random_crop(length).within(len(entry), rng)]
+
+
+def noisy(sample, rng=None):
+    """Five random digits, whatever the sample is."""
+    return sample, rng.integers(10, size=5)
+
+
+def differing(one, other, *, rng):
+    return one[0] - other[0], rng.integers(1000)
+
+
 class Wrapped(Source):
     """Somebody's own source over another one, which it reads as a whole."""
 
@@ -50,33 +64,6 @@ class Wrapped(Source):
         return {"w": [-value for value in self.source.fetch(indices)]}
 
 
-class Pairs(Source):
-    """Two stretches of each entry, cropped by hand; and the stretch of the one after it."""
-
-    def __init__(self, store):
-        self.store = store
-
-    def __len__(self):
-        return len(self.store)
-
-    def sample(self, index):
-        both = self.store[index, random_crop(2)], self.store[index, random_crop(2)]
-        return *both, self.store[:, random_crop(2)].read([index, (index + 1) % N])
-
-
-class Sequence:
-    """No source: a length and []."""
-
-    def __init__(self, store):
-        self.store = store
-
-    def __len__(self):
-        return len(self.store)
-
-    def __getitem__(self, index):
-        return self.store[index, random_crop(3)]
-
-
 COMPOSED = {
     "view": lambda s: s[:, random_crop(3)],
     "view of a view": lambda s: s[:, random_crop(9)][::-1][:, random_crop(3)][1:][[5, 0, 5, 2, 7]],
@@ -91,10 +78,14 @@ COMPOSED = {
     "take": lambda s: take(
         zip_sources([concatenate([s[:, random_crop(3)], s[:3, random_crop(3)]]), range(N + 3)]), [1, 0] * 5
     ),
-    "somebody's": lambda s: zip_sources([Wrapped(s[:, random_crop(3)]), range(N)]),
-    "by hand": lambda s: zip_sources([Pairs(s), range(N)]),
-    "a function by hand": lambda s: zip_sources([map_sources(lambda k: s[k, random_crop(3)], range(N)), range(N)]),
-    "a sequence by hand": lambda s: ArraySource({"x": Sequence(s), "y": np.arange(N)}),
+    "rng": lambda s: s.map(cropped),
+    "rng of a view": lambda s: s.map(cropped, length=4)[::-1][2:][[0, 3, 0, 1]],
+    "rng below and above": lambda s: zip_sources([s[:, random_crop(2)].map(noisy), s]).map(lambda p: p[0]).map(noisy),
+    "rng in members": lambda s: CompositeSource([s.map(cropped), s[:4].map(cropped)], flatten=False),
+    "rng over several": lambda s: map_sources(differing, s.map(cropped), s),
+    "rng of somebody's": lambda s: Wrapped(s).map(lambda sample, rng: {"w": cropped(sample["w"], rng)}),
+    "rng in part": lambda s: concatenate([s[:4, random_crop(3)], s[4:].map(cropped)]).map(noisy),
+    "rng in a choice": lambda s: ChoiceSource([s[:7].map(cropped), s[7:].map(cropped)], stratified=True),
 }
 ORDERS = {
     "in order": {},
@@ -115,7 +106,8 @@ def samples_of(batches):
     return [plain(sample) for batch in batches for sample in rows(batch)]
 
 
-REFUSED = {("choice", "with replacement"), ("choice", "across")}
+CHOICES = ("choice", "rng in a choice")
+REFUSED = set(itertools.product(CHOICES, ("with replacement", "across")))
 TOGETHER = [pair for pair in itertools.product(COMPOSED, ORDERS) if pair not in REFUSED]
 
 
@@ -129,7 +121,7 @@ def test_a_sample_depends_on_the_seed_the_epoch_and_the_position_alone(store, ki
     other_sizes = [samples_of(source.batches(size, **how)) for size in (1, 4, 30)]
     parts = [[samples_of(source.batches(2, **how).shard(k, count)) for k in range(count)] for count in (2, 3)]
     merged = [[one for turn in itertools.zip_longest(*part) for one in turn if one is not None] for part in parts]
-    if kind == "choice":  # whose order hangs on the length of batches
+    if kind in CHOICES:  # whose order hangs on the length of batches
         wanted, merged, other_sizes = (sorted(wanted), *([*map(sorted, lists)] for lists in (merged, other_sizes)))
     else:
         how.pop("across_epochs", None)
@@ -149,7 +141,9 @@ def test_streams_over_compositions_keep_their_promises(store, kind):
     check_streamer(source.samples(shuffle=True, random_state=0), 12, pickles=None, fresh_process=False)
 
 
-@pytest.mark.parametrize("kind", ["zip_sources", "columns", "map", "composite", "concatenate"])
+@pytest.mark.parametrize(
+    "kind", ["zip_sources", "columns", "map", "composite", "concatenate", "rng", "rng below and above"]
+)
 def test_the_source_itself_is_drawn_by_hand(store, kind):
     source = COMPOSED[kind](store)
     stream = iter(source.batches(4, random_state=0))
@@ -210,10 +204,167 @@ def test_probing_draws_nothing(store, kind):
 
 
 def test_in_other_processes(store):
-    source = zip_sources([store[:, random_crop(3)], map_sources(lambda k: store[k, random_crop(2)], range(N))])
+    source = zip_sources(
+        [store[:, random_crop(3)], store.map(cropped), map_sources(differing, store.map(noisy), store)]
+    )
     stream = source.batches(2, shuffle=True, random_state=3)
     wanted = samples_of(stream)
     with ZMQStreamer(stream, n_workers=2, n_lanes=2).open() as live:
         assert sorted(samples_of(live)) == sorted(wanted)
     with ThreadStreamer(stream).open() as live:
         assert samples_of(live) == wanted
+
+
+# ---------------------------------------------------------------------- independence
+def uniform(sample, rng):
+    """A random number in place of what the sample was, or behind what was drawn before."""
+    return (*sample, rng.random()) if isinstance(sample, tuple) else (rng.random(),)
+
+
+def numbers(source, n=2000, **how):
+    """What is drawn for the first samples of a stream, a column for each map."""
+    return np.array([np.ravel(sample) for sample in itertools.islice(source.samples(epochs=None, **how), n)])
+
+
+def assert_unrelated(*columns):
+    for one, other in itertools.combinations(columns, 2):
+        assert abs(np.corrcoef(one, other)[0, 1]) * np.sqrt(len(one)) < 4
+
+
+ROWS = ArraySource(np.zeros(2000))
+
+
+def test_maps_one_after_the_other_draw_independently():
+    drawn = numbers(ROWS.map(uniform).map(uniform).map(uniform), random_state=0)
+    assert_unrelated(*drawn.T, *np.roll(drawn, 1, axis=0).T)
+
+
+def test_members_draw_independently():
+    one = ROWS.map(uniform)
+    zipped = numbers(zip_sources([one, one, zip_sources([one, one])]).map(lambda d: (*d[0], *d[1], *np.ravel(d[2]))))
+    assert_unrelated(*zipped.T)
+    composite = numbers(CompositeSource([one, one, ROWS[:7].map(uniform)]).map(uniform), shuffle=True, random_state=0)
+    assert_unrelated(*composite.T)
+    joined = numbers(concatenate([one[:1000], one[1000:]]).map(uniform), random_state=0)
+    assert_unrelated(*joined.T, np.roll(joined[:, 0], 1000))
+
+
+def test_epochs_seeds_and_neighbours_draw_independently():
+    drawn = numbers(ROWS.map(uniform), 6000, random_state=0)[:, 0]
+    first, second, third = drawn.reshape(3, 2000)
+    assert_unrelated(first, second, third, numbers(ROWS.map(uniform), random_state=1)[:, 0])
+    assert_unrelated(drawn[1:], drawn[:-1])
+    assert_unrelated(drawn[16:], drawn[:-16])
+    again = [value for (value,) in ROWS.map(uniform).samples(random_state=0).iterate(epoch=2)]
+    assert again == third.tolist(), "an epoch draws the same in whichever pass"
+
+
+def test_a_sample_drawn_twice_in_a_batch_draws_anew():
+    [batch] = ROWS[[0] * 50].map(uniform).batches(50, random_state=0)
+    assert len(set(batch[0].tolist())) == 50
+
+
+def test_a_map_on_top_changes_nothing_below():
+    below = numbers(ROWS.map(uniform), 50, random_state=0)
+    assert np.array_equal(numbers(ROWS.map(uniform).map(uniform), 50, random_state=0)[:, :1], below)
+    crops = ROWS.map(lambda x: np.arange(90)).map(cropped)
+    above = crops.map(noisy).batches(5, random_state=0)
+    assert all(np.array_equal(a, b) for (a, _), b in zip(above, crops.batches(5, random_state=0), strict=True))
+
+
+def test_what_keys_are_read_changes_nothing():
+    one = ROWS.map(uniform)
+    for source, key in (
+        (ArraySource({"a": one, "b": one, "c": range(2000)}), "b"),
+        (zip_sources([one, one]), 1),
+        (CompositeSource([{"x": np.arange(9)}, ArraySource({"a": one, "b": one})]), "b"),
+    ):
+        whole = [sample[key] for sample in source.samples(random_state=0)]
+        assert list(source.samples(random_state=0, keys=key)) == whole
+        assert [b for (b,) in source.samples(random_state=0, keys=(key,))] == whole
+        [batch] = source.batches(2000, random_state=0, keys=key)
+        assert batch[0].tolist() == [value for (value,) in whole]
+
+
+# ---------------------------------------------------------------------- who draws
+def test_outside_of_streams_numpy_seeds_the_draws():
+    source = ROWS.map(uniform)
+    np.random.seed(3)
+    first = source[0], source.read([0, 0, 5])[0].tolist(), list(source[:3])
+    assert len({first[0][0], *first[1], *np.ravel(first[2])}) == 7
+    np.random.seed(3)
+    assert (source[0], source.read([0, 0, 5])[0].tolist(), list(source[:3])) == first
+
+
+class Callable:
+    def __call__(self, sample, rng):
+        return rng.random()
+
+
+@pytest.mark.parametrize(
+    ("fn", "args", "kwargs", "draws"),
+    [
+        (uniform, (), {}, True),
+        (noisy, (), {}, True),
+        (lambda sample, *, rng: 0, (), {}, True),
+        (functools.partial(cropped, length=2), (), {}, True),
+        (Callable(), (), {}, True),
+        (cropped, (), {"length": 2}, True),
+        (abs, (), {}, False),
+        (lambda sample, **more: 0, (), {}, False),
+        (lambda sample, rng=5: rng, (), {}, False),
+        (noisy, (np.random.default_rng(0),), {}, False),
+        (noisy, (), {"rng": np.random.default_rng(0)}, False),
+        (functools.partial(noisy, rng=np.random.default_rng(0)), (), {}, False),
+        (lambda rng: 0, (), {}, False),  # which gets the sample
+    ],
+)
+def test_a_function_that_asks_for_rng_draws_and_no_other(fn, args, kwargs, draws):
+    source = ArraySource(np.arange(5.0)).map(fn, *args, **kwargs)
+    for one in (source, source[1:], zip_sources([range(5), source]), concatenate([[1], source]), source.map(abs)):
+        for stream in (one.samples(), one.batches(2)):
+            assert stream.fingerprint().random == draws
+    before = str(np.random.get_state())
+    streams = [source.samples(), source.batches(2), source[::-1].batches(2)] if not draws else []
+    for stream in streams:
+        if fn is not noisy:
+            list(stream)
+    assert str(np.random.get_state()) == before
+
+
+def test_map_sources_fills_in_rng_behind_its_samples():
+    source = map_sources(lambda one, other, rng=None: rng.random(), ROWS, ROWS)
+    assert len(set(source.samples(random_state=0))) == 2000
+    given = map_sources(lambda one, rng: rng, [1, 2], [3, 4])
+    assert list(given.samples()) == [3, 4]
+    assert not given.samples().fingerprint().random
+
+
+def test_somebodys_source_draws_as_outside_of_streams(store):
+    """It hands no draws on: random maps belong on top of it."""
+    source = Wrapped(store[:, random_crop(3)])
+    for stream in (source.samples(random_state=0), zip_sources([source, range(N)]).batches(3, random_state=0)):
+        assert not stream.fingerprint().random
+        np.random.seed(0)
+        first = samples_of(stream) if stream.batch_size else [*map(plain, stream)]
+        np.random.seed(0)
+        assert (samples_of(stream) if stream.batch_size else [*map(plain, stream)]) == first
+        assert (samples_of(stream) if stream.batch_size else [*map(plain, stream)]) != first
+
+
+def test_a_crop_without_rng_draws_as_any_numpy_code():
+    crop = random_crop(3)
+    tracks = ArraySource({"x": [np.arange(60) for _ in range(20)]}).map(lambda d: d["x"][crop.within(60)])
+    np.random.seed(0)
+    first = [x[0] for x in tracks.samples(random_state=0)]
+    assert [x[0] for x in tracks.samples(random_state=0)] != first
+    own = random_crop(3, random_state=5)
+    handed_on = [own.within(60, np.random.default_rng(0)) for _ in range(2)]
+    assert handed_on == [crop.within(60, np.random.default_rng(0))] * 2, "the rng that it is given"
+    assert own.within(60) == random_crop(3, random_state=5).within(60)
+
+
+def test_what_is_below_a_batch_crop_draws_apart():
+    tracks = ArraySource(np.zeros(2000)).map(lambda _, rng: np.r_[np.arange(999), rng.random()])
+    [batch] = tracks.batches(2000, random_state=0, ragged="crop", crop=random_crop(1, stop=999))
+    assert_unrelated(batch[:, 0], np.array([sample[-1] for sample in tracks.samples(random_state=0)]))

@@ -1,6 +1,7 @@
 """Streams over sources: resumed at every cut, divided, below muxes, and never replayed."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import streamflow as sf
 from streamflow import StateError
 from streamflow.samplers import BlockShuffledSampler, SubsetSampler, WeightedSampler
-from streamflow.sources import ArraySource, Source, random_crop
+from streamflow.sources import ArraySource, ChoiceSource, Source, random_crop
 from streamflow.testing import check_streamer, rows
 
 N = 17
@@ -208,3 +209,96 @@ def test_workers_divide_a_source():
     with sf.ZMQStreamer(stream, n_workers=2).open() as live:
         got = sorted(int(y) for batch in live for y in batch)
     assert got == list(range(N))
+
+
+# ---------------------------------------------------------------------- states from strangers
+def noisy(sample, rng):
+    return {**sample, "noise": rng.random()}
+
+
+ORDERS = {
+    **{way: (lambda way=way: SOURCE.batches(3, **WAYS[way])) for way in WAYS},
+    "samples": lambda: SOURCE.samples(shuffle=True, epochs=2),
+    "endless samples": lambda: SOURCE.samples(epochs=None),
+    "dropped": lambda: SOURCE.batches(5, shuffle=True, epochs=3, drop_last=True),
+    "too large": lambda: SOURCE.batches(50, epochs=3, drop_last=True),
+    "dropped across": lambda: SOURCE.batches(5, epochs=3, drop_last=True, across_epochs=True),
+    "random": lambda: SOURCE.map(noisy).batches(4, shuffle=True, epochs=3),
+    "part": lambda: SOURCE.batches(2, shuffle=True, epochs=5).shard(1, 3),
+    "dropped part": lambda: SOURCE.batches(3, shuffle=True, epochs=7, drop_last=True).shard(3, 5),
+    "small part": lambda: SOURCE[:2].batches(3, shuffle=True, epochs=7).shard(3, 5),
+    "choice": lambda: choice(True).batches(3, shuffle=True, epochs=3),
+    "choice in rounds": lambda: choice(False).batches(3, epochs=2),
+    "dropped choice": lambda: choice(True).batches(4, shuffle=True, epochs=3, drop_last=True),
+    "part of a choice": lambda: choice(True).batches(2, epochs=4, drop_last=True).shard(2, 3),
+    "empty": lambda: SOURCE[:0].batches(3),
+}
+STRANGE = [None, True, False, 0, 1, -1, 7, 2**53 - 1, 2**53, 2**70, 1.0, 0.5, "", "3", [], [0], {}, {"given": 0}]
+
+
+def choice(stratified):
+    return ChoiceSource([SOURCE[:9], SOURCE[9:12], SOURCE[12:]], stratified=stratified)
+
+
+def exactly(items):
+    return [json.dumps(item, default=lambda array: array.tolist()) for item in items]
+
+
+@pytest.mark.parametrize("way", ORDERS)
+def test_every_count_is_a_position_and_no_other_is(way):
+    stream = ORDERS[way]().with_seed(0)
+    wanted = exactly(itertools.islice(stream, 25))
+    with stream.open() as live:
+        places = []
+        for _ in zip(live, range(25), strict=False):
+            places.append((live.epoch, live.position))
+    with stream.open() as live:
+        next(live, None)
+        state = live.state_dict()
+    if not wanted:
+        state = {**state, "ended": False, "node": stream._open_pass(stream._root(), 0).state()}
+    for given in range(len(wanted) + 1):
+        with stream.open() as live:
+            live.load_state_dict({**state, "given": given, "node": {**state["node"], "given": given}})
+            assert exactly(itertools.islice(live, 25 - given)) == wanted[given:]
+        with stream.open() as live:
+            live.load_state_dict({**state, "given": given, "node": {**state["node"], "given": given}})
+            assert not given or (live.epoch, live.position) == places[given - 1]
+    beyond = [2**53 - 1] if len(wanted) == 25 else [len(wanted) + 1, 2**32, 2**53 - 1]
+    for given in beyond:
+        with stream.open() as live, pytest.raises(StateError, match="given must be a count that .* reaches"):
+            live.load_state_dict({**state, "given": given, "node": {**state["node"], "given": given}})
+
+
+@pytest.mark.parametrize("way", ["shuffled", "samples", "endless", "choice", "random", "part"])
+def test_a_state_with_any_other_value_is_refused_when_it_is_loaded(way):
+    stream = ORDERS[way]().with_seed(0)
+    with stream.open() as live:
+        list(itertools.islice(live, 2))
+        state = live.state_dict()
+    for name, value in state["node"].items():
+        for other in STRANGE:
+            if type(other) is type(value) and other == value:
+                continue
+            with stream.open() as live, pytest.raises(StateError):
+                live.load_state_dict({**state, "node": {**state["node"], name: other}})
+        with stream.open() as live, pytest.raises(StateError, match=f"has no node.{name}"):
+            live.load_state_dict({**state, "node": {key: one for key, one in state["node"].items() if key != name}})
+
+
+def test_other_settings_in_a_mux_are_named():
+    def tree(*streams):
+        return sf.StochasticMux(list(streams), 1, None, random_state=0)
+
+    with tree(SOURCE.batches(3, shuffle=True)).open() as live:
+        next(live)
+        state = live.state_dict()
+    for other, text in (
+        (SOURCE.batches(4, shuffle=True), r"was .*batches\(3, ShuffledSampler.*, is now .*batches\(4, "),
+        (SOURCE.batches(3), r"was .*batches\(3, ShuffledSampler.*, is now .*batches\(3, SequentialSampler"),
+        (SOURCE[1:].batches(3, shuffle=True), r"was .*, is now .*\[1:17:1\]"),
+    ):
+        again = tree(other)
+        forged = {**state, "tree": again.fingerprint().text}
+        with again.open() as live, pytest.raises(StateError, match=text):
+            live.load_state_dict(forged)

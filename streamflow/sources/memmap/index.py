@@ -141,7 +141,7 @@ class Inside(Entries, Derived):
         return _applied(self._source.sample(index), self._steps, self._about(index).name, rng)
 
     def fetch(self, indices: NDArray[np.intp]) -> Any:
-        return list(map(self.sample, indices.tolist()))
+        return [self.sample(index) for index in indices.tolist()]
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:
         unknown = self._random_maps() and self._rngs is None  # where they will be cropped

@@ -95,7 +95,7 @@ class Collator:
             ]
             return stacked(values, name, None, "crop", self.fill, pool)
 
-        return each(cropped, transposed(list(map(source.sample, indices.tolist()))))
+        return each(cropped, transposed([source.sample(index) for index in indices.tolist()]))
 
     def __repr__(self) -> str:
         text = "" if self.ragged == "error" else f"ragged={self.ragged!r}"
