@@ -179,13 +179,24 @@ process.main = main
     assert list(temporary.iterdir()) == []
 
 
+#: Until the handlers are set Ctrl-C is Python's own.
+TELLS = """
+from streamflow import cli
+take_signals = cli.take_signals
+def take():
+    take_signals()
+    print("Now")
+cli.take_signals = take
+"""
+
+
 def test_at_random_moments(on_terminal, tmp_path, temporary, corpus):
     rng = random.Random(0)
     for run in range(amount(6, 300)):
         arguments = (
             ["demo", "--batches", "40"] if run % 3 else ["convert", corpus, tmp_path / str(run), "--workers", "2"]
         )
-        terminal = on_terminal(*arguments, before="print('Now')\n")
+        terminal = on_terminal(*arguments, before=TELLS)
         terminal.read_until("Now")
         time.sleep(rng.uniform(0, 2.5 if run % 3 else 0.8))
         for _ in range(rng.choice([1, 1, 2])):
