@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 
 from ..exceptions import MissingDependencyError
-from .stopping import Stopped, ignore_signals_for_good, take_signals
+from .stopping import Stopped, finish, take_signals
 from .work import need
 
 __all__ = ["main"]
@@ -35,12 +35,12 @@ def main() -> None:
 
             app(prog_name="streamflow")
         finally:
-            ignore_signals_for_good()
+            finish()
     except MissingDependencyError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except Stopped as stop:
-        ignore_signals_for_good()
+        finish()  # it may have been raised before that
         with suppress(OSError):  # the terminal may be gone
             _show_cursor()
             if stop.text:

@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from .. import ShuffledMux, StochasticMux, Streamer, ZMQStreamer, buffer_stream
 from ..exceptions import DataError
 from ..sources import NpySource
-from .stopping import ignore_signals
+from .stopping import at_end
 from .work import UsageError, fresh_interpreter, need
 
 __all__ = ["resume", "run"]
@@ -210,22 +209,22 @@ def run(
     weights = weights | asked
     if not any(weights.values()):
         raise UsageError("--weight: at least one class must have a weight above 0")
-    with _workspace(keep) as folder:
-        if given is None:
-            write_digits(folder / "corpus")
-        classes = given or find_classes(folder / "corpus")
-        tree = {"classes": classes, "weights": weights, "batch_size": batch_size, "seed": seed}
-        held = held_out(classes)
-        would_come, learner = _first_half(folder, tree, n_batches)
-        kilobytes = (folder / "state.json").stat().st_size / 1000
-        print(f"\n3. Stopped; a new Python process resumes from {kilobytes:.1f} kB of JSON", flush=True)
-        fresh_interpreter("resume", str(folder))
-        came = pickle.loads((folder / "model.pickle").read_bytes())
-        resumed = came.digests[len(learner.digests) :][:_COMPARED]
-        usual = given is None and not asked and n_batches * batch_size >= _ENOUGH
-        kept = _report(tree, held, came, would_come, resumed, _ACCURACY if usual else None)
-        if keep is not None:
-            print(f"\nKept in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    folder = _workspace(keep)
+    if given is None:
+        write_digits(folder / "corpus")
+    classes = given or find_classes(folder / "corpus")
+    tree = {"classes": classes, "weights": weights, "batch_size": batch_size, "seed": seed}
+    held = held_out(classes)
+    would_come, learner = _first_half(folder, tree, n_batches)
+    kilobytes = (folder / "state.json").stat().st_size / 1000
+    print(f"\n3. Stopped; a new Python process resumes from {kilobytes:.1f} kB of JSON", flush=True)
+    fresh_interpreter("resume", str(folder))
+    came = pickle.loads((folder / "model.pickle").read_bytes())
+    resumed = came.digests[len(learner.digests) :][:_COMPARED]
+    usual = given is None and not asked and n_batches * batch_size >= _ENOUGH
+    kept = _report(tree, held, came, would_come, resumed, _ACCURACY if usual else None)
+    if keep is not None:
+        print(f"\nKept in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     print(f"\nA tree of your own, to start from:\n\n{SNIPPET}")
     return kept
 
@@ -281,22 +280,15 @@ def _report(
     return all(claims.values())
 
 
-@contextmanager
-def _workspace(keep: Path | None) -> Iterator[Path]:
+def _workspace(keep: Path | None) -> Path:
     """A temporary folder that is removed whatever happens, or one that the user wants to keep."""
     if keep is not None:
         if keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
             raise UsageError(f"--keep {keep}: must be a new or empty folder; nothing is overwritten")
         keep.mkdir(parents=True, exist_ok=True)
-        yield keep.resolve()
-        return
+        return keep.resolve()
     # The name is known before the folder is there, so no moment to stop leaves it behind.
     folder = Path(tempfile.gettempdir()) / f"streamflow-demo-{secrets.token_hex(6)}"
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
-    finally:
-        try:
-            ignore_signals()  # what is tidied up here must not be stopped halfway
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    at_end(partial(shutil.rmtree, folder, ignore_errors=True))
+    folder.mkdir(mode=0o700)
+    return folder

@@ -2,7 +2,7 @@
 
 One handler serves the whole run; what it does changes in three stages.  While the command is loaded, it ends where it
 is (`take_signals`).  While it works, `Stopped` is raised, so that what is open is tidied up (`stoppable`).  At last
-nothing is disturbed any more (`ignore_signals`).
+signals are ignored, and what must not be left is removed (`finish`).
 
 Python may run a handler between any two instructions, also where nobody catches what it raises: in `__del__`, in the
 callback of a weak reference, in a hook of a fork.  There Python prints the exception with a traceback and goes on as
@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
-__all__ = ["SIGNALS", "Stopped", "hold_signals", "ignore_signals", "ignore_signals_for_good", "stoppable", "take_signals"]
+__all__ = ["SIGNALS", "Stopped", "at_end", "finish", "hold_signals", "stoppable", "take_signals"]
 
 #: They end a process; not every system has all of them.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -90,16 +90,18 @@ def stoppable(text: str) -> Iterator[None]:
     _stop_if_asked()
 
 
-def ignore_signals() -> None:
-    """For the last lines of a command, which must not be stopped halfway.  Call it inside ``try: ... finally:``."""
+def at_end(tidy_up: Callable[[], object]) -> None:
+    """Have something done by `finish`: whatever happens, and undisturbed, as no ``finally`` of a command can be."""
+    _Run.left.append(tidy_up)
+
+
+def finish() -> None:
+    """At the end of `main`: ignore signals to the end of the interpreter, and tidy up; may be called again."""
     _Run.act = _go_on
-
-
-def ignore_signals_for_good() -> None:
-    """At the end of `main`, for the end of the interpreter too, which takes all handlers away."""
-    ignore_signals()
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_IGN)  # handlers are taken away when the interpreter ends
+    while _Run.left:
+        _Run.left.pop()()
 
 
 def _came(number: int, frame: FrameType | None) -> None:
@@ -138,6 +140,7 @@ class _Run:
     """The state of this run of the command."""
 
     act: Callable[[int], None] = _go_on  #: what the handler does
+    left: ClassVar[list[Callable[[], object]]] = []  #: what `finish` does
     pid = 0  #: of the process that runs it
     text = ""  #: what it says when it was stopped
     code: int | None = None  #: the exit code, once it was asked to stop

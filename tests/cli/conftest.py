@@ -45,7 +45,9 @@ def environment(temporary):
 def signals_as_before(monkeypatch):
     """Restore what `main` changes for good, where it runs in this process."""
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    before = {number: signal.getsignal(number) for number in (*stopping.SIGNALS, getattr(signal, "SIGALRM", 0)) if number}
+    before = {
+        number: signal.getsignal(number) for number in (*stopping.SIGNALS, getattr(signal, "SIGALRM", 0)) if number
+    }
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

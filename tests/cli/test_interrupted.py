@@ -7,8 +7,6 @@ import time
 
 import pytest
 
-from streamflow.cli import stopping
-
 from ..amount import amount
 from ..processes import of_session, within
 
@@ -18,9 +16,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminal
 INSTEAD = """
 import gc, os, signal, sys, threading, time, weakref
 from streamflow.cli import app, demo, main, stopping
+from streamflow.exceptions import DataError
 
 def work(*options):
-    with demo._workspace(None):
+    demo._workspace(None)
 {work}
     print("done")
     return True
@@ -38,13 +37,17 @@ def strike(*ignored):
 EVERY_LINE = """
 import contextlib, itertools, rich.console
 
-FILES = (os.path.dirname(demo.__file__), contextlib.__file__)
+HERE = os.path.dirname(demo.__file__)
+
+def is_ours(frame):
+    file = frame.f_code.co_filename
+    return file.startswith(HERE) or file == contextlib.__file__ and is_ours(frame.f_back)
 
 def run(times):
     lines = itertools.count()
 
     def trace(frame, event, argument):
-        if not frame.f_code.co_filename.startswith(FILES):
+        if not is_ours(frame):
             return None
         if event in ("line", "return") and next(lines) in times:
             strike()
@@ -80,21 +83,20 @@ STOPPED = "streamflow demo: stopped"
 
 
 def instead(work, name="INT"):
-    lines = "\n".join(f"        {line}" for line in work.splitlines())
+    lines = "\n".join(f"    {line}" for line in work.splitlines())
     return INSTEAD.format(work=lines, name=name)
 
 
-@pytest.mark.parametrize(("name", "number"), [("INT", 130), ("TERM", 143)])
-@pytest.mark.parametrize("strikes", [(0,), (0, 1), (0, 5, 9)])
+@pytest.mark.parametrize(("name", "number", "strikes"), [("INT", 130, (0,)), ("TERM", 143, (0, 1, 6))])
 def test_before_any_line_of_the_command(streamflow, temporary, name, number, strikes):
-    step = amount(3, 1)
-    code = instead("pass", name) + EVERY_LINE.format(first=number % step, more=12, step=step, strikes=strikes)
+    step = amount(6, 1)
+    code = instead("pass", name) + EVERY_LINE.format(first=1, more=2, step=step, strikes=strikes)
     done = streamflow("demo", code=code)
     assert done.stderr == ""
     lines, *seen = done.stdout.splitlines()
     assert int(lines) > 60, lines
-    before, within_it, after = (f"({number}, '')", f"({number}, '{STOPPED}')", "(0, 'done')")
-    assert set(seen) == {before, within_it, f"({number}, 'done {STOPPED}')", after}
+    expected = {f"({number}, '')", f"({number}, '{STOPPED}')", "(0, 'done')"}
+    assert set(seen) - {f"({number}, 'done {STOPPED}')"} == expected
 
 
 #: A moment at which what a handler raises is lost, turned into something else, or kept by nobody.
@@ -108,7 +110,7 @@ LOST = {
 SWALLOWED = {
     "except BaseException": "try: strike()\nexcept BaseException: pass",
     "another error": "try: strike()\nexcept BaseException as error: raise RuntimeError('bad') from error",
-    "one of ours": "from streamflow.exceptions import DataError\ntry: strike()\nexcept BaseException: raise DataError('bad')",
+    "one of ours": "try: strike()\nexcept BaseException: raise DataError('bad')",
 }
 
 
@@ -142,7 +144,7 @@ def test_what_is_ignored_stays_ignored(streamflow, temporary):
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-@pytest.mark.parametrize("module", ["typer", "click", "streamflow.cli.app"])
+@pytest.mark.parametrize("module", ["typer", "streamflow.cli.app"])
 def test_while_it_is_loaded(streamflow, temporary, module):
     code = f"""
 import signal, sys
@@ -177,16 +179,30 @@ process.main = main
     assert list(temporary.iterdir()) == []
 
 
+#: Until the handlers are set Ctrl-C is Python's own.
+TELLS = """
+from streamflow import cli
+take_signals = cli.take_signals
+def take():
+    take_signals()
+    print("Now")
+cli.take_signals = take
+"""
+
+
 def test_at_random_moments(on_terminal, tmp_path, temporary, corpus):
     rng = random.Random(0)
     for run in range(amount(6, 300)):
-        arguments = ["demo", "--batches", "40"] if run % 3 else ["convert", corpus, tmp_path / str(run), "--workers", "2"]
-        terminal = on_terminal(*arguments, before="print('Now')\n")
+        arguments = (
+            ["demo", "--batches", "40"] if run % 3 else ["convert", corpus, tmp_path / str(run), "--workers", "2"]
+        )
+        terminal = on_terminal(*arguments, before=TELLS)
         terminal.read_until("Now")
         time.sleep(rng.uniform(0, 2.5 if run % 3 else 0.8))
         for _ in range(rng.choice([1, 1, 2])):
             os.write(terminal.screen, b"\x03")
-        ended = " store of " in terminal.text or stopping.SIGNALS[0] is None
-        assert terminal.end() in ({0, 130} if ended or not run % 3 else {130, 0}), terminal.text
+        code = terminal.end()
+        done = " store of " in terminal.text or "A tree of your own" in terminal.text
+        assert code == 130 or (code, done) == (0, True), terminal.text
         assert within(10, lambda leader=terminal.process.pid: not of_session(leader))
         assert list(temporary.iterdir()) == []

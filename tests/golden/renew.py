@@ -35,4 +35,6 @@ def renew(names, states_only):
 
 if __name__ == "__main__":
     wanted = [name for name in sys.argv[1:] if name != "--states"]
+    if unknown := [name for name in wanted if name not in TREES]:
+        sys.exit(f"there is no tree {' or '.join(map(repr, unknown))}; the trees: {', '.join(sorted(TREES))}")
     renew(wanted or list(TREES), "--states" in sys.argv)
