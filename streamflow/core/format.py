@@ -14,6 +14,7 @@ This file imports nothing.
 """
 
 __all__ = [
+    "AGAIN",
     "BARRED_TRIES",
     "CAP_REACH",
     "DEAD_MISSES",
@@ -71,3 +72,9 @@ BARRED_TRIES = 8
 #: Changing it changes streams where a random number falls between the old and the new border of a cap: with 8 or more
 #: only by rounding, with less in any long run.
 CAP_REACH = 12
+
+# ---------------------------------------------------------------------- parts
+#: A part that is begun again to be as long as others has its pass number r under its key and (r, AGAIN), a step that no
+#: member of a mux has.
+#: Changing it changes which items are repeated.
+AGAIN = (1 << 32) - 1

@@ -27,8 +27,14 @@ _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 class StreamMap:
     """The declaration of a map."""
 
-    def __init__(self, fn: Callable[..., Any], check: Callable[..., Any] | None, replayed: bool) -> None:
-        self.fn, self.check = fn, check
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        check: Callable[..., Any] | None,
+        replayed: bool,
+        length: Callable[..., int | None] | None = None,
+    ) -> None:
+        self.fn, self.check, self.length = fn, check, length
         self.signature = inspect.signature(fn)
         self.seeded = "random_state" in self.signature.parameters
         self.replayed = replayed or self.seeded  # its Generator starts again
@@ -73,7 +79,10 @@ def declared_map(source: Any) -> StreamMap | None:
 
 
 def stream_map(
-    check: Callable[..., Any] | None = None, *, replayed: bool = False
+    check: Callable[..., Any] | None = None,
+    *,
+    replayed: bool = False,
+    length: Callable[..., int | None] | None = None,
 ) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
     """Declare a generator function over an iterator as a map.
 
@@ -84,6 +93,9 @@ def stream_map(
     replayed : bool
         The map keeps something from one output to the next (items, a count), so it is resumed by running it again from
         the start of its activation.
+    length : function
+        Called with the number of items of the stream and the arguments after the first; returns how many outputs they
+        make, None if that is not known.  Without it nobody knows.
 
     Notes
     -----
@@ -109,7 +121,7 @@ def stream_map(
             declared.bound((stream, *args), kwargs)
             return _over(fn, stream, args, kwargs)
 
-        declared = StreamMap(fn, check, replayed)
+        declared = StreamMap(fn, check, replayed, length)
         declared.public = call
         call._stream_map = declared  # type: ignore[attr-defined]  # it goes along where `call` is pickled by value
         return cast("_Map[P]", call)

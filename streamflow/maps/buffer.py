@@ -29,7 +29,11 @@ def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any
     choice("ragged", ragged, RAGGED)
 
 
-@stream_map(_check)
+def _length(n: int, buffer_size: int, partial: bool = False, *_: Any, **__: Any) -> int:
+    return -(-n // buffer_size) if partial else n // buffer_size
+
+
+@stream_map(_check, length=_length)
 def buffer_stream(
     stream: Iterator[Any], buffer_size: int, partial: bool = False, axis: int | None = None, ragged: str = "error"
 ) -> Generator[Any, None, None]:

@@ -36,7 +36,11 @@ def _check_keys(*keys: Any) -> None:
     _check_hashable("keys", keys)
 
 
-@stream_map(_check_keys)
+def _as_many(n: int, *_: Any, **__: Any) -> int:
+    return n
+
+
+@stream_map(_check_keys, length=_as_many)
 def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None, None]:
     """Turn dicts into tuples of some of their values.
 
@@ -94,7 +98,7 @@ def _side(keys: Any) -> Callable[[Any], Any]:
     return lambda item: [_column(item, name) for name in names]
 
 
-@stream_map(_check_sides)
+@stream_map(_check_sides, length=_as_many)
 def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Generator[Any, None, None]:
     """Turn dicts into the pairs (inputs, outputs) that Keras trains on.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
+from ..core.lengths import Counted
 from ..samplers import Sampler
 from ..seeding import Key
 from .reading.batching import Collator
@@ -26,7 +27,7 @@ from .reading.streams import Batches, Samples
 __all__ = ["ReadableBase"]
 
 
-class ReadableBase(ABC):
+class ReadableBase(Counted, ABC):
     """Random-access data that can be read in batches and streams; the base of `Source`."""
 
     # ------------------------------------------------------------------ required

@@ -15,7 +15,7 @@ from ...core.validate import flag, require
 from ...samplers import BlockShuffledSampler, Sampler, SequentialSampler, ShuffledSampler
 from ...seeding import PICKS, Key, bit_generator
 from ..reading.form import Places
-from ..reading.order import PassOrder
+from ..reading.order import PassOrder, batches_of
 from ..source import Source
 from .composite import has_places, members_of
 from .concat import Concatenated
@@ -165,6 +165,17 @@ class _RunOrder(PassOrder):
     def border(self, draw: int, across_epochs: bool) -> int:
         runs, first = self._runs(draw)
         return first + int(runs.ends[runs.at(draw - first)])
+
+    def n_batches(self, batch_size: int, drop_last: bool, across_epochs: bool) -> int | None:
+        if self.total is None or not self.total:
+            return self.total
+        period = self._count // gcd(self.size, self._count)  # the epochs after these are divided like these
+        epochs = self._epochs or 0
+        return sum(
+            batches_of(length, batch_size, drop_last) * len(range(epoch, epochs, period))
+            for epoch in range(min(period, epochs))
+            for length in np.diff(self._shares(epoch)[1]).tolist()
+        )
 
     def last_batch(self, end: int, batch_size: int, drop_last: bool, across_epochs: bool) -> tuple[int, int]:
         runs, first = self._runs(end - 1)

@@ -18,7 +18,7 @@ from ...samplers import Sampler, SequentialSampler, ShuffledSampler
 from ...samplers.base import Order
 from ...seeding import CROP, Key, uniforms
 
-__all__ = ["PassOrder", "checked_sampler"]
+__all__ = ["PassOrder", "batches_of", "checked_sampler"]
 
 _MOST = 4096  #: the most indices that are looked up ahead; which ones come does not depend on it
 
@@ -32,6 +32,11 @@ def checked_sampler(shuffle: Any, sampler: Any) -> Sampler:
     require(not shuffle, "shuffle", "False if a sampler is given", shuffle)
     checked: Sampler = sampler
     return checked
+
+
+def batches_of(n: int, batch_size: int, drop_last: bool) -> int:
+    """How many batches n draws make."""
+    return n // batch_size if drop_last else -(-n // batch_size)
 
 
 class PassOrder:
@@ -61,6 +66,7 @@ class PassOrder:
     def __init__(self, sampler: Sampler, n: int, key: Key, epochs: int | None, part: tuple[int, int]) -> None:
         self._sampler, self._n, self._key = sampler, n, key
         self._index, self._count = part
+        self._epochs = epochs
         self.size = sampler.size(n)
         self.total = None if epochs is None and self.size else self._first(epochs or 0)
         self.longest = -(-self.size // self._count)
@@ -85,6 +91,19 @@ class PassOrder:
     def border(self, draw: int, across_epochs: bool) -> int | None:
         """The draw before which a batch that starts with this one must end; None: no limit."""
         return self.total if across_epochs else self.epoch_span(draw)[1]
+
+    def n_batches(self, batch_size: int, drop_last: bool, across_epochs: bool) -> int | None:
+        """How many batches this part has; None: endless."""
+        total = self.total
+        if total is None or not total:
+            return total
+        if across_epochs:
+            return batches_of(total, batch_size, drop_last)
+        # Each epoch has `size // count` draws of this part or one more, and its own last batch.
+        epochs, fewer = self._epochs or 0, self.size // self._count
+        longer = total - epochs * fewer
+        short, long = (batches_of(fewer + more, batch_size, drop_last) for more in (0, 1))
+        return (epochs - longer) * short + longer * long
 
     def last_batch(self, end: int, batch_size: int, drop_last: bool, across_epochs: bool) -> tuple[int, int]:
         """The epoch in which the batch that ended before a draw began, and its number there, counted from 1."""
