@@ -97,9 +97,8 @@ class EqualNode(Node):
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        number, before = saved.count("pass", most=NUMBERS - 1), saved.count("before", most=self.length)
-        if bool(before) is not bool(number):
-            raise saved.wrong("before", "0 in the first pass and more in later ones")
+        before = saved.count("before", most=self.length)
+        number = saved.count("pass", least=bool(before), most=min(before, NUMBERS - 1))  # each pass gave some
         self._at = number, before, None
         inside = saved.below("part")
         if inside is not None:

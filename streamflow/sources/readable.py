@@ -74,7 +74,7 @@ class ReadableBase(Counted, ABC):
         """
         return transposed(per_sample(self.sample, indices.tolist()))
 
-    def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
+    def prefetch(self, indices: NDArray[np.intp]) -> None:  # a no-op unless overridden
         """Ask the operating system for samples that will be read soon."""
 
     def keys(self) -> tuple[Any, ...] | None:
@@ -82,7 +82,7 @@ class ReadableBase(Counted, ABC):
         with probing():
             return keys_of(self.sample(0)) if len(self) else None
 
-    def close(self) -> None:  # noqa: B027  (a no-op unless overridden)
+    def close(self) -> None:  # a no-op unless overridden
         """Close the files that this process holds open; the next read opens them again."""
 
     def _base_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -99,7 +99,7 @@ class ReadableBase(Counted, ABC):
         """The order in which a stream reads; `batch_size` is None for a stream of samples."""
         return PassOrder(sampler, len(self), key, epochs, part)
 
-    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # noqa: B027  (most allow any)
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # most allow any
         """Raise a `ParameterError` if batches cannot be made in this order."""
 
     def _draws_random(self) -> bool | None:
