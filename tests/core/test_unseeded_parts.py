@@ -53,7 +53,7 @@ def exhaustive(members, **how):
 
 
 REFUSED = {
-    "a shuffled source": lambda: shuffled(),
+    "a shuffled source": shuffled,
     "batches": lambda: source().batches(4, shuffle=True),
     "a block shuffle": lambda: source().samples(sampler=samplers.BlockShuffledSampler(4)),
     "a shuffled subset": lambda: source().samples(sampler=samplers.SubsetSampler([1, 2, 3], shuffle=True)),
@@ -82,7 +82,7 @@ FINE = {
     "all active": lambda: sf.StochasticMux(pool(plain), None, 3.0),
     "draws with replacement": lambda: source().samples(sampler=samplers.WeightedSampler(None), epochs=2),
     "a sampler with a seed": lambda: source().samples(sampler=samplers.ShuffledSampler(0)),
-    "crops": lambda: sources.ArraySource(np.zeros((6, 9))).map(sources.random_crop(3)).samples(),
+    "crops": lambda: sources.ArraySource(np.zeros((6, 9))).batches(1, ragged="crop", crop=sources.random_crop(3)),
     "a seed": lambda: shuffled(random_state=0),
     "a seed at the root": lambda: sf.ShuffledMux(pool(), random_state=0),
     "a seed where it matters": lambda: sf.ShuffledMux([one.with_seed(1) for one in pool()]),
@@ -100,9 +100,9 @@ def test_parts_that_must_agree_are_refused(name):
     for part in (tree.shard(0, 2), tree.shard(0, 1).shard(1, 2), sf.ShuffledMux([tree.shard(0, 2), "ab"])):
         with pytest.raises(ParameterError, match=r"`random_state` must be a seed.*with_seed\(0\)"):
             next(iter(part))
-        with part.open() as live:  # opening does not raise: a state might bring a seed along
-            with pytest.raises(ParameterError, match="random_state"):
-                next(live)
+        # Opening does not raise: a state might bring a seed along.
+        with part.open() as live, pytest.raises(ParameterError, match="random_state"):
+            next(live)
         with part.open() as live, pytest.raises(ParameterError, match="random_state"):
             live.state_dict()
         assert next(iter(part.with_seed(0))) is not None
