@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Generator
+from contextlib import suppress
 from itertools import islice
 from types import FrameType
 from typing import Any, cast
@@ -131,7 +132,11 @@ class Iterated(Hooks):
             yield from stream._begin() if limit is None else islice(stream._begin(), limit)
             if stream._plain and (limit is None or stream._passes.given() < limit):
                 self._ended()
-        except GeneratorExit:
+        except GeneratorExit:  # perhaps by somebody who knows the length and does not ask for the end
+            if stream._plain and self._active < _ENDED and not _warned:
+                with suppress(Exception):
+                    if stream._passes.given() == self._spec()._measured(()):
+                        self._ended()
             raise
         except BaseException as error:
             stream._fail(error)

@@ -163,7 +163,7 @@ def test_a_subclass_with_other_items_does_not_inherit_a_length():
 
 
 def test_a_map_of_ones_own_says_how_many():
-    @stream_map(length=lambda n, times=2: n * times)
+    @stream_map(replayed=True, length=lambda n, times=2: n * times)
     def repeated(stream, times=2):
         for item in stream:
             for _ in range(times):

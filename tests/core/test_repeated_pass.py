@@ -95,6 +95,17 @@ def endless(rng):
         yield rng.random()
 
 
+def test_a_loop_that_counts_its_steps_may_not_see_the_end():
+    tree = sources.ArraySource(np.arange(5)).batches(2, shuffle=True, random_state=0)
+    for steps in (2, 3):
+        items = iter(tree)
+        for _ in range(steps):
+            next(items)
+        items.close()
+    with pytest.warns(UserWarning, match="the same random numbers"):
+        list(tree)
+
+
 SILENT = {
     "no seed": lambda: [list(one) for one in [sf.Streamer(drawing, 3)] for _ in range(2)],
     "nothing draws": lambda: [list(one) for one in [sf.ChainMux(["ab"], random_state=0)] for _ in range(2)],
