@@ -82,6 +82,9 @@ class ThreadStreamer(BackgroundStreamer):
 
         return WorkerPool(self._start_thread, n_lanes=1, timeout=_CLOSE_TIMEOUT)
 
+    def _lane_count(self) -> int:
+        return 1
+
     def _start_thread(self, job: Job, n_workers: int) -> ThreadWorker:
         from .background import ThreadWorker
 

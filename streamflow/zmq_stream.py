@@ -158,6 +158,9 @@ class ZMQStreamer(BackgroundStreamer):
             item_timeout=self.item_timeout,
         )
 
+    def _lane_count(self) -> int:
+        return self.n_lanes or self.n_workers
+
     def _start_process(self, job: Job, n_workers: int) -> ProcessWorker:
         from .background.process import ProcessWorker, default_method
         from .background.transport import open_channel

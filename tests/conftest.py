@@ -8,6 +8,7 @@ import threading
 import pytest
 from hypothesis import settings
 
+from streamflow.core import iterated
 from streamflow.testing import check_streamer, resuming
 
 from .amount import amount, options
@@ -65,6 +66,12 @@ def zygote():
     process = Zygote()
     yield process
     process.close()
+
+
+@pytest.fixture(autouse=True)
+def _repeats_on_purpose(monkeypatch):
+    """Tests go over a seeded tree twice to see that it repeats; the warning of that, once per process, has its own."""
+    monkeypatch.setattr(iterated, "_warned", True)
 
 
 @pytest.fixture(autouse=True)

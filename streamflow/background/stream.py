@@ -92,6 +92,10 @@ class BackgroundStreamer(Streamer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define worker_pool()")
 
+    def _lane_count(self) -> int | None:
+        """How many lanes a pass has; None where that is not known beforehand."""
+        return None
+
     # ------------------------------------------------------------------ hooks
     def _node(self, key: Key, shards: Shards) -> Node:
         from .node import BackgroundNode
@@ -100,6 +104,15 @@ class BackgroundStreamer(Streamer):
             check_resendable(self.streamer)
             self._checked = True
         return BackgroundNode(self._label(), self.streamer, key, shards, self.worker_pool())
+
+    def _length(self, shards: Shards) -> int | None:
+        lanes = self._lane_count()
+        if lanes is None:
+            return None
+        parts = [(*shards, (lane, lanes)) for lane in range(lanes)] if lanes > 1 else [shards]
+        lengths = [self.streamer._measured(part) for part in parts]
+        known = [length for length in lengths if length is not None]
+        return sum(known) if len(known) == len(lengths) else None
 
     def fingerprint(self) -> Fingerprint:
         inner = self.streamer.fingerprint()

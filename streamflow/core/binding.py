@@ -44,9 +44,22 @@ def bound(arg: Any, key: Key, number: int, opened: WeakSet[Any]) -> Any:
 
 
 class Overrides:
-    """What few Streamers have: a root of their own, a part that they are, something that they are bound to."""
+    """What few Streamers have: a root of their own, a part that they are, something that they are bound to.
 
-    __slots__ = ("binding", "root", "shards")
+    `equal` has an entry for each level of `shards`: how its parts are made equally long, None if they are not.
+    """
 
-    def __init__(self, root: Root | None = None, shards: Shards = (), binding: Binding | None = None) -> None:
-        self.root, self.shards, self.binding = root, shards, binding
+    __slots__ = ("binding", "equal", "root", "shards")
+
+    def __init__(
+        self,
+        root: Root | None = None,
+        shards: Shards = (),
+        equal: tuple[str | None, ...] = (),
+        binding: Binding | None = None,
+    ) -> None:
+        self.root, self.shards, self.equal, self.binding = root, shards, equal, binding
+
+    def but(self, **changes: Any) -> Overrides:
+        """These with some replaced."""
+        return Overrides(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})

@@ -1,207 +1,81 @@
 """Description: what every description of a stream can do, whatever it describes.
 
-It is never changed by being iterated; all that changes lives in nodes (`node.py`) under a `Stream` (`stream.py`).
+It is never changed by being iterated (`iterated.py`); all that changes lives in nodes (`node.py`) under a `Stream`.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-import threading
-from collections.abc import Generator, Iterable
-from itertools import islice
-from types import FrameType
 from typing import Any, Self
 from weakref import WeakSet
 
+from ..exceptions import ParameterError
 from ..seeding import Key, Root
-from .binding import Bindable, Binding, Overrides
+from .binding import Binding, Overrides
 from .call import Shards
 from .checkpoint import Clock
+from .equalised import EqualNode
 from .fingerprint import Fingerprint, digest_of
-from .fork import at_fork
+from .iterated import Iterated
+from .lengths import MODES, answers, part_length
 from .node import Node
-from .stream import Stream
-from .validate import epoch_number, flag, integer, item_count, positive_integer, require
+from .validate import choice, integer, positive_integer, require
 from .walk import check_shards
 
 __all__ = ["Description"]
 
-_counting = threading.RLock()  # a signal handler or a finaliser may open or close a Stream meanwhile
-#: Streams opened by ``with streamer``, newest last, by the identity of the (living) description; each with the frame
-#: and the thread that opened it, because blocks in generators and threads do not nest.
-_entered: dict[int, list[tuple[FrameType, int, Stream]]] = {}
 
+class Description(Iterated):
+    """The base of `Streamer`: passes, lengths, parts, seeds and addresses; the hooks of a subclass say of what."""
 
-class Description(Bindable):
-    """The base of `Streamer`: passes, parts, seeds and addresses.  The hooks of a subclass say what it describes."""
+    __slots__ = ()
 
-    __slots__ = ("_active", "_overrides")
-    _overrides: Overrides | None
-    _active: int
+    # ------------------------------------------------------------------ lengths
+    def __len__(self) -> int:
+        """How many items a pass gives, where that is known.
 
-    # ------------------------------------------------------------------ hooks
-    def children(self) -> Iterable[tuple[Any, Any]]:
-        """The descriptions right below this one, each with its name."""
-        raise NotImplementedError
+        It is of collections, sources, the maps that keep or batch items, and muxes that end with such members.
 
-    def fingerprint(self) -> Fingerprint:
-        """What makes two trees the same tree for a state: kinds, sizes and names; arguments are compared elsewhere."""
-        raise NotImplementedError
-
-    def _node(self, key: Key, shards: Shards) -> Node:
-        """Open the live node."""
-        raise NotImplementedError
-
-    def _label(self) -> str:
-        """Its name in errors and states."""
-        raise NotImplementedError
-
-    def _held(self) -> Iterable[Any]:
-        """What it holds by reference, other than its children."""
-        raise NotImplementedError
-
-    def _inside(self) -> Any:
-        """The description to which a part of this one hands its part down; None if this one divides itself."""
-        raise NotImplementedError
-
-    def _maps(self) -> int:
-        """How many maps follow each other from here down to the next mux or leaf."""
-        raise NotImplementedError
-
-    def _refuse_shards(self, shards: Shards) -> None:
-        """Raise if it cannot be sharded so, whatever is inside."""
-        raise NotImplementedError
-
-    def _typical_children(self) -> Iterable[tuple[Any, Any]]:
-        """As `children`, but only the first of members that differ in their arguments alone."""
-        return self.children()
-
-    # ------------------------------------------------------------------ passes
-    def open(self, epoch: int = 0, cycle: bool = False) -> Stream:
-        """Open one live pass, whose state can be saved.
-
-        Parameters
-        ----------
-        epoch : int
-            Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
-        cycle : bool
-            Go on with the next epoch at the end of each, until one is empty.
-
-        Returns
-        -------
-        Stream
-            Nothing is open before its first item is asked for.
+        Raises
+        ------
+        TypeError
+            If it is not known: a function's items, an endless stream.
 
         Examples
         --------
-        >>> from streamflow import Streamer
-        >>> with Streamer("abc").open() as stream:
-        ...     next(stream), stream.position
-        ('a', 1)
+        >>> from streamflow import ChainMux, buffer_stream
+        >>> batches = ChainMux([[{"x": 1}] * 5, [{"x": 2}] * 6]).pipe(buffer_stream, 4)
+        >>> len(batches), len(batches.shard(0, 2))
+        (2, 1)
         """
-        stream = Stream(self, epoch, flag("cycle", cycle))
-        own = self._overrides
-        if own is not None and own.binding is not None:
-            own.binding.opened.add(stream)
-        return stream
-
-    def iterate(self, max_iter: int | None = None, *, epoch: int = 0) -> Generator[Any, None, None]:
-        """A generator over one pass, or its first `max_iter` items.
-
-        Parameters
-        ----------
-        max_iter : int, optional
-            How many items to give at most; no more are drawn.  None: all.
-        epoch : int
-            Which pass over the data it is: shuffles and `rng` differ from epoch to epoch.
-
-        Examples
-        --------
-        >>> from streamflow import Streamer
-        >>> list(Streamer("abc").iterate(max_iter=2))
-        ['a', 'b']
-        """
-        return self._run(item_count("max_iter", max_iter), False, epoch_number("epoch", epoch))
-
-    def cycle(self, max_iter: int | None = None) -> Generator[Any, None, None]:
-        """A generator over pass after pass, epochs 0, 1, 2, ...; it ends after an epoch without items.
-
-        Parameters
-        ----------
-        max_iter : int, optional
-            How many items to give at most, over all epochs; no more are drawn.  None: no limit.
-
-        Examples
-        --------
-        >>> from streamflow import Streamer
-        >>> "".join(Streamer("abc").cycle(max_iter=7))
-        'abcabca'
-        """
-        return self._run(item_count("max_iter", max_iter), True, 0)
-
-    def __call__(
-        self, max_iter: int | None = None, cycle: bool = False, *, epoch: int = 0
-    ) -> Generator[Any, None, None]:
-        """`iterate`, or with ``cycle=True`` pass after pass from `epoch` on.
-
-        >>> from streamflow import Streamer
-        >>> samples = Streamer("ab")
-        >>> [sample for epoch in range(2) for sample in samples(epoch=epoch)]
-        ['a', 'b', 'a', 'b']
-        """
-        return self._run(item_count("max_iter", max_iter), flag("cycle", cycle), epoch_number("epoch", epoch))
-
-    def __iter__(self) -> Generator[Any, None, None]:
-        return self._run(None, False, 0)
-
-    def _run(self, limit: int | None, cycle: bool, epoch: int) -> Generator[Any, None, None]:
-        if limit == 0:
-            return
-        stream = self.open(epoch, cycle)
         try:
-            yield from stream._begin() if limit is None else islice(stream._begin(), limit)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            stream._fail(error)
-            raise
-        finally:
-            stream.close()
+            length = self._measured(())
+        except Exception as error:  # `list` asks for the length first; what is wrong shows when it iterates
+            raise TypeError(f"the number of items of {self._label()} is not known: {error!r}") from error
+        if length is None or length > sys.maxsize:
+            raise TypeError(
+                f"the number of items of {self._label()} is not known, as for a generator: it is endless, or what a "
+                "function yields"
+            )
+        return length
 
-    def __enter__(self) -> Stream:
-        stream = self.open()
-        with _counting:
-            _entered.setdefault(id(self), []).append((sys._getframe(1), threading.get_ident(), stream))
-        return stream
+    def __bool__(self) -> bool:
+        return True  # however many items it gives
 
-    def __exit__(self, *error: object) -> None:
-        frame, thread = sys._getframe(1), threading.get_ident()
-        with _counting:
-            entered = _entered[id(self)]
-            # The newest of this frame; where there is none (in an ExitStack, say) of this thread, else of all.
-            newest = max(range(len(entered)), key=lambda i: (entered[i][0] is frame, entered[i][1] == thread, i))
-            _, _, stream = entered.pop(newest)
-            if not entered:
-                del _entered[id(self)]
-        stream.close()
+    def _measured(self, shards: Shards) -> int | None:
+        """How many items a part of it gives, None where that is not known; its own part comes first."""
+        own = self._overrides
+        if own is None:
+            return self._unequalled(shards)
+        return part_length(self._unequalled, own.shards, own.equal, shards)
 
-    def _count(self, change: int) -> None:
-        with _counting:
-            self._active += change
-
-    @property
-    def active(self) -> int:
-        """How many passes over this are open."""
-        return self._active
-
-    @property
-    def is_activated_copy(self) -> bool:
-        """False: a Streamer is a description; `open` and ``with`` give what is live."""
-        return False
+    def _unequalled(self, shards: Shards) -> int | None:
+        kind: Any = type(self)
+        return self._length(shards) if answers(kind) else None
 
     # ------------------------------------------------------------------ derived descriptions
-    def shard(self, index: int, count: int) -> Self:
+    def shard(self, index: int, count: int, equal: str | None = None) -> Self:
         """One of `count` parts: together they give this stream once; of an endless one each alone has its weights.
 
         Parameters
@@ -210,6 +84,10 @@ class Description(Bindable):
             Which part, from 0.
         count : int
             How many parts there are.
+        equal : {None, 'drop', 'repeat'}
+            What is done about parts of different lengths.  None: nothing.  ``drop``: each part ends where the shortest
+            one ends.  ``repeat``: each part is as long as the longest; one that has ended starts again, under another
+            key and elsewhere in each epoch.  Make batches before, so that batches are counted.
 
         Returns
         -------
@@ -220,7 +98,13 @@ class Description(Bindable):
         ------
         ParameterError
             If there is no such part, or if the tree cannot be sharded so: it is a one-shot iterator, or a mux with too
-            few members open.
+            few members open.  With `equal`, if the length of a part is not known, or if one has no item to repeat.
+
+        Notes
+        -----
+        Parts in different processes agree on what they divide because they have the same seed.  So where a part divides
+        something random, the tree needs one: without it, a ParameterError is raised at the first item.  (Lanes of a
+        background streamer are seeded by this process and need none.)
 
         Examples
         --------
@@ -228,13 +112,28 @@ class Description(Bindable):
         >>> letters = Streamer("abcdefg")
         >>> list(letters.shard(0, 3)), list(letters.shard(1, 3)), list(letters.shard(2, 3))
         (['a', 'd', 'g'], ['b', 'e'], ['c', 'f'])
+        >>> [len(letters.shard(k, 3, equal="drop")) for k in range(3)]
+        [2, 2, 2]
         """
         index, count = integer("index", index), positive_integer("count", count)
         require(0 <= index < count, "index", f"at least 0 and below `count` ({count})", index)
+        equal = None if equal is None else choice("equal", equal, MODES)
         own = self._overrides or Overrides()
-        twin = self._twin(Overrides(own.root, (*own.shards, (index, count)), own.binding))
+        twin = self._twin(own.but(shards=(*own.shards, (index, count)), equal=(*own.equal, equal)))
         check_shards(twin, twin._own_shards())
+        if equal is not None:
+            twin._items_of(())
         return twin
+
+    def _items_of(self, shards: Shards) -> int:
+        """How many items a part of a part has that is made as long as others."""
+        length = self._measured(shards)
+        if length is None:
+            raise ParameterError(
+                f"`equal` must be None where the lengths of the parts are not known, as of {self._label()}; give each "
+                "part the same number of items instead: max_iter=n in a loop, n_batches=n of an adapter that has it"
+            )
+        return length
 
     def with_seed(self, random_state: Any) -> Self:
         """The same stream with its own seed (None: its randomness follows from its parent's again).
@@ -254,7 +153,7 @@ class Description(Bindable):
         True
         """
         own = self._overrides or Overrides()
-        return self._twin(Overrides(None if random_state is None else Root(random_state), own.shards, own.binding))
+        return self._twin(own.but(root=None if random_state is None else Root(random_state)))
 
     def _twin(self, own: Overrides) -> Self:
         twin = copy.copy(self)
@@ -263,18 +162,17 @@ class Description(Bindable):
 
     def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:
         own = self._overrides or Overrides()
-        return self._twin(Overrides(own.root, own.shards, Binding(key, number, opened)))
+        return self._twin(own.but(binding=Binding(key, number, opened)))
 
     def _unbound(self) -> Self:
         """This Streamer as its own tree, wherever it is bound."""
         own = self._overrides
-        return self if own is None or own.binding is None else self._twin(Overrides(own.root, own.shards))
+        return self if own is None or own.binding is None else self._twin(own.but(binding=None))
 
     def _set_seed(self, random_state: Any) -> None:
         """In a constructor: give it its own seed (None: its randomness follows from its parent's)."""
         if random_state is not None:
-            own = self._overrides or Overrides()
-            self._overrides = Overrides(Root(random_state), own.shards, own.binding)
+            self._overrides = (self._overrides or Overrides()).but(root=Root(random_state))
 
     # ------------------------------------------------------------------ how it is opened
     def _own_shards(self) -> Shards:
@@ -298,8 +196,38 @@ class Description(Bindable):
                 key = own.binding.address(key)
             if own.root is not None:
                 key = key.of_root(own.root)
+            if any(own.equal):
+                return self._open_equalised(key, shards)
             shards = own.shards + shards
         return self._node(key, shards)
+
+    def _open_equalised(self, key: Key, shards: Shards) -> Node:
+        """The live node of a part that is as long as others."""
+        length, whole = self._items_of(shards), self._own_shards() + shards
+        own_length = self._unequalled(whole)
+        assert own_length is not None  # `length` was made of it
+        return EqualNode(self._label(), lambda key: self._node(key, whole), key, own_length, length)
+
+    # ------------------------------------------------------------------ seeds of parts
+    def _seeded(self) -> bool:
+        return self._overrides is not None and self._overrides.root is not None
+
+    def _must_agree(self, shards: Shards) -> str | None:
+        """The label of what parts of it divide and draw from a seed above it; its own seed and part come first."""
+        return None if self._seeded() else self._divided_draw(self._own_shards() + shards)
+
+    def _check_seed(self) -> None:
+        """Raise if a pass by itself must not draw its own seed, because other parts have to draw alike."""
+        own = self._overrides
+        if own is not None and own.binding is not None:  # its seed is that of the activation that it belongs to
+            return
+        label = self._must_agree(())
+        if label is not None:
+            raise ParameterError(
+                f"`random_state` must be a seed, the same for all parts, got None: parts divide what {label} draws, "
+                "and without a seed each part draws its own (np.random.seed does not count, as nobody knows whether "
+                "all parts called it); use tree.with_seed(0).shard(...)"
+            )
 
     def _marked(self, shape: Fingerprint) -> Fingerprint:
         """A fingerprint with this Streamer's own part and seed."""
@@ -307,18 +235,9 @@ class Description(Bindable):
         if own is None:
             return shape
         text = shape.text
-        for index, count in own.shards:
-            text = f"part {index} of {count} of {text}"
+        for (index, count), equal in zip(own.shards, own.equal, strict=True):
+            text = f"part {index} of {count}{f' (equal: {equal})' if equal else ''} of {text}"
         if own.root is None:
             return Fingerprint(text, shape.weights, shape.random)
         seed = digest_of([own.root.prefix, str(own.root.entropy)])
         return Fingerprint(f"{text} seeded {seed[:8]}", shape.weights, False)
-
-
-def _forked() -> None:
-    """A lock that another thread held at a fork stays locked in the child: begin with a fresh one."""
-    global _counting  # noqa: PLW0603
-    _counting = threading.RLock()
-
-
-at_fork(in_child=_forked)

@@ -5,8 +5,8 @@ who resumes or repeats an old run, so it is done on purpose or not at all: `test
 be changed freely, such as the lengths of blocks, stand where they are used.
 
 Streams also depend on the addresses at which random numbers are drawn, and these stand where the draw is made: the
-purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/reading/randomness`; the
-members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
+purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in
+`sources/reading/randomness`; the members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
 `mux/round_robin`; the parts of a mux in `mux/stochastic`, `mux/picking` and `mux/choosing`; what a worker seeds in
 `background/seeds`.
 
@@ -14,6 +14,7 @@ This file imports nothing.
 """
 
 __all__ = [
+    "AGAIN",
     "BARRED_TRIES",
     "CAP_REACH",
     "DEAD_MISSES",
@@ -79,3 +80,9 @@ BARRED_TRIES = 8
 #: Changing it changes streams where a random number falls between the old and the new border of a cap: with 8 or more
 #: only by rounding, with less in any long run.
 CAP_REACH = 12
+
+# ---------------------------------------------------------------------- parts
+#: A part that is begun again to be as long as others has its pass number r under its key and (r, AGAIN), a step that no
+#: member of a mux has.
+#: Changing it changes which items are repeated.
+AGAIN = (1 << 32) - 1

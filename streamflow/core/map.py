@@ -49,9 +49,14 @@ class StreamMap:
     """The declaration of a map."""
 
     def __init__(
-        self, fn: Callable[..., Any], check: Callable[..., Any] | None, kind: Kind, checked: bool = True
+        self,
+        fn: Callable[..., Any],
+        check: Callable[..., Any] | None,
+        kind: Kind,
+        length: Callable[..., int | None] | None = None,
+        checked: bool = True,
     ) -> None:
-        self.fn, self.check, self.kind = fn, check, kind
+        self.fn, self.check, self.kind, self.length = fn, check, kind, length
         self.checked = checked  # whether nodes see to it that it holds nothing back
         self.signature, self.seeded = _signature(fn)
         if self.seeded and kind == "stateless":
@@ -161,7 +166,10 @@ def declared_map(source: Any) -> StreamMap | None:
 
 
 def stream_map(
-    check: Callable[..., Any] | None = None, *, kind: Kind = "stateless"
+    check: Callable[..., Any] | None = None,
+    *,
+    kind: Kind = "stateless",
+    length: Callable[..., int | None] | None = None,
 ) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
     """Declare a generator function over an iterator as a map.
 
@@ -179,6 +187,9 @@ def stream_map(
         are made again.
 
         ``replayed``: anything.  It is run again from the start of its activation.
+    length : function
+        Called with the number of items of the stream and the arguments after the first; returns how many outputs they
+        make, None if that is not known.  Without it nobody knows.
 
     Returns
     -------
@@ -218,14 +229,14 @@ def stream_map(
     ([1, 1, 2, 2], [1, 1, 2, 2])
     """
     choice("kind", kind, KINDS)
-    return lambda fn: declare(StreamMap(fn, check, kind))
+    return lambda fn: declare(StreamMap(fn, check, kind, length))
 
 
 def trusted_map(
-    check: Callable[..., Any], kind: Kind
+    check: Callable[..., Any], kind: Kind, length: Callable[..., int | None]
 ) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
     """Declare a map of ours, which surely holds nothing back; it may return any iterator."""
-    return lambda fn: declare(StreamMap(fn, check, kind, checked=False))
+    return lambda fn: declare(StreamMap(fn, check, kind, length, checked=False))
 
 
 def declare(declared: StreamMap) -> Any:

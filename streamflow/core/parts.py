@@ -15,9 +15,11 @@ from .call import Call, Shards, merged, unfilled
 from .fingerprint import Fingerprint, joined
 from .label import name_of, short, size_of
 from .leaf import Leaf
+from .lengths import Counted, strided
 from .map import Address, StreamMap
 from .node import Node
 from .spec import Spec
+from .walk import divides, drawn_from_above
 
 __all__ = ["CallPart", "MapPart", "Part", "StreamPart"]
 
@@ -47,6 +49,18 @@ class Part(ABC):
     def fingerprint(self) -> Fingerprint:
         """Kinds, sizes and names; the arguments of leaves are compared elsewhere."""
 
+    @abstractmethod
+    def length(self, shards: Shards) -> int | None:
+        """How many items a part of it gives; None where that is not known."""
+
+    def draws_itself(self, seeded: bool) -> bool:
+        """Whether it draws random numbers itself, from a seed that it holds or (not `seeded`) from the tree's."""
+        return False
+
+    @abstractmethod
+    def divided_draw(self, shards: Shards) -> str | None:
+        """The label of what parts of it divide and draw from a seed above it; None if there is none."""
+
 
 class CallPart(Part):
     """A call of a leaf function, or an iterable; the Streamers below it are among the arguments."""
@@ -68,10 +82,25 @@ class CallPart(Part):
         source = self.call.source
         inner = joined(child.fingerprint() for _, child in self.children())
         size = "" if callable(source) else size_of(source)
-        random = getattr(source, "gives_streamers", False) or (
-            callable(source) and "rng" in unfilled(source, self.call.args, self.call.kwargs)
-        )
+        random = getattr(source, "gives_streamers", False) or self.draws_itself(False)
         return inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random)
+
+    def length(self, shards: Shards) -> int | None:
+        source = self.call.source
+        return None if callable(source) or not isinstance(source, Counted) else strided(len(source), shards)
+
+    def draws_itself(self, seeded: bool) -> bool:
+        call = self.call
+        return not seeded and callable(call.source) and "rng" in unfilled(call.source, call.args, call.kwargs)
+
+    def divided_draw(self, shards: Shards) -> str | None:
+        calls_anew = self.call.source is iter and len(self.call.args) > 1
+        children = [child for _, child in self.children()]
+        if divides(shards) and not calls_anew:  # each part makes the whole of it
+            if self.draws_itself(False):
+                return self.call._label()
+            return next(filter(None, map(drawn_from_above, children)), None)
+        return next(filter(None, (child._must_agree(()) for child in children)), None)
 
 
 class MapPart(Part):
@@ -102,6 +131,20 @@ class MapPart(Part):
         text = f"{name_of(self.declared.public)}({below.text}{settings})"
         return below.then(text, random=self.declared.is_random(self.settings, self.kwargs))
 
+    def length(self, shards: Shards) -> int | None:
+        n = None if self.declared.length is None else self.below._measured(shards)
+        return None if n is None else self.declared.length(n, *self.settings, **self.kwargs)  # type: ignore[misc]
+
+    def draws_itself(self, seeded: bool) -> bool:
+        declared = self.declared
+        if not declared.is_random(self.settings, self.kwargs):
+            return False
+        own = declared.signature.bind(None, *self.settings, **self.kwargs).arguments.get(declared.seeded)
+        return (own is not None) is seeded
+
+    def divided_draw(self, shards: Shards) -> str | None:
+        return self.below._must_agree(shards)
+
 
 class StreamPart(Part):
     """Another stream, as it is."""
@@ -125,3 +168,9 @@ class StreamPart(Part):
 
     def fingerprint(self) -> Fingerprint:
         return self.stream.fingerprint()
+
+    def length(self, shards: Shards) -> int | None:
+        return self.stream._measured(shards)
+
+    def divided_draw(self, shards: Shards) -> str | None:
+        return self.stream._must_agree(shards)

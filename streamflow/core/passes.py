@@ -29,8 +29,14 @@ class Passes:
         """Open the root node and give the items of the pass."""
         if self.ended:  # a state was loaded that had been taken there
             return iter(())
+        self.check_seed()
         node = self.node or self._open(self.epoch)
         return chain.from_iterable(self._epochs()) if self.cycle else node.items
+
+    def check_seed(self) -> None:
+        """Before a seed is drawn, which a state brings along: raise if other parts have to draw alike."""
+        if self.root.drawn is None:
+            self.spec._check_seed()
 
     def _open(self, epoch: int) -> Node:
         node = self.node = self.spec._open_pass(self.root, epoch, self.clock)

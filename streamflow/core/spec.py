@@ -53,5 +53,23 @@ class Spec(Protocol):
     def _refuse_shards(self, shards: Shards) -> None:
         """Raise if it cannot be sharded so, whatever is inside."""
 
+    def _measured(self, shards: Shards) -> int | None:
+        """How many items a part of it gives; None where that is not known."""
+
+    def _seeded(self) -> bool:
+        """Whether it has a seed of its own."""
+
+    def _draws_itself(self, seeded: bool) -> bool:
+        """Whether it draws random numbers itself, from a seed that it holds or (not `seeded`) from the tree's."""
+
+    def _must_agree(self, shards: Shards) -> str | None:
+        """The label of what parts of it divide and draw from a seed above it; None if there is none."""
+
+    def _check_seed(self) -> None:
+        """Raise if a pass by itself must not draw its own seed, because other parts have to draw alike."""
+
+    def _ended(self) -> None:
+        """A pass by itself that named no epoch has come to its end."""
+
     def _count(self, change: int) -> None:
         """So many more passes are open."""

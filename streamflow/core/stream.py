@@ -58,6 +58,7 @@ class Stream:
         self._failure = ""  # the text of the error that closed it: the error itself holds our frames
         self._last_state: dict[str, Any] | None = None
         self._no_state = ""  # why there is no state at that moment
+        self._plain = False  # whether neither epoch nor cycle was named
         self._closed = False
         streamer._count(1)
 
@@ -93,6 +94,8 @@ class Stream:
         if not self._passes.ended:
             self._passes.ended = True
             self._passes.close()
+            if self._plain:
+                self._spec._ended()
         self._items = iter(())
 
     def _fail(self, error: BaseException) -> None:
@@ -175,6 +178,7 @@ class Stream:
     def _state(self, failed: bool) -> dict[str, Any]:
         own, root = self._spec.fingerprint(), self._passes.root
         if own.random:
+            self._passes.check_seed()
             _ = root.entropy  # drawn now if not yet: a resume must give what would have come
         return {
             "version": _VERSION,

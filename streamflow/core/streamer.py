@@ -7,7 +7,9 @@ hooks and leaves the public methods alone:
 * `_node(key, shards)` opens the live node;
 * `fingerprint()` says what makes two trees the same for a state;
 * `children()` names the Streamers right below;
-* `_label()` names it in errors.
+* `_label()` names it in errors;
+* `_length(shards)` says how many items it gives, if that is known (`lengths.py`);
+* `_draws_itself` and `_divided_draw` say where it draws random numbers (`walk.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from .binding import Overrides
 from .call import PLAIN, OneShot, Shards, Undecorated, check_arguments, checked_source, is_plain, iterated
 from .description import Description
 from .fingerprint import Fingerprint
+from .hooks import Hooks
 from .label import call_label, short
 from .leaf import Leaf
 from .map import declared_map
@@ -167,9 +170,9 @@ class Streamer(Description):
         """In a constructor: the stream to run inside this one.  If that is bound, this one is bound in its place."""
         if not isinstance(streamer, Streamer):
             return Streamer(streamer)
-        inner, own = streamer._overrides, self._overrides
+        inner = streamer._overrides
         if inner is not None and inner.binding is not None:
-            self._overrides = Overrides(own.root if own else None, own.shards if own else (), inner.binding)
+            self._overrides = (self._overrides or Overrides()).but(binding=inner.binding)
         return streamer._unbound()
 
     def _part(self) -> Part:
@@ -185,6 +188,15 @@ class Streamer(Description):
 
     def fingerprint(self) -> Fingerprint:
         return self._marked(self._part().fingerprint())
+
+    def _length(self, shards: Shards) -> int | None:
+        return self._part().length(shards)
+
+    def _draws_itself(self, seeded: bool) -> bool:
+        return self._part().draws_itself(seeded)
+
+    def _divided_draw(self, shards: Shards) -> str | None:
+        return self._part().divided_draw(shards)
 
     def _label(self) -> str:
         return call_label(self.source, self.args, self.kwargs.items())
@@ -255,7 +267,7 @@ class Streamer(Description):
 
 # pescador's name of `source`; of a background streamer, the stream that it runs.
 Streamer.streamer = vars(Streamer)["source"]
-_SLOTS = (*Description.__slots__, *Streamer.__slots__)
+_SLOTS = (*Hooks.__slots__, *Streamer.__slots__)
 
 
 def _described(

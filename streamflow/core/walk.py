@@ -13,7 +13,16 @@ from ..exceptions import ParameterError
 from .call import OneShot, Shards
 from .spec import Spec
 
-__all__ = ["Path", "check_resendable", "check_shards", "large_arguments", "walk"]
+__all__ = [
+    "Path",
+    "check_resendable",
+    "check_shards",
+    "divides",
+    "drawn_from_above",
+    "large_arguments",
+    "repeats_itself",
+    "walk",
+]
 
 
 class Path:
@@ -75,3 +84,36 @@ def large_arguments(tree: Spec, limit: int) -> Iterator[tuple[Path, Any, int]]:
             size = getattr(held, "nbytes", 0) or (len(held) if isinstance(held, (bytes, bytearray, str)) else 0)
             if size > limit:
                 yield path, held, size
+
+
+# ---------------------------------------------------------------------- where random numbers are drawn
+def divides(shards: Shards) -> bool:
+    """Whether a part is less than the whole."""
+    return any(count > 1 for _, count in shards)
+
+
+def _draws(tree: Spec) -> Iterator[tuple[Spec, bool]]:
+    """What draws random numbers in a tree, and whether from a seed in the tree (else from what is above it)."""
+    waiting, seen = [(tree, False)], {}
+    while waiting:
+        one, seeded = waiting.pop()
+        seeded = seeded or one._seeded()
+        if (id(one), seeded) in seen:
+            continue
+        seen[id(one), seeded] = one  # with the Streamer itself, so that its identity stays its own
+        if one._draws_itself(seeded=True):
+            yield one, True
+        if one._draws_itself(seeded=False):
+            yield one, seeded
+        waiting.extend((child, seeded) for _, child in one._typical_children())
+
+
+def drawn_from_above(tree: Spec) -> str | None:
+    """The label of something in a tree that draws from the seed above it, None if nothing does."""
+    return next((one._label() for one, seeded in _draws(tree) if not seeded), None)
+
+
+def repeats_itself(tree: Spec) -> bool:
+    """Whether a tree draws random numbers, and all of them from seeds in it: then each pass at an epoch is the same."""
+    drawn = {seeded for _, seeded in _draws(tree)}
+    return drawn == {True}

@@ -28,7 +28,11 @@ def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any
     choice("ragged", ragged, RAGGED)
 
 
-@trusted_map(_check, "windowed")
+def _length(n: int, buffer_size: int, partial: bool = False, *_: Any, **__: Any) -> int:
+    return -(-n // buffer_size) if partial else n // buffer_size
+
+
+@trusted_map(_check, "windowed", _length)
 def buffer_stream(
     stream: Iterator[Any], buffer_size: int, partial: bool = False, axis: int | None = None, ragged: str = "error"
 ) -> Generator[list[Any], None, None]:

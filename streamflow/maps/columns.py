@@ -36,7 +36,11 @@ def _check_keys(*keys: Any) -> None:
     _check_hashable("keys", keys)
 
 
-@trusted_map(_check_keys, "stateless")
+def _as_many(n: int, *_: Any, **__: Any) -> int:
+    return n
+
+
+@trusted_map(_check_keys, "stateless", _as_many)
 def tuples(stream: Iterator[Any], *keys: Any) -> Iterator[tuple[Any, ...]]:
     """Turn dicts into tuples of some of their values.
 
@@ -94,7 +98,7 @@ def _side(keys: Any) -> Callable[[Any], Any]:
     return lambda item: [_column(item, name) for name in names]
 
 
-@trusted_map(_check_sides, "stateless")
+@trusted_map(_check_sides, "stateless", _as_many)
 def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Iterator[Any]:
     """Turn dicts into the pairs (inputs, outputs) that Keras trains on.
 

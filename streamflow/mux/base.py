@@ -69,18 +69,39 @@ class PoolMux(Streamer, ABC):
         """Whether the mux itself draws random numbers."""
         return True
 
+    def _may_draw(self) -> bool:
+        """Whether something may draw that cannot be seen from here."""
+        return False
+
     # ------------------------------------------------------------------ hooks of a Streamer
     def fingerprint(self) -> Fingerprint:
         found = self.__dict__.get("_known_fingerprint")
         if found is None:
             found = self._pool.fingerprint(self._settings(), self._weights)
-            found = self.__dict__["_known_fingerprint"] = self._marked(found.then(found.text, random=self._draws()))
+            random = self._draws() or self._may_draw()
+            found = self.__dict__["_known_fingerprint"] = self._marked(found.then(found.text, random=random))
         return found
 
     def _twin(self, own: Any) -> Any:
         twin = super()._twin(own)
         twin.__dict__.pop("_known_fingerprint", None)
         return twin
+
+    def _draws_itself(self, seeded: bool) -> bool:
+        return not seeded and self._draws()
+
+    def _handed(self, shards: Shards) -> Shards:
+        """What the members of a part are sharded by."""
+        return shards
+
+    def _divided_draw(self, shards: Shards) -> str | None:
+        handed = self._handed(shards)
+        if handed:
+            return self._pool.must_agree(handed)
+        if "_known_agreement" not in self.__dict__:  # a pool may be large, and is looked through in each pass
+            self.__dict__["_known_agreement"] = self._pool.must_agree(())
+        found: str | None = self.__dict__["_known_agreement"]
+        return found
 
     def _label(self) -> str:
         return type(self).__name__

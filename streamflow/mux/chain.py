@@ -80,7 +80,19 @@ class ChainMux(PoolMux):
         return f"{before}{self.mode}" + ("" if self._lazy is None else f", {name_of(self._lazy)}")
 
     def _draws(self) -> bool:
-        return self._lazy is not None  # its members may
+        return False
+
+    def _may_draw(self) -> bool:
+        return self._lazy is not None  # its members
+
+    def _handed(self, shards: Shards) -> Shards:
+        return dealt(len(self._pool), shards)[3] if self.mode == "exhaustive" else shards
+
+    def _length(self, shards: Shards) -> int | None:
+        if self._lazy is not None or self.mode != "exhaustive":
+            return None
+        first, step, _, below = dealt(len(self._pool), shards)
+        return self._pool.total(range(first, len(self._pool), step), below)
 
     def _held(self) -> Iterable[Any]:
         return super()._held() if self._lazy is None else (self._lazy,)

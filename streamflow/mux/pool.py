@@ -39,6 +39,31 @@ class Pool:
         """What a member is called: its key in the mapping, or its index."""
         return index if self.names is None else self.names[index]
 
+    def total(self, indexes: Iterable[int], shards: Shards) -> int | None:
+        """How many items some members give together, each sharded so; None where that is not known."""
+        total = 0
+        for index in indexes:
+            length = self.members[index]._measured(shards)
+            if length is None:
+                return None
+            total += length
+        return total
+
+    def common_length(self, indexes: Iterable[int], shards: Shards) -> int | None:
+        """How many items each of some members gives, sharded so; None where they differ, or that is not known."""
+        common: int | None = None
+        for index in indexes:
+            length = self.members[index]._measured(shards)
+            if length is None or length != (length if common is None else common):
+                return None
+            common = length
+        return common
+
+    def must_agree(self, shards: Shards) -> str | None:
+        """The label of what members, sharded so, divide and draw from a seed above them; None if there is none."""
+        members = self.members[:1] if isinstance(self.members, StreamerList) else _different(self.members)
+        return next(filter(None, (member._must_agree(shards) for member in members)), None)
+
     def fingerprint(self, settings: str, weights: NDArray[np.float64] | None) -> Fingerprint:
         """The fingerprint of the mux."""
         if isinstance(self.members, StreamerList):
@@ -70,13 +95,7 @@ def _fingerprints(members: Iterable[Streamer]) -> Iterator[Fingerprint]:
     """The fingerprint of each; neighbours that call one function without Streamers as arguments share theirs."""
     last, shared = None, Fingerprint("", "", False)
     for member in members:
-        simple = (
-            type(member) is Streamer
-            and member._overrides is None
-            and member._kwargs is None
-            and callable(member.source)
-            and not any(isinstance(arg, Streamer) for arg in member.args)
-        )
+        simple = _is_simple(member)
         if simple and last is not None and member.source is last:
             yield shared
             continue
@@ -96,6 +115,27 @@ def check_repeatable(tree: Streamer) -> None:
         pool = getattr(one, "_pool", None)
         if not isinstance(pool, Pool) or not isinstance(pool.members, StreamerList):
             waiting.extend(child for _, child in one.children())
+
+
+def _is_simple(member: Streamer) -> bool:
+    """Whether it calls a function without Streamers among the arguments, and nothing else is to be said of it."""
+    return (
+        type(member) is Streamer
+        and member._overrides is None
+        and member._kwargs is None
+        and callable(member.source)
+        and not any(isinstance(arg, Streamer) for arg in member.args)
+    )
+
+
+def _different(members: Iterable[Streamer]) -> Iterator[Streamer]:
+    """The members, but only the first of neighbours that simply call one function."""
+    last = None
+    for member in members:
+        simple = _is_simple(member)
+        if not simple or member.source is not last:
+            yield member
+        last = member.source if simple else None
 
 
 def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shards]:

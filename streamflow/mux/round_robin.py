@@ -62,6 +62,15 @@ class RoundRobinMux(PoolMux):
     def _draws(self) -> bool:
         return self.mode == "permuted_cycle"
 
+    def _handed(self, shards: Shards) -> Shards:
+        return dealt(len(self._pool), shards)[3] if self.mode == "exhaustive" else shards
+
+    def _length(self, shards: Shards) -> int | None:
+        if self.mode != "exhaustive":
+            return None
+        first, step, _, below = dealt(len(self._pool), shards)
+        return self._pool.total(range(first, len(self._pool), step), below)
+
     def _node(self, key: Key, shards: Shards) -> Node:
         return _RoundRobinNode(self, key, shards)
 

@@ -333,7 +333,7 @@ class SlotNode(Node):
 
     def _slot_states(self, failed: int | None) -> list[dict[str, Any] | None]:
         """The states of the slots, of which one may have failed."""
-        slots = [one and activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
+        slots = [None if one is None else activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
         for slot, last in self._passes.items():
             state = slots[slot]
             if state is not None and state["number"] == last.activation:

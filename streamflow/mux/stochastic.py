@@ -157,6 +157,34 @@ class StochasticMux(PoolMux):
             rule = f"at least the number of parts (lanes, workers, ranks: {parts} in all)"
             require(slots, "n_active", rule, self.n_active, "each part needs a member open; raise n_active")
 
+    def _order(self) -> tuple[int, range | list[int]]:
+        """How many members have a weight above zero, and which."""
+        weights = self._weights
+        if weights is None or weights.all():
+            return len(self._pool), range(len(self._pool))
+        drawn = np.flatnonzero(weights).tolist()
+        return len(drawn), drawn
+
+    def _handed(self, shards: Shards) -> Shards:
+        if self._all_active:
+            return shards
+        return dealt(self._order()[0], shards)[3] if self.mode == "exhaustive" else ()
+
+    def _divided_draw(self, shards: Shards) -> str | None:
+        if self.mode == "exhaustive" and dealt(self._order()[0], shards)[1] > 1:  # the parts of an order
+            return self._label()
+        return super()._divided_draw(shards)
+
+    def _length(self, shards: Shards) -> int | None:
+        if self.mode != "exhaustive" or self.rate is not None:
+            return None
+        size, drawn = self._order()
+        _, step, here, below = dealt(size, shards)
+        if step == 1:
+            return self._pool.total(drawn, below)
+        length = self._pool.common_length(drawn, below)  # which members a part has, the order says in each epoch
+        return None if length is None or here is None else here * length
+
     def _cap(self) -> CapLaw | None:
         return None if self.rate is None else cap_law(self.dist, self.rate, self.n_active or self.n_streams)
 

@@ -8,9 +8,11 @@ from typing import Any
 from ..core.call import Shards, merged
 from ..core.derived import WindowedNode
 from ..core.label import short
+from ..core.lengths import strided
 from ..core.node import Activation, Node, activation_state, restore_activation
 from ..core.saved import Saved
 from ..core.validate import choice, flag
+from ..core.walk import divides, drawn_from_above
 from ..exceptions import DataError
 from ..seeding import Key
 from .base import PoolMux
@@ -67,6 +69,19 @@ class ZipMux(PoolMux):
 
     def _draws(self) -> bool:
         return False
+
+    def _divided_draw(self, shards: Shards) -> str | None:
+        if divides(shards):  # each part makes all steps
+            return next(filter(None, (drawn_from_above(member) for _, member in self._typical_children())), None)
+        return super()._divided_draw(())
+
+    def _length(self, shards: Shards) -> int | None:
+        lengths = [member._measured(()) for member in self._pool.members]
+        known = [length for length in lengths if length is not None]
+        if len(known) < len(lengths):
+            return None
+        longest = self.mode == "cycle" and all(known)
+        return strided(max(known) if longest else min(known), shards)
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return _ZipNode(self, _Side(self._pool, key), key, merged(shards))

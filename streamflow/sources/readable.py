@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
+from ..core.lengths import Counted
 from ..samplers import Sampler
 from ..seeding import Key
 from .reading.batching import Collator
@@ -26,7 +27,7 @@ from .reading.streams import Batches, Samples
 __all__ = ["ReadableBase"]
 
 
-class ReadableBase(ABC):
+class ReadableBase(Counted, ABC):
     """Random-access data that can be read in batches and streams; the base of `Source`."""
 
     # ------------------------------------------------------------------ required
@@ -68,7 +69,7 @@ class ReadableBase(ABC):
         """
         return transposed([self.sample(index) for index in indices.tolist()])
 
-    def prefetch(self, indices: NDArray[np.intp]) -> None:  # noqa: B027  (a no-op unless overridden)
+    def prefetch(self, indices: NDArray[np.intp]) -> None:  # a no-op unless overridden
         """Ask the operating system for samples that will be read soon."""
 
     def keys(self) -> tuple[Any, ...] | None:
@@ -94,7 +95,7 @@ class ReadableBase(ABC):
         """The order in which a stream reads; `batch_size` is None for a stream of samples."""
         return PassOrder(sampler, len(self), key, epochs, part)
 
-    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # noqa: B027  (most allow any)
+    def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:  # most allow any
         """Raise a `ParameterError` if batches cannot be made in this order."""
 
     def _random_maps(self) -> int:

@@ -69,7 +69,8 @@ def check_streamer(
     -----
     These promises are checked, in this order:
 
-    1. Two passes at the same epoch are equal; other epochs can be opened; ``cycle`` goes from epoch to epoch.
+    1. Two passes at the same epoch are equal; other epochs can be opened; ``cycle`` goes from epoch to epoch.  Where
+       ``len`` is known, it is the number of items, of the stream and of its parts.
     2. Pickled copies give the same items.
     3. Nothing is drawn before the first item, and no more than is asked for (counted for generator functions that run
        in this thread).

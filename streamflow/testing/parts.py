@@ -11,7 +11,7 @@ from ..core import Streamer
 from ..core.equal import same
 from ..exceptions import ParameterError
 from .resuming import resume_one
-from .subject import Subject, describe, expect, expect_items, promise, taken
+from .subject import Subject, describe, expect, expect_items, expect_length, promise, taken
 
 __all__ = ["check_shards"]
 
@@ -34,7 +34,10 @@ def check_shards(subject: Subject, shards: str) -> None:
                 continue
         if shards == "partition" and finite:
             with promise(f"{count} parts together give each sample of the stream once"):
-                taken_parts = [taken(subject.seeded.shard(index, count)(limit), limit) for index in range(count)]
+                described = [subject.seeded.shard(index, count) for index in range(count)]
+                taken_parts = [taken(part(limit, epoch=0), limit) for part in described]
+                for part, items in zip(described, taken_parts, strict=True):
+                    expect_length(part, items, ended=True)
                 _expect_partition(subject, whole, taken_parts)
         elif not finite:
             with promise(f"{count} parts of an endless stream are endless too"):
@@ -44,10 +47,11 @@ def check_shards(subject: Subject, shards: str) -> None:
 
 def _part(part: Streamer, n_items: int) -> list[Any]:
     """The first items of a part."""
-    items = taken(part(n_items), n_items)
-    expect_items(taken(part(n_items), n_items), items, "the second pass over a part")
+    items = taken(part(n_items, epoch=0), n_items)
+    expect_items(taken(part(n_items, epoch=0), n_items), items, "the second pass over a part")
+    expect_length(part, items, len(items) < n_items)
     cut = len(items) // 2
-    with part.open() as stream:
+    with part.open(0) as stream:
         taken(stream, cut)
         state = stream.state_dict()
     resume_one(part, state, cut, items, len(items) < n_items)

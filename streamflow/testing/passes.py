@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core import Streamer
-from .subject import Subject, expect, expect_items, expect_position, promise, taken
+from .subject import Subject, expect, expect_items, expect_length, expect_position, promise, taken
 from .watch import count_items, no_collection, open_generators
 
 __all__ = ["check_closing", "check_draws", "check_pickles", "check_repeats", "check_unchanged"]
@@ -18,7 +18,9 @@ def check_repeats(subject: Subject) -> None:
     expected, n_items = subject.expected, subject.n_items
     with promise("two passes over a seeded stream at the same epoch are equal"):
         expect_items(subject.seeded_items(n_items), expected, "the second pass")
-        expect_items(taken(subject.seeded.open(), n_items), expected, "the pass of open()")
+        expect_items(taken(subject.seeded.open(0), n_items), expected, "the pass of open()")
+    with promise("`len` is the number of items, where it is known"):
+        expect_length(subject.seeded, expected, subject.ended)
     with promise("another epoch can be opened, and repeats too"):
         later = subject.seeded_items(n_items, epoch=3)
         expect_items(subject.seeded_items(n_items, epoch=3), later, "the second pass over epoch 3")
@@ -33,7 +35,7 @@ def check_pickles(subject: Subject, copies: list[tuple[str, Streamer]]) -> None:
     """The copies give the same items."""
     for library, copy in copies:
         with promise(f"a copy made with {library} gives the same items"):
-            expect_items(taken(copy(subject.n_items), subject.n_items), subject.expected, "the copy")
+            expect_items(taken(copy(subject.n_items, epoch=0), subject.n_items), subject.expected, "the copy")
 
 
 def check_closing(subject: Subject) -> None:
@@ -47,7 +49,7 @@ def check_closing(subject: Subject) -> None:
             del held
         if subject.ended:
             with _everything_closed("it reaches its end"):
-                stream = subject.seeded.open()
+                stream = subject.seeded.open(0)
                 taken(stream, len(subject.expected) + 1)
             stream.close()
 
@@ -63,7 +65,7 @@ def _everything_closed(way: str) -> Iterator[None]:
 
 
 def _closed(streamer: Streamer, some: int) -> Any:
-    stream = streamer.open()
+    stream = streamer.open(0)
     taken(stream, some)
     stream.close()
     stream.close()
@@ -77,7 +79,7 @@ def _left_block(streamer: Streamer, some: int) -> Any:
 
 
 def _dropped(streamer: Streamer, some: int) -> None:
-    taken(streamer.open(), some)
+    taken(streamer.open(0), some)
 
 
 def _broken_loop(streamer: Streamer, some: int) -> None:
@@ -87,7 +89,7 @@ def _broken_loop(streamer: Streamer, some: int) -> None:
 
 
 def _limited(streamer: Streamer, some: int) -> Any:
-    items = streamer.iterate(some)
+    items = streamer.iterate(some, epoch=0)
     taken(items, some + 1)
     return items
 
@@ -113,7 +115,7 @@ def check_draws(subject: Subject) -> None:
     n_items = len(subject.expected)
     with promise("nothing is drawn before the first item is asked for"):
         with count_items() as drawn:
-            stream = subject.seeded.open()
+            stream = subject.seeded.open(0)
             subject.seeded.iterate(0)
         expect(not drawn, f"open() drew {dict(drawn)}")
     with promise("a pass draws no more than it is asked for"):
@@ -123,7 +125,7 @@ def check_draws(subject: Subject) -> None:
         expect_position(stream, n_items)
         stream.close()
         with count_items() as by_limit:
-            taken(subject.seeded.iterate(n_items), n_items + 1)
+            taken(subject.seeded.iterate(n_items, epoch=0), n_items + 1)
         expect(by_next == by_limit, f"{n_items} x next() drew {dict(by_next)}, iterate({n_items}) {dict(by_limit)}")
 
 

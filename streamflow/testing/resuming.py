@@ -32,7 +32,7 @@ run_job(job, sys.argv[2])
 def states_of(subject: Subject) -> list[dict[str, Any]]:
     """The state before each item, after the last, and past the end if there is one; taking them disturbs nothing."""
     states, items = [], []
-    with promise("a state can be taken between any two items and written as JSON"), subject.seeded.open() as stream:
+    with promise("a state can be taken between any two items and written as JSON"), subject.seeded.open(0) as stream:
         for place in range(len(subject.expected)):
             states.append(_through_json(stream.state_dict()))
             expect_position(stream, place)
@@ -96,7 +96,7 @@ def resume_one(streamer: Streamer, state: dict[str, Any], cut: int, expected: li
 
 
 def _resumed(streamer: Streamer, state: dict[str, Any], cycle: bool = False) -> Stream:
-    stream = streamer.open(cycle=cycle)
+    stream = streamer.open(0, cycle)
     try:
         stream.load_state_dict(state)
     except BaseException:

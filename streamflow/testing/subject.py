@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "expect",
     "expect_items",
+    "expect_length",
     "expect_position",
     "first_difference",
     "promise",
@@ -49,9 +50,9 @@ class Subject:
         self.ended = len(self.expected) <= self.n_items
         del self.expected[self.n_items :]
 
-    def seeded_items(self, limit: int, **how: Any) -> list[Any]:
+    def seeded_items(self, limit: int, epoch: int = 0) -> list[Any]:
         """The first items of a pass."""
-        return taken(self.seeded(limit, **how), limit)
+        return taken(self.seeded(limit, epoch=epoch), limit)
 
     def long_limit(self) -> int:
         """The number of items from which on a stream counts as endless and is not compared as a whole."""
@@ -125,6 +126,16 @@ def expect_items(got: list[Any], wanted: list[Any], whose: str) -> None:
         if not same(one, other):
             raise AssertionError(f"{whose} differs at item {place}{first_difference(one, other)}")
     expect(len(got) == len(wanted), f"{whose} has {len(got)} items instead of {len(wanted)}")
+
+
+def expect_length(streamer: Streamer, items: list[Any], ended: bool) -> None:
+    """Raise if `len` is known and not the number of items; `ended`: these are all of them."""
+    try:
+        length = len(streamer)
+    except TypeError:
+        return
+    ok = length == len(items) if ended else length >= len(items)
+    expect(ok, f"`len` is {length}, and it gave {len(items)} items{'' if ended else ' and more'}")
 
 
 def expect_position(stream: Stream, place: int) -> None:

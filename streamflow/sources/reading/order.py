@@ -47,6 +47,11 @@ class Batch(NamedTuple):
     place: int
 
 
+def batches_of(n: int, batch_size: int, drop_last: bool) -> int:
+    """How many batches n draws make."""
+    return n // batch_size if drop_last else -(-n // batch_size)
+
+
 class PassOrder:
     """The order in which one part of a pass reads the samples of a source.
 
@@ -72,6 +77,7 @@ class PassOrder:
     def __init__(self, sampler: Sampler, n: int, key: Key, epochs: int | None, part: tuple[int, int]) -> None:
         self._sampler, self._n, self._key = sampler, n, key
         self._index, self._count = part
+        self._epochs = epochs
         self.size = sampler.size(n)
         self.total = None if epochs is None and self.size else self._first(epochs or 0)
         self._first_epoch = key.path[0] * (epochs or 1)
@@ -107,24 +113,37 @@ class PassOrder:
             epoch, place = self.place(first)
             end = end if self.total is None else min(end, self.total)
             return Batch(first, end, epoch, (place - 1) // batch_size + 1)
-        if self._upto is None:
-            # How many batches there are up to the end of each epoch; after so many epochs, all is divided alike again.
-            alike = range(self._count // gcd(self.size, self._count)) if self.size else ()
-            self._upto = list(accumulate(self._batches_of(epoch, batch_size, drop_last) for epoch in alike))
-        if not self._upto or not self._upto[-1]:
+        upto = self._batches_upto(batch_size, drop_last)
+        if not upto or not upto[-1]:
             return None
-        rounds, inside = divmod(number, self._upto[-1])
-        later = bisect_right(self._upto, inside)
-        epoch, place = rounds * len(self._upto) + later, inside - (self._upto[later - 1] if later else 0)
+        rounds, inside = divmod(number, upto[-1])
+        later = bisect_right(upto, inside)
+        epoch, place = rounds * len(upto) + later, inside - (upto[later - 1] if later else 0)
         if self.total is not None and self._first(epoch) >= self.total:
             return None
         first, end = self._batch_in(epoch, place, batch_size, drop_last)
         return Batch(first, end, self._first_epoch + epoch, place + 1)
 
+    def n_batches(self, batch_size: int, drop_last: bool, across_epochs: bool) -> int | None:
+        """How many batches this part has; None: endless."""
+        if not self.total:
+            return self.total
+        if across_epochs:
+            return batches_of(self.total, batch_size, drop_last)
+        upto = self._batches_upto(batch_size, drop_last)
+        rounds, rest = divmod(self._epochs or 0, len(upto))
+        return rounds * upto[-1] + (upto[rest - 1] if rest else 0)
+
+    def _batches_upto(self, batch_size: int, drop_last: bool) -> list[int]:
+        """How many batches there are up to the end of each epoch; after those epochs, all is divided alike again."""
+        if self._upto is None:
+            alike = range(self._count // gcd(self.size, self._count)) if self.size else ()
+            self._upto = list(accumulate(self._batches_of(epoch, batch_size, drop_last) for epoch in alike))
+        return self._upto
+
     def _batches_of(self, epoch: int, batch_size: int, drop_last: bool) -> int:
         """How many batches this part has in an epoch of the pass."""
-        draws = self._first(epoch + 1) - self._first(epoch)
-        return draws // batch_size if drop_last else -(-draws // batch_size)
+        return batches_of(self._first(epoch + 1) - self._first(epoch), batch_size, drop_last)
 
     def _batch_in(self, epoch: int, place: int, batch_size: int, drop_last: bool) -> tuple[int, int]:
         """The first draw of a batch of an epoch of the pass, and the one after its last."""

@@ -19,13 +19,14 @@ from ...core.fingerprint import Fingerprint, digest_of
 from ...core.node import NUMBERS, Node, Ticks
 from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
+from ...core.walk import divides
 from ...exceptions import StateError
 from ...maps.stacking import BufferPool
 from ...samplers import Sampler
-from ...seeding import Key
+from ...seeding import Key, Root
 from .batching import Collator
 from .form import with_index
-from .order import Batch
+from .order import Batch, PassOrder
 from .protocol import Readable
 
 __all__ = ["Batches", "Samples"]
@@ -52,6 +53,19 @@ class _SourceStream(Streamer):
 
     def _draws_random(self) -> bool:
         return (self.sampler.random and self.sampler._root is None) or self.source._random_maps() > 0
+
+    def _draws_itself(self, seeded: bool) -> bool:
+        return self.sampler.random and self.sampler._root is not None if seeded else self._draws_random()
+
+    def _divided_draw(self, shards: Shards) -> str | None:
+        # Draws with replacement are independent, so parts of them need not agree.
+        sampler = self.sampler
+        divided = divides(shards) and sampler.random and sampler._root is None and not sampler.replacement
+        return self._label() if divided else None
+
+    def _pass_order(self, shards: Shards) -> PassOrder:
+        """An order of a part, for its numbers: they are the same in every epoch and under every key."""
+        return self.source._pass_order(self.sampler, Key(Root(), (0,)), self.epochs, merged(shards), self.batch_size)
 
     def fingerprint(self) -> Fingerprint:
         text = f"{type(self).__name__}({type(self.source).__name__}, {self._settings()})"
@@ -104,12 +118,18 @@ class Batches(_SourceStream):
     def _draws_random(self) -> bool:
         return super()._draws_random() or self.collator.crop is not None
 
+    def _length(self, shards: Shards) -> int | None:
+        return self._pass_order(shards).n_batches(self.batch_size, self.drop_last, self.across_epochs)
+
     def _node(self, key: Key, shards: Shards) -> Node:
         return _BatchNode(self, key, shards)
 
 
 class Samples(_SourceStream):
     """A stream of samples; made by `Source.samples`."""
+
+    def _length(self, shards: Shards) -> int | None:
+        return self._pass_order(shards).total
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return _SampleNode(self, key, shards)
