@@ -238,6 +238,6 @@ class Description(Iterated):
         for (index, count), equal in zip(own.shards, own.equal, strict=True):
             text = f"part {index} of {count}{f' (equal: {equal})' if equal else ''} of {text}"
         if own.root is None:
-            return Fingerprint(text, shape.weights, shape.random)
+            return shape._replace(text=text)
         seed = digest_of([own.root.prefix, str(own.root.entropy)])
-        return Fingerprint(f"{text} seeded {seed[:8]}", shape.weights, False)
+        return shape._replace(text=f"{text} seeded {seed[:8]}", random=False)

@@ -13,7 +13,7 @@ from streamflow.maps import stream_map
 from ..amount import amount
 
 #: Where interrupts come: in what makes and notes the outputs of maps.  What is below and above has tests of its own.
-FILES = (*[f"/streamflow/{name}" for name in ("core/derived.py", "core/map.py", "maps/", "mux/zip.py")], __file__)
+FILES = ("streamflow/core/derived.py", "streamflow/core/map.py", "streamflow/maps/", "streamflow/mux/zip.py", __file__)
 
 
 @stream_map()
