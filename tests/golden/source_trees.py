@@ -144,9 +144,9 @@ def source_cropped():
     return side_by_side(streams, 108)
 
 
-def cut(sample, window=random_crop(5)):  # noqa: B008
+def cut(sample, rng, window=random_crop(5)):  # noqa: B008
     """Two crops of one sample, apart."""
-    return {key: sample[key][window.within(len(sample[key]))] for key in ("x", "z")}
+    return {key: sample[key][window.within(len(sample[key]), rng)] for key in ("x", "z")}
 
 
 @tree(300)

@@ -6,6 +6,7 @@ system for the next one.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Generator
 from typing import Any, NamedTuple
@@ -187,7 +188,7 @@ class _DrawNode(Node):
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        stream, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
+        stream, length, given = saved.text("stream"), saved.count("length", sys.maxsize), saved.count("given")
         if stream != self._described():
             raise StateError(f"was {stream}, is now {self._described()}")
         if length != self._length:
