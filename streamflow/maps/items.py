@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..core.call import asked
 from ..core.derived import StatelessNode
@@ -26,8 +26,8 @@ def _check(fn: Any) -> None:
 class _ItemMap(StreamMap):
     """A map with a function of one item, which is called once for each in order."""
 
-    def __init__(self, fn: Callable[..., Iterator[Any]]) -> None:
-        super().__init__(fn, _check, "stateless")
+    def __init__(self, fn: Callable[..., Iterator[Any]], length: Callable[..., int | None] | None) -> None:
+        super().__init__(fn, _check, "stateless", length)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         return call_label(self.public, args, kwargs.items())
@@ -90,14 +90,15 @@ def _filled(fn: Callable[..., Any], address: Address, number: int) -> Callable[[
     return call
 
 
-def _item_map(
-    fn: Callable[[Iterator[Any], Callable[..., Any]], Iterator[Any]],
-) -> Callable[[Any, Callable[..., Any]], Generator[Any, None, None]]:
-    made: Callable[[Any, Callable[..., Any]], Generator[Any, None, None]] = declare(_ItemMap(fn))
-    return made
+_Called: TypeAlias = Callable[[Iterator[Any], Callable[..., Any]], Iterator[Any]]
+_Public: TypeAlias = Callable[[Any, Callable[..., Any]], Generator[Any, None, None]]
 
 
-@_item_map
+def _item_map(length: Callable[..., int | None] | None = None) -> Callable[[_Called], _Public]:
+    return lambda fn: declare(_ItemMap(fn, length))  # type: ignore[no-any-return]
+
+
+@_item_map(lambda n, fn: n)
 def map_items(stream: Iterator[Any], fn: Callable[..., Any]) -> Iterator[Any]:
     """Apply a function to each item.
 
@@ -143,7 +144,7 @@ def map_items(stream: Iterator[Any], fn: Callable[..., Any]) -> Iterator[Any]:
     return map(fn, stream)
 
 
-@_item_map
+@_item_map()
 def filter_items(stream: Iterator[Any], fn: Callable[..., Any]) -> Iterator[Any]:
     """Keep the items for which a function is true.
 

@@ -62,6 +62,7 @@ KNOWN = {
     "partial batches": (sf.Streamer(rows(7)).pipe(sf.buffer_stream, 3, partial=True), 3),
     "tuples": (sf.Streamer(rows(7)).pipe(sf.tuples, "x"), 7),
     "keras_tuples": (sf.Streamer(rows(7)).pipe(sf.keras_tuples, "x"), 7),
+    "map_items": (sf.Streamer(rows(7)).pipe(sf.map_items, str), 7),
     "thread": (sf.ThreadStreamer(rows(7)), 7),
     "one worker": (sf.ZMQStreamer(rows(7)), 7),
     "lanes": (sf.ZMQStreamer(sf.Streamer(rows(7)).pipe(sf.buffer_stream, 2, partial=True), n_lanes=2), 4),
@@ -84,6 +85,7 @@ UNKNOWN = {
     "a map over a function": sf.Streamer(endless).pipe(sf.buffer_stream, 2),
     "a function over a known stream": sf.Streamer([1, 2]).pipe(lambda stream: stream),
     "a map that draws": sf.Streamer([1, 2]).pipe(sf.cache, 2),
+    "filter_items": sf.Streamer([1, 2]).pipe(sf.filter_items, bool),
     "endless samples": array(10).samples(epochs=None),
     "a chain with a function": sf.ChainMux([[1], sf.Streamer(endless)]),
     "a lazy chain": sf.ChainMux(lambda: iter(["ab"])),
@@ -163,7 +165,7 @@ def test_a_subclass_with_other_items_does_not_inherit_a_length():
 
 
 def test_a_map_of_ones_own_says_how_many():
-    @stream_map(replayed=True, length=lambda n, times=2: n * times)
+    @stream_map(kind="replayed", length=lambda n, times=2: n * times)
     def repeated(stream, times=2):
         for item in stream:
             for _ in range(times):
