@@ -95,7 +95,7 @@ _Public: TypeAlias = Callable[[Any, Callable[..., Any]], Generator[Any, None, No
 
 
 def _item_map(length: Callable[..., int | None] | None = None) -> Callable[[_Called], _Public]:
-    return lambda fn: declare(_ItemMap(fn, length))  # type: ignore[no-any-return]
+    return lambda fn: declare(_ItemMap(fn, length))
 
 
 @_item_map(lambda n, fn: n)
