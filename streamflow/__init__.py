@@ -21,7 +21,7 @@ from .exceptions import (
     StreamflowError,
     WorkerDied,
 )
-from .maps import buffer_stream, cache, keras_tuples, tuples
+from .maps import buffer_stream, cache, filter_items, keras_tuples, map_items, tuples
 from .mux import BaseMux, ChainMux, Mux, RoundRobinMux, ShuffledMux, StochasticMux, ZipMux
 from .thread_stream import ThreadStreamer
 from .zmq_stream import ZMQStreamer
@@ -57,7 +57,9 @@ __all__ = [
     "cache",
     "core",
     "exceptions",
+    "filter_items",
     "keras_tuples",
+    "map_items",
     "maps",
     "mux",
     "samplers",

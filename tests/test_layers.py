@@ -14,7 +14,7 @@ PACKAGE = Path(streamflow.__file__).parent
 #: each other.  A part is a module or a folder of the package, or one file where that stands lower than its folder.
 LAYERS = (
     {"exceptions"},
-    {"core.validate", "core.format"},
+    {"core.validate", "core.format", "core.checkpoint"},
     {"seeding"},
     {"util"},
     {"core"},

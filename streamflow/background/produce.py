@@ -16,19 +16,16 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
+from ..core.checkpoint import Clock
 from ..core.node import Node, close_all, skip
 from ..core.saved import Saved
 from ..core.signals import deferred
 from ..exceptions import StateError
+from ..seeding import Key
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sender, Stopped
 from .task import Job, LaneJob
 
 __all__ = ["RunningJob", "produce", "snapshot"]
-
-#: Least number of seconds between two marks.
-BETWEEN_MARKS = 0.02
-#: Marks take at most 1 / SHARE of the time.
-SHARE = 50
 
 
 class RunningJob:
@@ -40,7 +37,8 @@ class RunningJob:
     """
 
     def __init__(self, job: Job) -> None:
-        self.job = job
+        self._clock = Clock()  # for marks, and for what the maps of the lanes note
+        self.job = job._replace(key=Key(job.key.root, job.key.path, self._clock))
         self._nodes: dict[int, Node] = {}
         self._current: Node | None = None
 
@@ -55,16 +53,18 @@ class RunningJob:
         record: Record = [ITEM]
         # `append` is a C function: no frame holds an item while the next one is made.
         turns = deque((number, node, map(record.append, node.items)) for number, node in self._nodes.items())
-        unmarked, due = len(turns), perf_counter() + BETWEEN_MARKS
+        clock, unmarked, seen = self._clock, len(turns), self._clock.tick
+        self._marking = True  # until a state cannot be taken
         while turns:
             number, self._current, drawn = turns[0]
             alone = len(turns) == 1
             for _ in drawn:
                 yield record
                 unmarked -= 1
-                if not unmarked or perf_counter() >= due:  # once all lanes have begun, and then now and then
-                    mark, due = self._mark()
-                    yield mark
+                # Once all lanes have begun, and then at each tick.
+                if not unmarked or (self._marking and (perf_counter() >= clock.due or clock.tick != seen)):
+                    seen = clock.now()
+                    yield self._mark()
                 if not alone:
                     turns.rotate(-1)
                     break
@@ -83,17 +83,15 @@ class RunningJob:
         if skip(node.items, lane.skip) < lane.skip:
             raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 
-    def _mark(self) -> tuple[Record, float]:
-        """A mark, and when the next one is due."""
+    def _mark(self) -> Record:
         began = perf_counter()
         try:
             value: Any = [(number, node.state()) for number, node in self._nodes.items()]
         except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
             value = error if isinstance(error, StateError) else StateError(f"the state of a leaf failed: {error!r}")
-            return [MARK, value], float("inf")
-        ended = perf_counter()
-        # Twice the time: sending a mark takes at most as long as making it.
-        return [MARK, value], ended + max(BETWEEN_MARKS, 2 * SHARE * (ended - began))
+            self._marking = False
+        self._clock.charge(2 * (perf_counter() - began))  # sending a mark takes at most as long as making it
+        return [MARK, value]
 
     def next_epoch(self, epoch: int) -> Iterator[Record]:
         """The records of another epoch; only after all records of this one have been drawn."""

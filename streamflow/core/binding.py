@@ -22,7 +22,7 @@ class Binding:
     def address(self, key: Key) -> Key:
         """Where an address in the Streamer's own tree lies."""
         epoch, *path = key.path
-        return Key(self.key.root, (*self.key.path, epoch, self.number, *path))
+        return Key(self.key.root, (*self.key.path, epoch, self.number, *path), self.key.clock)
 
     def __reduce__(self) -> Any:
         return Binding, (self.key, self.number, WeakSet())  # what is open stays here

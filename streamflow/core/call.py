@@ -27,6 +27,7 @@ __all__ = [
     "OneShot",
     "Shards",
     "Undecorated",
+    "asked",
     "check_arguments",
     "checked_source",
     "is_plain",
@@ -168,11 +169,21 @@ def _forget(name: int, _: Any, known: dict[int, Any] = _known, plain: set[int] =
     plain.discard(name)
 
 
-def _read(source: Callable[..., Any]) -> dict[str, int | None]:
+def asked(function: Callable[..., Any], names: tuple[str, ...], n_args: int) -> set[str]:
+    """Which of these parameters a call with `n_args` arguments leaves open.
+
+    >>> asked(lambda item, rng, index=7: item, ("rng", "index"), 1)
+    {'rng'}
+    """
+    return {name for name, place in _read(function, names).items() if place is None or place >= n_args}
+
+
+def _read(source: Callable[..., Any], wanted: tuple[str, ...] = _INJECTED) -> dict[str, int | None]:
+    """Parameters of these names that may be filled in, each with its position (None: keyword only)."""
     if type(source) is FunctionType and not hasattr(source, "__wrapped__"):
         code = source.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        if not any(name in names for name in _INJECTED):
+        if not any(name in names for name in wanted):
             return {}
     try:
         parameters = inspect.signature(source).parameters
@@ -181,7 +192,7 @@ def _read(source: Callable[..., Any]) -> dict[str, int | None]:
     return {
         name: place if parameter.kind is not parameter.KEYWORD_ONLY else None
         for place, (name, parameter) in enumerate(parameters.items())
-        if name in _INJECTED
+        if name in wanted
         and parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and parameter.default in (parameter.empty, None)
     }

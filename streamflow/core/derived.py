@@ -1,28 +1,64 @@
-"""DerivedNode: a live node that makes its items from those of the node below it, and how it keeps that node's state.
+"""Derived nodes: live nodes that make their outputs from the items of the node below them, and keep its state.
 
-* Between two outputs nothing is held back, so the state is that of the node below, now.
-* When an item fails to come, the node below has moved on.  Therefore its state is noted now and then (after 20 ms, and
-  so rarely that notes cost at most a fiftieth of the time), and the outputs after the note are made again.
+Between some outputs nothing is held back, neither items nor numbers.  At such a *border* the state is that of the node
+below, and how many outputs there have been.  Three kinds of node differ in where their borders are:
 
-A node that holds items back for an unbounded time (``replayed=True``) is replayed from the start of its activation.
+* *stateless*: after each output;
+* *windowed*: after each window, a list of outputs that are made together;
+* *replayed*: only at the very start.
+
+Between two borders, and when an item fails to come (the node below has moved on by then), the state is a `Note` of an
+earlier border and how many outputs are to be made again.  A note is taken at the first border after each tick of the
+tree's clock (see `checkpoint`).
+
+Outputs are given in blocks, chained together: a window, or some outputs of a stateless node.  So nothing but the border
+of a block costs a line of Python.
 """
 
 from __future__ import annotations
 
+import pickle
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, compress, islice, repeat
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from ..exceptions import StateError
+from ..exceptions import DataError, StateError
+from . import checkpoint
+from .checkpoint import Clock
+from .label import short
 from .node import Node, Ticks, skip
 from .saved import Saved
 
-__all__ = ["DerivedNode"]
+__all__ = ["DerivedNode", "Maker", "ReplayedNode", "StatelessNode", "WindowedNode", "emptied"]
 
-_FIRST_NOTE = 0.02  #: seconds until the first note
-_SHARE = 50  #: a note is taken when this many times its own cost has gone by
+_LONGEST = 256  #: outputs in a block of a stateless node
+
+
+class Maker(Protocol):
+    """What makes the outputs of a derived node; it holds nothing that changes while items flow."""
+
+    def start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
+        """Make outputs from these items; of a windowed node lists of outputs.
+
+        `number` is how many windows there have been before, of another node how many items.
+        """
+
+    def at_epoch(self, epoch: int) -> Maker:
+        """The same in another epoch."""
+
+
+class Note(NamedTuple):
+    """A border: a place between two outputs at which nothing is held back."""
+
+    made: int  #: outputs before it
+    windows: int  #: windows before it, of a windowed node
+    below: Any  #: the state below; None: it stands where it was opened
+
+
+_START = Note(0, 0, None)
 
 
 class DerivedNode(Node):
@@ -33,78 +69,94 @@ class DerivedNode(Node):
     label : str
         Its name in error notes.
     below : Node
-    stride : (index, count)
-        Which of its outputs are given.
-    replayed : bool
-        Whether something is held back between two outputs.
+    maker : Maker
+    clock : Clock, optional
+        Of the tree.
     """
 
-    __slots__ = ("_due", "_made", "_notes", "_ticks", "below", "items", "label", "replayed", "stride")
-    kind: ClassVar[str] = "map"
+    _counts_windows: ClassVar[bool] = False
+    __slots__ = ("_clock", "_maker", "_note", "_outputs", "_refused", "_seen", "_ticks", "below", "items", "label")
 
-    def __init__(self, label: str, below: Node, stride: tuple[int, int] = (0, 1), replayed: bool = False) -> None:
-        self.label, self.below, self.stride, self.replayed = label, below, stride, replayed
-        # (outputs given, state below); None for a node below that is untouched
-        self._notes: list[tuple[int, Any]] = [(0, None)]
-        self._begin(0)
+    def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None) -> None:
+        self.label, self.below, self._maker = label, below, maker
+        self._clock = Clock() if clock is None else clock
+        self._refused = ""  # why no state can be taken
+        self._begin(_START)
+
+    # ------------------------------------------------------------------ what kinds differ in
+    @abstractmethod
+    def _run(self, note: Note) -> Iterator[Any]:
+        """Make outputs from a border on; the node below stands there already."""
 
     @abstractmethod
-    def _run(self) -> Generator[Any, None, None]:
-        """A fresh generator of outputs over the node below."""
+    def _border(self) -> Note:
+        """The last border at which a state can be taken, when no item has failed to come."""
 
-    def _begin(self, given: int) -> None:
-        self._made = self._run()
-        outputs: Iterator[Any] = self._made
-        index, count = self.stride
-        if count > 1:
-            outputs = islice(outputs, count - 1 if given else index, None, count)
-        if not self.replayed:
-            self._due = perf_counter() + _FIRST_NOTE
-            outputs = map(self._passing, outputs)
-        self._ticks = Ticks(outputs, given)
+    def _given_of(self, made: int) -> int:
+        """How many of the first outputs are given: a part gives some of them."""
+        return made
+
+    def _furthest(self, given: int) -> int:
+        """How many outputs may have been made when so many have been given."""
+        return given
+
+    # ------------------------------------------------------------------ running
+    def _begin(self, note: Note) -> None:
+        self._note = note
+        self._seen: int | None = self._clock.tick  # at the last note; None: notes fail
+        self._outputs: Iterator[Any] | None = None  # what the maker has started
+        outputs = self._run(note)
+        self._ticks = Ticks(outputs, self._given_of(note.made))
         self.items = self._ticks.items
 
-    def _passing(self, output: Any) -> Any:
-        if perf_counter() > self._due:
-            self._note()
-        return output
+    def _start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
+        outputs = self._outputs = self._maker.start(items, number)
+        return outputs
 
-    def _note(self) -> None:
+    def _at_border(self, made: int, windows: int) -> None:
+        """Take a note if there has been a tick since the last."""
+        if self._seen is None or self._clock.now() == self._seen:
+            return
+        self._seen = self._clock.tick
         began = perf_counter()
         try:
-            note = (self.given() + 1, self.below.state())
+            # Copied, because a leaf may keep changing the object that it gave as its state.
+            below = pickle.loads(pickle.dumps(self.below.state(), 5))
         except Exception:  # noqa: BLE001 - nobody asked for this state; asking for one will raise it
-            self._due = float("inf")
+            self._seen = None
             return
-        self._notes = [self._notes[-1], note]
-        ended = perf_counter()
-        self._due = ended + _SHARE * (ended - began)
+        self._note = Note(made, windows, below)
+        self._clock.charge(perf_counter() - began)
 
+    # ------------------------------------------------------------------ node
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
 
     def state(self, failed: bool = False) -> dict[str, Any]:
-        given = self.given()
-        after, below = 0, None
-        if self.replayed:
-            pass
-        elif failed:
+        if self._refused:
+            raise StateError(self._refused)
+        if failed:
             self.below.state(failed)  # raises if something below cannot be resumed
-            # The last note may be of an output that was about to be delivered.
-            after, below = next(note for note in reversed(self._notes) if note[0] <= given)
-        else:
-            after, below = given, self.below.state()
-        return {"kind": self.kind, "version": self.version, "given": given, "after": after, "stream": below}
+        made, windows, below = self._note if failed else self._border()
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(),
+            "after": made,
+            **({"windows": windows} if self._counts_windows else {}),
+            "stream": below,
+        }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        given = saved.count("given")
-        after, below = saved.count("after", most=given), saved.below("stream")
+        given, below = saved.count("given"), saved.below("stream")
+        made = saved.count("after", most=self._furthest(given))
+        windows = saved.count("windows") if self._counts_windows else 0
         if below is not None:
-            self._made.close()
             self.below.resume(below, verify)
-            self._begin(after)
-        self._notes = [(after, None if below is None else saved.value("stream"))]
-        if skip(self.items, given - after) < given - after:
+        self._stop()
+        self._begin(Note(made, windows, None if below is None else saved.value("stream")))
+        missing = given - self._given_of(made)
+        if skip(self.items, missing) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 
     def children(self) -> Iterable[tuple[Any, Node]]:
@@ -113,9 +165,14 @@ class DerivedNode(Node):
     def here(self) -> tuple[str, Node | str | None]:
         return self.label, self.below
 
+    def _stop(self) -> None:
+        close = getattr(self._outputs, "close", None)
+        if close is not None:
+            close()
+
     def close(self) -> None:
         try:
-            self._made.close()
+            self._stop()
         finally:
             self.items = self._ticks.items = iter(())  # they lead back to this node
             super().close()
@@ -123,7 +180,147 @@ class DerivedNode(Node):
     def next_epoch(self, epoch: int) -> bool:
         if not self.below.next_epoch(epoch):
             return False
-        self._made.close()
-        self._notes = [(0, None)]
-        self._begin(0)
+        self._stop()
+        self._maker = self._maker.at_epoch(epoch)
+        self._begin(_START)
         return True
+
+
+class ReplayedNode(DerivedNode):
+    """Run again from the start of its activation."""
+
+    kind = "replayed map"
+    __slots__ = ()
+
+    def _run(self, note: Note) -> Iterator[Any]:
+        return self._start(self.below.items, self.below.given())
+
+    def _border(self) -> Note:
+        return _START
+
+
+class StatelessNode(DerivedNode):
+    """At most one output for each item drawn, and nothing held back between outputs.
+
+    Parameters
+    ----------
+    checked : bool
+        Whether to see to it that no output comes for which nothing was drawn.
+    """
+
+    kind = "stateless map"
+    __slots__ = ("_checked", "_ended")
+
+    def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None, checked: bool = True) -> None:
+        self._checked = checked
+        super().__init__(label, below, maker, clock)
+
+    def _run(self, note: Note) -> Iterator[Any]:
+        return chain.from_iterable(self._blocks(note.made))
+
+    def _blocks(self, given: int) -> Iterator[Iterator[Any]]:
+        start = self._start_checked if self._checked else self._start
+        outputs = start(self.below.items, self.below.given())
+        length, moment = 1, perf_counter()
+        while True:
+            self._at_border(given, 0)
+            yield islice(outputs, length)
+            given += length
+            if self._ticks.given() < given:
+                break
+            # A block takes about a tenth of the time between two checkpoints, and is one output if that is none.
+            before, moment = moment, perf_counter()
+            quick = moment - before < checkpoint.BETWEEN / 10
+            length = min(2 * length, _LONGEST) if quick else max(length // 2, 1)
+        if self._checked and not self._ended:
+            self._refused = (
+                f"{self.label} gave an output for which it drew no item, so a resume could lose one: a map that gives "
+                "several outputs for an item is declared with stream_map(kind='windowed') and yields lists of them"
+            )
+            raise StateError(self._refused)
+
+    def _start_checked(self, items: Iterator[Any], number: int) -> Iterator[Any]:
+        """The outputs up to the first for which nothing was drawn; only if there is none does `_ended` become True.
+
+        Each item drawn sets a key of a dict, each output takes it away.  Both are calls in C: `iter(call, None)` calls
+        until it gets None, and `compress` asks it once for each item.
+        """
+        drawn: dict[None, bool] = {}
+        sets = iter(partial(drawn.setdefault, None, True), None)
+        takes = iter(partial(drawn.pop, None, None), None)
+        self._ended = False
+        return compress(chain(self._start(compress(items, sets), number), self._end()), takes)
+
+    def _end(self) -> Iterator[Any]:
+        self._ended = True
+        yield from ()
+
+    def _border(self) -> Note:
+        return Note(self.given(), 0, self.below.state())
+
+
+class WindowedNode(DerivedNode):
+    """Outputs that are made window by window, and nothing held back between windows.
+
+    Parameters
+    ----------
+    stride : (index, count)
+        Which of its outputs are given.
+    """
+
+    kind = "windowed map"
+    _counts_windows = True
+    __slots__ = ("_end", "_stride", "_windows")
+
+    def __init__(
+        self, label: str, below: Node, maker: Maker, clock: Clock | None = None, stride: tuple[int, int] = (0, 1)
+    ) -> None:
+        self._stride = stride
+        super().__init__(label, below, maker, clock)
+
+    def _run(self, note: Note) -> Iterator[Any]:
+        # Where the last window ends that has been made, and how many windows that are.
+        self._end, self._windows = note.made, note.windows
+        outputs = chain.from_iterable(self._blocks())
+        index, count = self._stride
+        if count == 1:
+            return outputs
+        return islice(outputs, index + count * self._given_of(note.made) - note.made, None, count)
+
+    def _blocks(self) -> Iterator[Iterator[Any]]:
+        windows = self._start(self.below.items, self._windows)
+        while True:
+            self._at_border(self._end, self._windows)
+            window = next(windows, None)
+            if window is None:
+                return
+            block = emptied(window, self.label)
+            self._windows, self._end = self._windows + 1, self._end + len(window)
+            yield block
+
+    def _given_of(self, made: int) -> int:
+        index, count = self._stride
+        return max(0, (made - index + count - 1) // count)
+
+    def _furthest(self, given: int) -> int:
+        index, count = self._stride
+        return index + count * given
+
+    def _border(self) -> Note:
+        given = self.given()
+        index, count = self._stride
+        made = index + count * (given - 1) + 1 if given else 0
+        return Note(made, self._windows, self.below.state()) if made == self._end else self._note
+
+
+def emptied(window: Any, label: str) -> Iterator[Any]:
+    """The outputs of a window, each taken out of it when it is given, so that the window does not hold them longer.
+
+    >>> window = [1, 2, 3]
+    >>> next(emptied(window, "map")), window
+    (1, [3, 2])
+    """
+    if not isinstance(window, list):
+        raise DataError(f"{label} is declared as windowed, so it must yield lists of outputs, got {short(window)}")
+    window.reverse()
+    return map(list.pop, repeat(window, len(window)))

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from ..seeding import Key, Root
 from .binding import Bindable, Binding, Overrides
 from .call import Shards
+from .checkpoint import Clock
 from .fingerprint import Fingerprint, digest_of
 from .fork import at_fork
 from .node import Node
@@ -62,6 +63,10 @@ class Description(Bindable):
 
     def _inside(self) -> Any:
         """The description to which a part of this one hands its part down; None if this one divides itself."""
+        raise NotImplementedError
+
+    def _maps(self) -> int:
+        """How many maps follow each other from here down to the next mux or leaf."""
         raise NotImplementedError
 
     def _refuse_shards(self, shards: Shards) -> None:
@@ -281,9 +286,9 @@ class Description(Bindable):
         own = self._overrides
         return Root() if own is None or own.binding is None else own.binding.key.root
 
-    def _open_pass(self, root: Root, epoch: int) -> Node:
+    def _open_pass(self, root: Root, epoch: int, clock: Clock) -> Node:
         """The node of a pass of this Streamer by itself."""
-        return self._open(Key(root, (epoch,)), ())
+        return self._open(Key(root, (epoch,), clock), ())
 
     def _open(self, key: Key, shards: Shards) -> Node:
         """The live node at an address; what it is bound to, its own seed and its own part come first."""
@@ -292,7 +297,7 @@ class Description(Bindable):
             if own.binding is not None:
                 key = own.binding.address(key)
             if own.root is not None:
-                key = Key(own.root, key.path)
+                key = key.of_root(own.root)
             shards = own.shards + shards
         return self._node(key, shards)
 

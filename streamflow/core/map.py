@@ -1,8 +1,8 @@
 """Maps: functions from a stream to a stream.
 
 A map is a generator function whose first parameter is an iterator of items, declared with `stream_map`.  Called
-directly it gives a generator.  Inside `Streamer.pipe` or ``Streamer(map, stream, ...)`` it becomes a `MapNode`, whose
-state is that of the stream below it (see `derived`).
+directly it gives a generator.  Inside `Streamer.pipe` or ``Streamer(map, stream, ...)`` it becomes a node that keeps
+the state of the stream below it (see `derived`); its kind says at which outputs it holds nothing back.
 """
 
 from __future__ import annotations
@@ -10,32 +10,62 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
+from itertools import count
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, cast
+
+import numpy as np
 
 from ..exceptions import ParameterError
-from ..seeding import MAP, Key, Root, generator
-from .derived import DerivedNode
+from ..seeding import MAP, Generators, Key, Root
+from .derived import DerivedNode, ReplayedNode, StatelessNode, WindowedNode, emptied
 from .label import name_of, short
-from .node import Node
+from .node import Node, Ticks
+from .validate import choice
 
-__all__ = ["MapNode", "StreamMap", "declared_map", "stream_map"]
+__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "plain_map", "stream_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
+Kind: TypeAlias = Literal["stateless", "windowed", "replayed"]
+KINDS = ("stateless", "windowed", "replayed")
+_SEEDED = ("rng", "random_state")
+_LAST_WORD = (1 << 32) - 1
+
+
+class Address(NamedTuple):
+    """Where a map stands: what its random numbers are keyed by."""
+
+    key: Key
+    level: int  #: how many maps there are below it, down to the next mux or leaf
+    part: tuple[int, int]  #: (index, count)
+
+    def generators(self, root: Root | None) -> Generators:
+        """A generator for each window or item; `root` is the map's own, if it has one."""
+        index, parts = self.part
+        # Levels count down from the last word, so that no member below has this address (theirs is no pool's index).
+        return Generators(
+            self.key if root is None else self.key.of_root(root), MAP, _LAST_WORD - self.level, parts, index
+        )
 
 
 class StreamMap:
     """The declaration of a map."""
 
-    def __init__(self, fn: Callable[..., Any], check: Callable[..., Any] | None, replayed: bool) -> None:
-        self.fn, self.check = fn, check
-        self.signature = inspect.signature(fn)
-        self.seeded = "random_state" in self.signature.parameters
-        self.replayed = replayed or self.seeded  # its Generator starts again
+    def __init__(
+        self, fn: Callable[..., Any], check: Callable[..., Any] | None, kind: Kind, checked: bool = True
+    ) -> None:
+        self.fn, self.check, self.kind = fn, check, kind
+        self.checked = checked  # see `StatelessNode`
+        self.signature, self.seeded = _signature(fn)
+        if self.seeded and kind == "stateless":
+            raise ParameterError(
+                f"`kind` must be 'windowed' or 'replayed' for a map with a parameter {self.seeded}, got 'stateless'; "
+                "map_items gives each item an `rng`"
+            )
         self.public: Any = None  #: the function that users hold
 
-    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
-        """The checked arguments of a call, the stream first."""
+    def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        """The checked arguments of a call, the stream first; a seed becomes a root of randomness."""
         call = self.signature.bind(*args, **kwargs)
         call.apply_defaults()
         stream, *settings = call.args
@@ -43,26 +73,87 @@ class StreamMap:
             raise ParameterError(f"`stream` must be a stream or another iterable, got {short(stream)}")
         if self.check is not None:
             self.check(*settings, **call.kwargs)
+        if self.seeded:
+            seed = call.arguments[self.seeded]
+            call.arguments[self.seeded] = seed if seed is None or isinstance(seed, Root) else Root(seed)
         return call
 
-    def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments of a description."""
-        call = self.bound(args, kwargs)
-        if self.seeded:
-            seed = call.arguments["random_state"]
-            call.arguments["random_state"] = None if seed is None else Root(seed)
-        return call.args, call.kwargs
+    def is_random(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether it draws random numbers."""
+        return bool(self.seeded)
+
+    def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Its name in errors."""
+        return name_of(self.public)
 
     def start(
-        self, items: Iterator[Any], settings: tuple[Any, ...], kwargs: Mapping[str, Any], key: Key
-    ) -> Generator[Any, None, None]:
-        """The running map; a seeded one gets the Generator of its address."""
-        call = self.signature.bind(items, *settings, **kwargs)
-        if self.seeded:
-            own = call.arguments["random_state"]
-            call.arguments["random_state"] = generator(key if own is None else Key(own, key.path), MAP)
-        made: Generator[Any, None, None] = self.fn(*call.args, **call.kwargs)
-        return made
+        self, items: Iterator[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], address: Address, number: int
+    ) -> Iterator[Any]:
+        """Run it; `args` are those after the stream, `number` is that of the first window or item."""
+        call = self.signature.bind(items, *args, **kwargs)
+        if not self.seeded:
+            return cast("Iterator[Any]", self.fn(*call.args, **call.kwargs))
+        generators = address.generators(call.arguments[self.seeded])
+        rng = call.arguments[self.seeded] = generators.at(number)
+        outputs = self.fn(*call.args, **call.kwargs)
+        return _keyed(outputs, rng, generators, number) if self.kind == "windowed" else cast("Iterator[Any]", outputs)
+
+    def note_on(self, error: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any], drawn: int) -> None:
+        """Add to an error in a direct call, after `drawn` items have been drawn."""
+
+    def node(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, address: Address) -> DerivedNode:
+        """The live node over the node below."""
+        run, label, clock = Run(self, args, kwargs, address), self.label(args, kwargs), address.key.clock
+        if self.kind == "stateless":
+            return StatelessNode(label, below, run, clock, self.checked)
+        return (WindowedNode if self.kind == "windowed" else ReplayedNode)(label, below, run, clock)
+
+
+class Run(NamedTuple):
+    """A map with its settings (the arguments after the stream) at its place in a tree: what a node runs."""
+
+    map: StreamMap
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    address: Address
+
+    def start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
+        """Make outputs, or lists of them if the map is windowed."""
+        return self.map.start(items, self.args, self.kwargs, self.address, number)
+
+    def at_epoch(self, epoch: int) -> Run:
+        """The same in another epoch."""
+        return self._replace(address=self.address._replace(key=self.address.key.at_epoch(epoch)))
+
+
+def _signature(fn: Callable[..., Any]) -> tuple[inspect.Signature, str]:
+    """The signature of a map, and which parameter wants random numbers, if one does; None is the default of that."""
+    signature = inspect.signature(fn)
+    seeded = next((name for name in _SEEDED if name in signature.parameters), "")
+    parameters = [
+        each.replace(default=None) if each.name == seeded and each.default is each.empty else each
+        for each in signature.parameters.values()
+    ]
+    try:
+        return signature.replace(parameters=parameters), seeded
+    except ValueError:
+        raise ParameterError(f"`{seeded}` must be the last parameter of a map, or have a default") from None
+
+
+def _keyed(
+    windows: Generator[Any, None, None], rng: np.random.Generator, generators: Generators, number: int
+) -> Generator[Any, None, None]:
+    """Windows each of which finds the one generator that the function holds in the state of the window's own."""
+    try:
+        for window in count(number):
+            rng.bit_generator.state = generators.at(window).bit_generator.state
+            for outputs in windows:
+                yield outputs
+                break
+            else:
+                return
+    finally:
+        windows.close()
 
 
 def declared_map(source: Any) -> StreamMap | None:
@@ -73,7 +164,7 @@ def declared_map(source: Any) -> StreamMap | None:
 
 
 def stream_map(
-    check: Callable[..., Any] | None = None, *, replayed: bool = False
+    check: Callable[..., Any] | None = None, *, kind: Kind = "stateless"
 ) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
     """Declare a generator function over an iterator as a map.
 
@@ -81,14 +172,36 @@ def stream_map(
     ----------
     check : function
         Called with the arguments after the first as soon as they are given; raises if one is wrong.
-    replayed : bool
-        The map keeps something from one output to the next (items, a count), so it is resumed by running it again from
-        the start of its activation.
+    kind : {'stateless', 'windowed', 'replayed'}
+        What the map holds between two outputs, which says how it is resumed.
+
+        ``stateless``: nothing, neither items nor numbers, and it gives at most one output for each item that it draws.
+
+        ``windowed``: it yields *lists* of outputs, which are given one by one, and holds nothing between two lists.
+        The lists are emptied.  A state between two outputs of a list is that of an earlier list, and the outputs since
+        are made again.
+
+        ``replayed``: anything.  It is run again from the start of its activation.
+
+    Returns
+    -------
+    function
+        A decorator.
+
+    Raises
+    ------
+    ParameterError
+        If `kind` is none of these, or 'stateless' for a map that draws random numbers.
+    StateError
+        While iterating, if a stateless map in a tree gives an output for which it drew no item.
+    DataError
+        While iterating, if a windowed map yields something else than a list.
 
     Notes
     -----
-    A map with a parameter named ``random_state`` is seeded: inside a tree it receives a `numpy.random.Generator` that
-    belongs to its place in the tree, and it is replayed too.
+    A map with a parameter named ``rng`` or ``random_state`` is random: it receives a `numpy.random.Generator` that
+    belongs to its place in the tree.  That of a windowed map begins anew with each list, depending on the number of the
+    list alone.  A seed that is given as the argument takes the place of the tree's.
 
     Examples
     --------
@@ -99,48 +212,52 @@ def stream_map(
     ...         yield 2 * item
     >>> list(doubled([1, 2])), list(Streamer([1, 2]).pipe(doubled))
     ([2, 4], [2, 4])
+    >>> @stream_map(kind="windowed")
+    ... def twice(items):
+    ...     for item in items:
+    ...         yield [item, item]
+    >>> list(twice([1, 2])), list(Streamer([1, 2]).pipe(twice))
+    ([1, 1, 2, 2], [1, 1, 2, 2])
     """
-
-    def declare(
-        fn: Callable[Concatenate[Iterator[Any], P], Any],
-    ) -> _Map[P]:
-        @functools.wraps(fn)
-        def call(stream: Any, *args: P.args, **kwargs: P.kwargs) -> Generator[Any, None, None]:
-            declared.bound((stream, *args), kwargs)
-            return _over(fn, stream, args, kwargs)
-
-        declared = StreamMap(fn, check, replayed)
-        declared.public = call
-        call._stream_map = declared  # type: ignore[attr-defined]  # it goes along where `call` is pickled by value
-        return cast("_Map[P]", call)
-
-    return declare
+    choice("kind", kind, KINDS)
+    return lambda fn: declare(StreamMap(fn, check, kind))
 
 
-def _over(fn: Callable[..., Any], stream: Any, args: Any, kwargs: Any) -> Generator[Any, None, None]:
+def plain_map(check: Callable[..., Any]) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
+    """Declare a stateless map that surely gives one output for each item; it may return any iterator."""
+    return lambda fn: declare(StreamMap(fn, check, "stateless", checked=False))
+
+
+def declare(declared: StreamMap) -> Any:
+    """The public function of a map: called directly, it gives a generator over any iterable."""
+
+    @functools.wraps(declared.fn)
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+        bound = declared.bound(args, kwargs)
+        stream, *settings = bound.args
+        return _over(declared, stream, tuple(settings), bound.kwargs)
+
+    declared.public = call
+    call._stream_map = declared  # type: ignore[attr-defined]  # it goes along where `call` is pickled by value
+    return call
+
+
+def _over(
+    declared: StreamMap, stream: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Generator[Any, None, None]:
     """A map called directly; it closes what it has opened itself."""
     items = iter(stream)
+    drawn = Ticks(items)
     try:
-        yield from fn(items, *args, **kwargs)
+        outputs = declared.start(drawn.items, args, kwargs, Address(Key(Root(), (0,)), 0, (0, 1)), 0)
+        if declared.kind == "windowed":
+            for window in outputs:
+                yield from emptied(window, declared.label(args, kwargs))
+        else:
+            yield from outputs
+    except Exception as error:
+        declared.note_on(error, args, kwargs, drawn.given())
+        raise
     finally:
         if items is not stream and hasattr(items, "close"):
             items.close()
-
-
-class MapNode(DerivedNode):
-    """A live map over the node below it, with its settings (the arguments after the stream)."""
-
-    __slots__ = ("key", "kwargs", "map", "settings")
-
-    def __init__(
-        self, declared: StreamMap, settings: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, key: Key
-    ) -> None:
-        self.map, self.settings, self.kwargs, self.key = declared, settings, kwargs, key
-        super().__init__(name_of(declared.public), below, replayed=declared.replayed)
-
-    def next_epoch(self, epoch: int) -> bool:
-        self.key = self.key.at_epoch(epoch)
-        return super().next_epoch(epoch)
-
-    def _run(self) -> Generator[Any, None, None]:
-        return self.map.start(self.below.items, self.settings, self.kwargs, self.key)

@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from ..seeding import Key
 from .binding import Bindable
-from .call import Call, Shards, unfilled
+from .call import Call, Shards, merged, unfilled
 from .fingerprint import Fingerprint, joined
 from .label import name_of, short, size_of
 from .leaf import Leaf
-from .map import MapNode, StreamMap
+from .map import Address, StreamMap
 from .node import Node
 from .spec import Spec
 
@@ -34,6 +34,10 @@ class Part(ABC):
     def inside(self) -> Spec | None:
         """The description to which a part of this one hands its part down; None if this one divides itself."""
         return None
+
+    def maps(self) -> int:
+        """How many maps follow each other from here down to the next mux or leaf."""
+        return 0
 
     @abstractmethod
     def node(self, key: Key, shards: Shards) -> Node:
@@ -85,14 +89,18 @@ class MapPart(Part):
     def inside(self) -> Spec:
         return self.below
 
+    def maps(self) -> int:
+        return 1 + self.below._maps()
+
     def node(self, key: Key, shards: Shards) -> Node:
-        return MapNode(self.declared, self.settings, self.kwargs, self.below._open(key, shards), key)
+        address = Address(key, self.below._maps(), merged(shards))
+        return self.declared.node(self.settings, self.kwargs, self.below._open(key, shards), address)
 
     def fingerprint(self) -> Fingerprint:
         below = self.below.fingerprint()
         settings = "".join(f", {short(setting)}" for setting in self.settings)
         text = f"{name_of(self.declared.public)}({below.text}{settings})"
-        return below.then(text, random=self.declared.seeded)
+        return below.then(text, random=self.declared.is_random(self.settings, self.kwargs))
 
 
 class StreamPart(Part):
@@ -108,6 +116,9 @@ class StreamPart(Part):
 
     def inside(self) -> Spec:
         return self.stream
+
+    def maps(self) -> int:
+        return self.stream._maps()
 
     def node(self, key: Key, shards: Shards) -> Node:
         return self.stream._open(key, shards)

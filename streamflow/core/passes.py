@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from .checkpoint import Clock
 from .node import NUMBERS, Node
 from .saved import Saved
 from .spec import Spec
@@ -19,6 +20,7 @@ class Passes:
     def __init__(self, spec: Spec, epoch: int, cycle: bool) -> None:
         self.spec, self.cycle, self.epoch = spec, cycle, epoch
         self.root = spec._root()
+        self.clock = Clock()
         self.node: Node | None = None
         self.ended = False
         self._at_end = 0  # the items of a pass that a loaded state has at its end
@@ -31,7 +33,7 @@ class Passes:
         return chain.from_iterable(self._epochs()) if self.cycle else node.items
 
     def _open(self, epoch: int) -> Node:
-        node = self.node = self.spec._open_pass(self.root, epoch)
+        node = self.node = self.spec._open_pass(self.root, epoch, self.clock)
         return node
 
     def _epochs(self) -> Iterator[Iterator[Any]]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ..seeding import Key, Root
 from .call import Shards
+from .checkpoint import Clock
 from .fingerprint import Fingerprint
 from .node import Node
 
@@ -31,7 +32,7 @@ class Spec(Protocol):
     def _root(self) -> Root:
         """The root of randomness of a pass by itself."""
 
-    def _open_pass(self, root: Root, epoch: int) -> Node:
+    def _open_pass(self, root: Root, epoch: int, clock: Clock) -> Node:
         """The live node of a pass by itself."""
 
     def _typical_children(self) -> Iterable[tuple[Any, Spec]]:
@@ -45,6 +46,9 @@ class Spec(Protocol):
 
     def _inside(self) -> Spec | None:
         """The description to which a part of this one hands its part down; None if this one divides itself."""
+
+    def _maps(self) -> int:
+        """How many maps follow each other from here down to the next mux or leaf."""
 
     def _refuse_shards(self, shards: Shards) -> None:
         """Raise if it cannot be sharded so, whatever is inside."""

@@ -195,6 +195,9 @@ class Streamer(Description):
     def _inside(self) -> Any:
         return self._part().inside()
 
+    def _maps(self) -> int:
+        return self._part().maps()
+
     def _refuse_shards(self, shards: Shards) -> None:
         if isinstance(self.source, OneShot):
             raise self.source.no_shards()
@@ -265,5 +268,6 @@ def _described(
         if check_arguments(function, args, kwargs):
             _fine = function.__code__, len(args), [*kwargs]
         return args, kwargs
-    (below, *settings), kwargs = declared.describe(args, kwargs)
-    return (below if isinstance(below, Streamer) else Streamer(below), *settings), kwargs
+    call = declared.bound(args, kwargs)
+    below, *settings = call.args
+    return (below if isinstance(below, Streamer) else Streamer(below), *settings), call.kwargs

@@ -9,5 +9,16 @@ from ..exceptions import DataError, PescadorError
 from .buffer import buffer_stream
 from .cache import cache
 from .columns import keras_tuples, tuples
+from .items import filter_items, map_items
 
-__all__ = ["DataError", "PescadorError", "buffer_stream", "cache", "keras_tuples", "stream_map", "tuples"]
+__all__ = [
+    "DataError",
+    "PescadorError",
+    "buffer_stream",
+    "cache",
+    "filter_items",
+    "keras_tuples",
+    "map_items",
+    "stream_map",
+    "tuples",
+]

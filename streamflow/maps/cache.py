@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import stream_map
 from ..core.validate import is_number, positive_integer, require
-from ..seeding import MAP, Key, Root, check_random_state, generator
+from ..seeding import check_random_state
 
 __all__ = ["cache"]
 
@@ -20,7 +20,7 @@ def _check(n_cache: Any, prob: Any = 0.5, random_state: Any = None) -> None:
     check_random_state(random_state)
 
 
-@stream_map(_check, replayed=True)
+@stream_map(_check, kind="replayed")
 def cache(
     stream: Iterator[Any], n_cache: int, prob: float = 0.5, random_state: Any = None
 ) -> Generator[Any, None, None]:
@@ -57,9 +57,7 @@ def cache(
     >>> repeated[:10], 3000 < len(repeated) < 5000
     ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], True)
     """
-    rng = random_state
-    if not isinstance(rng, np.random.Generator):
-        rng = generator(Key(Root(random_state), (0,)), MAP)
+    rng: np.random.Generator = random_state  # filled in by `stream_map`
     kept: list[Any] = []
     for item in stream:
         kept.append(item)

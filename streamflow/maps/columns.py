@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..core import stream_map
 from ..core.label import short
+from ..core.map import plain_map
 from ..core.validate import require
 from ..exceptions import DataError, ParameterError
 
@@ -36,8 +36,8 @@ def _check_keys(*keys: Any) -> None:
     _check_hashable("keys", keys)
 
 
-@stream_map(_check_keys)
-def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None, None]:
+@plain_map(_check_keys)
+def tuples(stream: Iterator[Any], *keys: Any) -> Iterator[tuple[Any, ...]]:
     """Turn dicts into tuples of some of their values.
 
     Parameters
@@ -67,7 +67,7 @@ def tuples(stream: Iterator[Any], *keys: Any) -> Generator[tuple[Any, ...], None
     def picked(item: Any) -> tuple[Any, ...]:
         return tuple([_column(item, key) for key in keys])
 
-    yield from map(picked, stream)  # a loop would keep the item alive while it waits
+    return map(picked, stream)
 
 
 def _check_sides(inputs: Any = None, outputs: Any = None) -> None:
@@ -94,8 +94,8 @@ def _side(keys: Any) -> Callable[[Any], Any]:
     return lambda item: [_column(item, name) for name in names]
 
 
-@stream_map(_check_sides)
-def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Generator[Any, None, None]:
+@plain_map(_check_sides)
+def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Iterator[Any]:
     """Turn dicts into the pairs (inputs, outputs) that Keras trains on.
 
     Parameters
@@ -127,4 +127,4 @@ def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None)
     def pair(item: Any) -> tuple[Any, Any]:
         return left(item), right(item)
 
-    yield from map(pair, stream)  # a loop would keep the item alive while it waits
+    return map(pair, stream)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..core.call import Shards, merged
-from ..core.derived import DerivedNode
+from ..core.derived import WindowedNode
 from ..core.label import short
 from ..core.node import Activation, Node, activation_state, restore_activation
 from ..core.saved import Saved
@@ -69,7 +69,7 @@ class ZipMux(PoolMux):
         return False
 
     def _node(self, key: Key, shards: Shards) -> Node:
-        return _ZipNode(self, _Side(self._pool, key), merged(shards))
+        return _ZipNode(self, _Side(self._pool, key), key, merged(shards))
 
 
 class _Side(Node):
@@ -125,23 +125,22 @@ class _Side(Node):
         return f"{self.pool.kind}[{self.pool.name(self.asked)}]", below
 
 
-class _ZipNode(DerivedNode):
-    """Steps over the members."""
+class _Steps:
+    """Makes one item of those of the members."""
 
-    kind = "zip"
-    below: _Side
+    def __init__(self, mux: ZipMux, side: _Side) -> None:
+        self.mux, self.side = mux, side
 
-    def __init__(self, mux: ZipMux, below: _Side, stride: tuple[int, int]) -> None:
-        self._mux = mux
-        super().__init__(mux._label(), below, stride)
+    def at_epoch(self, epoch: int) -> _Steps:
+        return self
 
-    def _run(self) -> Generator[Any, None, None]:
+    def start(self, items: Iterator[Any], number: int) -> Iterator[list[Any]]:
         while step := self._step():
-            yield step.pop()  # a name would hold it while this waits
+            yield step  # it is emptied, so this frame holds no item while it waits
 
     def _step(self) -> list[Any]:
         """The next item in a list, which is empty at the end."""
-        side, cycle = self.below, self._mux.mode == "cycle"
+        side, cycle = self.side, self.mux.mode == "cycle"
         members = range(len(side.held))
         items: list[Any] = []
         for index in members:
@@ -158,7 +157,17 @@ class _ZipNode(DerivedNode):
                     return []
             items.append(item)
         side.asked = None
-        return [_merged_items(items) if self._mux.flatten else tuple(items)]
+        return [_merged_items(items) if self.mux.flatten else tuple(items)]
+
+
+class _ZipNode(WindowedNode):
+    """Steps over the members, each a window of its own."""
+
+    kind = "zip"
+    below: _Side
+
+    def __init__(self, mux: ZipMux, below: _Side, key: Key, stride: tuple[int, int]) -> None:
+        super().__init__(mux._label(), below, _Steps(mux, below), key.clock, stride)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         return self.below.children()

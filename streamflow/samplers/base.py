@@ -94,7 +94,7 @@ class Sampler(ABC):
 
     def _address(self, key: Key) -> Key:
         """The address of an epoch's randomness, under the sampler's own root if it has one."""
-        return key if self._root is None else Key(self._root, key.path)
+        return key if self._root is None else key.of_root(self._root)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import streamflow
-from streamflow.background import produce
+from streamflow.core import checkpoint
 
 from ..processes import of_session, within
 
@@ -84,8 +84,8 @@ def channel_fixture(request, monkeypatch):
 @pytest.fixture(name="every_item_marked")
 def every_item_marked_fixture(monkeypatch):
     """Workers take a mark after every item; forked ones inherit this."""
-    monkeypatch.setattr(produce, "BETWEEN_MARKS", 0.0)
-    monkeypatch.setattr(produce, "SHARE", 0)
+    monkeypatch.setattr(checkpoint, "BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 0)
 
 
 @pytest.fixture(name="processes")

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-import streamflow.background.produce as marks
+from streamflow.core import checkpoint
 
 #: Sets of members that are kept as compressed letters: another zlib may compress them into others.
 PACKED = ("aside", "empty")
@@ -72,8 +72,8 @@ def record(tree):
     before = random.getstate(), np.random.get_state()
     with pytest.MonkeyPatch.context() as patch:
         # A worker marks every item instead of one each 20 ms, so that its states do not depend on time.
-        patch.setattr(marks, "BETWEEN_MARKS", 0.0)
-        patch.setattr(marks, "SHARE", 0)
+        patch.setattr(checkpoint, "BETWEEN", 0.0)
+        patch.setattr(checkpoint, "SHARE", 0)
         try:
             return _recorded(tree)
         finally:

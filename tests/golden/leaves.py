@@ -88,7 +88,7 @@ def paired(items):
         yield item, next(items, None)
 
 
-@stream_map(replayed=True)
+@stream_map(kind="replayed")
 def summed(items):
     """A map that holds a sum."""
     total = 0
@@ -97,11 +97,11 @@ def summed(items):
         yield total
 
 
-@stream_map()
+@stream_map(kind="windowed")
 def noisy(items, random_state=None):
     """A seeded map."""
     for item in items:
-        yield item, random_state.bit_generator.random_raw()
+        yield [(item, random_state.bit_generator.random_raw())]
 
 
 class Wandering(BaseMux):

@@ -203,7 +203,7 @@ def pairs(stream: Iterator[Any], last: bool = True) -> Iterator[Any]:
             yield {"x": [item, other], "y": 2, "r": 0} if other is not None else {"x": [item], "y": 1, "r": 0}
 
 
-@stream_map(replayed=True)
+@stream_map(kind="replayed")
 def doubled(stream: Iterator[Any]) -> Iterator[Any]:
     """Each item twice: between the two it holds one back."""
     for item in stream:
