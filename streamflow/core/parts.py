@@ -12,8 +12,9 @@ from typing import Any, cast
 from ..seeding import Key
 from .binding import Bindable
 from .call import Call, Shards, merged, unfilled
+from .exact import call_text, function_text, setting
 from .fingerprint import Fingerprint, joined
-from .label import name_of, short, size_of
+from .label import name_of, size_of
 from .leaf import Leaf
 from .map import Address, StreamMap
 from .node import Node
@@ -45,7 +46,11 @@ class Part(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
-        """Kinds, sizes and names; the arguments of leaves are compared elsewhere."""
+        """Kinds, sizes, settings and names; the arguments of leaves are compared where those are open."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """What a member of a mux is known by: with the arguments of its leaf, but not what a mux in it holds."""
 
 
 class CallPart(Part):
@@ -71,7 +76,11 @@ class CallPart(Part):
         random = getattr(source, "gives_streamers", False) or (
             callable(source) and "rng" in unfilled(source, self.call.args, self.call.kwargs)
         )
-        return inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random)
+        name = function_text(source, deep=False) if callable(source) else name_of(source)
+        return inner.then(f"{name}{size}{inner.text and f'({inner.text})'}", random=random)
+
+    def identity(self) -> str:
+        return call_text(self.call.source, self.call.args, self.call.kwargs)
 
 
 class MapPart(Part):
@@ -98,9 +107,17 @@ class MapPart(Part):
 
     def fingerprint(self) -> Fingerprint:
         below = self.below.fingerprint()
-        settings = "".join(f", {short(setting)}" for setting in self.settings)
-        text = f"{name_of(self.declared.public)}({below.text}{settings})"
+        text = self._over(below.text)
         return below.then(text, random=self.declared.is_random(self.settings, self.kwargs))
+
+    def identity(self) -> str:
+        return self._over(self.below._identity())
+
+    def _over(self, below: str) -> str:
+        """The map and its settings over what is below."""
+        kwargs = sorted(self.kwargs.items())
+        settings = [*map(setting, self.settings), *(f"{name}={setting(value)}" for name, value in kwargs)]
+        return f"{function_text(self.declared.public)}({', '.join([below, *settings])})"
 
 
 class StreamPart(Part):
@@ -125,3 +142,6 @@ class StreamPart(Part):
 
     def fingerprint(self) -> Fingerprint:
         return self.stream.fingerprint()
+
+    def identity(self) -> str:
+        return self.stream._identity()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.exact import function_text, setting
 from ..core.fingerprint import digest_of
 from ..core.label import name_of
 from ..core.validate import require
@@ -269,12 +270,14 @@ class View(Derived):
         return View(self._source, range(first, end, below.step * at.step))
 
     def _label(self) -> str:
+        return f"{self._source._label()}[{self._selected()}]"
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}[{self._selected()}]"
+
+    def _selected(self) -> str:
         at = self._at
-        if isinstance(at, range):
-            selected = f"{at.start}:{at.stop}:{at.step}"
-        else:
-            selected = f"{len(at)} indices {self._digest}"
-        return f"{self._source._label()}[{selected}]"
+        return f"{at.start}:{at.stop}:{at.step}" if isinstance(at, range) else f"{len(at)} indices {self._digest}"
 
     @functools.cached_property
     def _digest(self) -> str:
@@ -304,6 +307,9 @@ class Selected(Derived):
     def _label(self) -> str:
         return f"{self._source._label()}.{self._keys!r}"
 
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}.{self._keys!r}"
+
 
 class Mapped(Derived):
     """A function of each sample; made by `Source.map`."""
@@ -326,6 +332,9 @@ class Mapped(Derived):
         return type(self)(self._source._view(at), self._fn, self._args, self._kwargs)
 
     def _label(self) -> str:
-        given = [*self._args, *sorted(self._kwargs.items())]
-        digest = f", {digest_of(given)[:8]}" if given else ""
-        return f"{self._source._label()}.map({name_of(self._fn)}{digest})"
+        return f"{self._source._label()}.map({name_of(self._fn)})"
+
+    def fingerprint(self) -> str:
+        kwargs = sorted(self._kwargs.items())
+        given = [*map(setting, self._args), *(f"{name}={setting(value)}" for name, value in kwargs)]
+        return f"{self._source.fingerprint()}.map({', '.join([function_text(self._fn), *given])})"

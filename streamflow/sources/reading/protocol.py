@@ -41,3 +41,6 @@ class Readable(Protocol):
     def _draws_random(self) -> bool | None: ...
 
     def _label(self) -> str: ...
+
+    def fingerprint(self) -> str:
+        """What makes two sources the same for a state."""

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ...core import Streamer
 from ...core.call import Shards, merged
-from ...core.fingerprint import Fingerprint, digest_of
+from ...core.exact import bounded
+from ...core.fingerprint import Fingerprint, differing, digest_of
 from ...core.node import Node, Ticks
 from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
@@ -48,7 +49,7 @@ class _SourceStream(Streamer):
 
     def _settings(self) -> str:
         """The settings that distinguish two streams over the same source, for `repr` and states."""
-        text = f"{self.sampler._label()}, epochs={self.epochs}"
+        text = f"{self.sampler.fingerprint()}, epochs={self.epochs}"
         return f"{text}, with_indices=True" if self.with_indices else text
 
     def _draws_random(self) -> bool:
@@ -62,6 +63,16 @@ class _SourceStream(Streamer):
         weights = getattr(self.sampler, "weights", None)
         digest = digest_of([weights.tobytes()]) if isinstance(weights, np.ndarray) else ""
         return self._marked(Fingerprint(text, digest, self._draws_random()))
+
+    def _identity(self) -> str:
+        return f"{self.fingerprint().text} of {self._source_text()}"
+
+    def _source_text(self) -> str:
+        """The source as states compare it; kept, because every state has it and it may be long in the making."""
+        found: str | None = self.__dict__.get("_known_text")
+        if found is None:
+            found = self.__dict__["_known_text"] = bounded(self.source.fingerprint(), 400)
+        return found
 
     def _label(self) -> str:
         return f"{self.source._label()}.{type(self).__name__.lower()}"
@@ -153,16 +164,17 @@ class _DrawNode(Node):
             "kind": self.kind,
             "version": self.version,
             "given": self.given(failed),
-            "stream": self.spec._label(),
+            "source": self.spec._source_text(),
             "length": self._length,
             "draws": self._drawn(),
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        label, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
+        was, now, given = saved.text("source"), self.spec._source_text(), saved.count("given")
+        length, label = saved.count("length"), self.spec._label()
         drawn = saved.count("draws", least=given)
-        if label != self.spec._label():
-            raise StateError(f"was {label}, is now {self.spec._label()}")
+        if was != now:
+            raise StateError("{}: was {}, is now {}".format(label, *differing(was, now)))
         if length != self._length:
             raise StateError(f"{label} had {length} samples, now has {self._length}")
         self._made.close()
