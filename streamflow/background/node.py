@@ -22,7 +22,7 @@ from weakref import WeakSet
 from ..core.call import Shards, merged
 from ..core.fork import at_fork
 from ..core.node import Node, Ticks
-from ..core.saved import LARGEST, Saved
+from ..core.saved import LARGEST, Loading, Saved
 from ..core.signals import deferred
 from ..core.streamer import Streamer
 from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
@@ -60,6 +60,7 @@ class BackgroundNode(Node):
 
     def __init__(self, label: str, tree: Streamer, key: Key, shards: Shards, pool: WorkerPool) -> None:
         self._label, self._tree, self._key, self._shards, self._pool = label, tree, key, shards, pool
+        self._loading = Loading()
         self._path: list[str] = [tree._label()]
         self._slots: list[WorkerSlot] = []
         self._running = False
@@ -185,7 +186,8 @@ class BackgroundNode(Node):
         lanes = tuple(LaneJob(lane.number, lane.mark, lane.since) for lane in wanted if lane.slot is slot)
         if lanes:
             numbers = tuple(lane.number for lane in slot.lanes)
-            job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, verify)
+            loading = self._loading._replace(verify=verify)
+            job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, loading)
             with deferred(signal.SIGINT):  # a worker that was started but not assigned could not be stopped
                 slot.worker = self._pool.start(job, len(self._slots))
 
@@ -250,6 +252,7 @@ class BackgroundNode(Node):
     def restore(self, saved: Saved, verify: bool) -> None:
         lanes = self._lanes_of(saved)
         turn = saved.count("turn", most=len(lanes) - 1)
+        self._loading = saved.loading  # also of a worker that is replaced before its first mark
         self._merged.close()
         self._set_lanes(lanes, turn)
         if saved.count("given") != self.given():

@@ -118,5 +118,8 @@ class BackgroundStreamer(Streamer):
         inner = self.streamer.fingerprint()
         return self._marked(inner.then(f"background({inner.text})", random=self.seeds_workers))
 
+    def _identity(self) -> str:
+        return f"background({self.streamer._identity()})"
+
     def _label(self) -> str:
         return type(self).__name__

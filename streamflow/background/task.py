@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..core import Streamer
 from ..core.call import Shards
 from ..core.label import short
+from ..core.saved import Loading
 from ..core.walk import large_arguments
 from ..exceptions import BackgroundError, StreamflowError
 from ..seeding import Key
@@ -45,7 +46,7 @@ class Job(NamedTuple):
     n_lanes: int  #: of the whole stream
     numbers: tuple[int, ...]  #: of this worker's lanes
     lanes: tuple[LaneJob, ...]  #: those that have not ended, in the order in which their items are wanted
-    verify: bool  #: whether to check that leaves repeat their items
+    loading: Loading  #: how the states of lanes are loaded
 
     def shards_of(self, lane: int) -> Shards:
         """Which part of the tree a lane is; the only lane is the whole tree."""

@@ -53,7 +53,7 @@ class Call(Protocol):
         """The keyword arguments."""
 
     def _label(self) -> str:
-        """Its name in errors and states."""
+        """Its name in errors."""
 
 
 _INJECTED = ("rng", "shard", "start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,16 @@ def _same_arrays(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fcmM"))
 
 
-def difference(items: list[Any], others: list[Any]) -> str | None:
+def difference(items: list[Any], others: list[Any], ignore: Collection[Any] = ()) -> str | None:
     """Where two lists of items differ: None if nowhere, the keys of their dicts if that is all, else ''.
+
+    Keys of dicts that are to be ignored may differ, or be in one of them alone.
 
     >>> difference([{"x": 1, "time": 2}], [{"x": 1, "time": 3}]), difference([1], [2]), difference([1], [1])
     ("'time'", '', None)
     """
+    if ignore:
+        items, others = _without(items, ignore), _without(others, ignore)
     if same(items, others):
         return None
     pairs = [(a, b) for a, b in zip(items, others, strict=False) if not same(a, b)]
@@ -49,3 +54,10 @@ def difference(items: list[Any], others: list[Any]) -> str | None:
         return ""
     keys = {key: None for a, b in pairs for key in {**a, **b} if not (key in a and key in b and same(a[key], b[key]))}
     return ", ".join(map(repr, keys))
+
+
+def _without(items: list[Any], keys: Collection[Any]) -> list[Any]:
+    return [
+        {key: value for key, value in item.items() if key not in keys} if isinstance(item, dict) else item
+        for item in items
+    ]

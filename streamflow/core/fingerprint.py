@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from . import format as numbers
-from .label import short
+from .exact import argument, bounded, digest, public_attributes, setting
 
-__all__ = ["FORMAT", "Fingerprint", "digest_of", "joined"]
+__all__ = ["FORMAT", "Fingerprint", "described", "differing", "digest_of", "joined"]
+
+_LONGEST = 2000  #: characters of the members of one mux
 
 
 class Fingerprint(NamedTuple):
     """What makes two trees the same tree for a state."""
 
-    text: str  #: types, sizes and names
-    weights: str  #: the weights, as a digest
-    random: bool  #: whether anything in it may draw random numbers
+    text: str  #: types, sizes, settings and names
+    weights: str = ""  #: the weights, as a digest
+    random: bool = False  #: whether anything in it may draw random numbers
     replayed: bool = False  #: whether a function over a stream may be in it (see `replayed.py`)
 
     def then(self, text: str, weights: str = "", random: bool = False, replayed: bool = False) -> Fingerprint:
         """This fingerprint with another text, and with weights and the rest added to its own."""
-        weights = _digest(self.weights, weights) if weights else self.weights
+        weights = digest(self.weights, weights) if weights else self.weights
         return Fingerprint(text, weights, self.random or random, self.replayed or replayed)
 
 
@@ -38,31 +38,39 @@ def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
         texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
         weights.add(fingerprint.weights)
         random, replayed = random or fingerprint.random, replayed or fingerprint.replayed
-    return Fingerprint(", ".join(texts), _digest(*sorted(weights)) if weights != {""} else "", random, replayed)
+    text = bounded(", ".join(texts), _LONGEST)
+    return Fingerprint(text, digest(*sorted(weights)) if weights != {""} else "", random, replayed)
 
 
-def _digest(*parts: str | bytes) -> str:
-    hashed = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        hashed.update(len(data).to_bytes(8, "little") + data)
-    return hashed.hexdigest()
+def described(thing: Any) -> str:
+    """The class of a thing and its public attributes, by value: the default of `fingerprint`."""
+    inside = ", ".join(f"{name}={setting(value)}" for name, value in public_attributes(thing).items())
+    return f"{type(thing).__name__}({bounded(inside, _LONGEST)})"
+
+
+def differing(one: str, other: str) -> tuple[str, str]:
+    """Where two texts begin to differ: the piece of each at that place, or the whole of short ones.
+
+    >>> differing("f(1)", "f(2)"), differing("a" * 100 + "(1, 2)", "a" * 100 + "(1, 3)")
+    (('f(1)', 'f(2)'), ('...' + 'a' * 36 + '(1, 2)', '...' + 'a' * 36 + '(1, 3)'))
+    """
+    if max(len(one), len(other)) <= 100:
+        return one, other
+    same = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(one), len(other)) if same is None else same
+    begin = max(0, same - 40)
+    return _piece(one, begin), _piece(other, begin)
+
+
+def _piece(text: str, begin: int) -> str:
+    end = text[begin : begin + 100]
+    return f"{'...' if begin else ''}{end}{'...' if len(text) > begin + 100 else ''}"
 
 
 #: A digest of the numbers that decide which items come: another one is another stream.
-FORMAT = _digest(*(f"{name}={getattr(numbers, name)}" for name in numbers.__all__))
+FORMAT = digest(*(f"{name}={getattr(numbers, name)}" for name in numbers.__all__))
 
 
 def digest_of(args: Iterable[Any]) -> str:
-    """A digest of arguments: simple ones by value, others by type, arrays by type, dtype and shape."""
-    return _digest(*(_simple(arg) for arg in args))
-
-
-def _simple(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"{type(value).__name__}({','.join(map(_simple, value))})" if len(value) <= 64 else short(value)
-    if isinstance(value, (str, bytes)) and len(value) > 60:
-        return f"{type(value).__name__} {_digest(value)}"
-    if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
-        return repr(value)
-    return repr(os.fspath(value)) if isinstance(value, os.PathLike) else short(value)
+    """A digest of values: simple ones by value, others by type, arrays as `exact` writes them."""
+    return digest(*(argument(arg) for arg in args))

@@ -26,8 +26,12 @@ class Hooks(Bindable):
         raise NotImplementedError
 
     def fingerprint(self) -> Fingerprint:
-        """What makes two trees the same tree for a state: kinds, sizes and names; arguments are compared elsewhere."""
+        """What makes two trees the same tree for a state; the arguments of leaves are compared where they are open."""
         raise NotImplementedError
+
+    def _identity(self) -> str:
+        """What a member of a mux is known by: with the arguments of its leaf, but not what a mux in it holds."""
+        return self.fingerprint().text
 
     def _node(self, key: Key, shards: Shards) -> Node:
         """Open the live node."""

@@ -21,8 +21,9 @@ from ..seeding import LEAF, Key, generator
 from .binding import Bindable, bound
 from .call import Call, OneShot, Shards, iterated, merged, resumes, unfilled
 from .equal import difference
-from .fingerprint import digest_of
-from .label import name_of
+from .exact import call_text
+from .fingerprint import differing
+from .label import name_of, short
 from .node import MANY, Node, Ticks, close_all, skip
 from .saved import Saved
 
@@ -72,46 +73,48 @@ class Leaf(Node):
     def state(self, failed: bool = False) -> dict[str, Any] | None:
         if isinstance(self.call.source, OneShot):
             raise self.call.source.no_state()
-        given = self.given()
+        given = MANY - self._given.__length_hint__()
         if not given:
             return None
-        return {
+        call, source = self.call, self._source
+        state = {
             "kind": self.kind,
             "version": 1,
             "given": given,
-            "call": self.call._label(),
-            "arguments": self._digest(),
-            **self._own_state(given),
+            "call": call_text(call.source, call.args, call.kwargs),
         }
-
-    def _digest(self) -> str:
-        return digest_of([*self.call.args, *sorted(self.call.kwargs.items())])
-
-    def _own_state(self, given: int) -> dict[str, Any]:
-        """The state of an iterator that has one, and how many items have been drawn from it."""
-        if not (hasattr(self._source, "state_dict") and hasattr(self._source, "load_state_dict")):
-            return {}
-        return {"drawn": given if self._drawn is None else self._drawn.given(), "source": self._source.state_dict()}
+        if source.__class__ is not GeneratorType and _has_state(source):
+            state["drawn"] = given if self._drawn is None else self._drawn.given()
+            state["source"] = source.state_dict()
+        return state
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        given, label = saved.count("given"), saved.text("call")
-        if saved.text("arguments") != self._digest():
-            raise StateError(f"was {label}, is now {self.call._label()}")
+        given, was, call = saved.count("given"), saved.text("call"), self.call
+        now = call_text(call.source, call.args, call.kwargs)
+        if was != now:
+            raise StateError("was {}, is now {}".format(*differing(was, now)))
         if "source" in saved:
-            if not hasattr(self._source, "load_state_dict"):
-                raise StateError(f"{label} had a state of its own, and has none now")
-            self._source.load_state_dict(saved.value("source"))
+            self._load(saved.value("source"), now)
             items = self._strided(saved.count("drawn", least=given), given)
         elif resumes(self.call.source, self.call.args, self.call.kwargs):
             self.close()
             items = self._start(given)
         else:
             items = self.items
-            self._replay(items, given, verify)
+            self._replay(items, given, verify, saved.loading.ignore)
         self._given = repeat(True, MANY - given)
         self.items = compress(items, self._given)
 
-    def _replay(self, items: Iterator[Any], given: int, verify: bool) -> None:
+    def _load(self, state: Any, label: str) -> None:
+        """Give an iterator its own state, which nobody else can judge."""
+        if not _has_state(self._source):
+            raise StateError(f"{label} had a state of its own, and has none now")
+        try:
+            self._source.load_state_dict(state)
+        except Exception as error:
+            raise StateError(f"{label} does not take its own state {short(state)}: it raised {error!r}") from error
+
+    def _replay(self, items: Iterator[Any], given: int, verify: bool, ignore: frozenset[Any]) -> None:
         """Draw again what had been given, and compare its first items with those of another opening."""
         checked = min(given, _CHECKED) if verify else 0
         before = _global_randomness()
@@ -121,7 +124,7 @@ class Leaf(Node):
             head = list(islice(twin.items, checked))
             twin.close()
         again = list(islice(items, checked))
-        differs = difference(head, again)
+        differs = difference(head, again, ignore)
         short = len(again) < checked or skip(items, given - checked) < given - checked
         label = self.call._label()
         if before != _global_randomness():
@@ -129,7 +132,8 @@ class Leaf(Node):
         elif differs is not None:
             raise StateError(
                 f"{label} gives other items when it is opened again{differs and f' (they differ in {differs})'}; to be "
-                "resumable a leaf must depend on nothing but its arguments and `rng` (verify=False skips this check)"
+                "resumable a leaf must depend on nothing but its arguments and `rng` (verify=False skips this check"
+                f"{differs and ', `ignore` names keys that may differ'})"
             )
         elif short:
             raise StateError(f"{label} had given {given} items and now ends earlier")
@@ -199,6 +203,11 @@ def start(
         kwargs["rng"] = generator(key, LEAF)
     made = bound(source(*args, **kwargs), key, last, opened)
     return iterated(source, made), merged(shards)
+
+
+def _has_state(source: Any) -> bool:
+    """Whether an iterator keeps a state of its own."""
+    return hasattr(source, "state_dict") and hasattr(source, "load_state_dict")
 
 
 def _global_randomness() -> Any:

@@ -12,8 +12,9 @@ from typing import Any, cast
 from ..seeding import Key
 from .binding import Bindable
 from .call import Call, Shards, merged, resumes, unfilled
+from .exact import call_text, function_text, setting
 from .fingerprint import Fingerprint, joined
-from .label import name_of, short, size_of
+from .label import name_of, size_of
 from .leaf import Leaf
 from .lengths import Counted, strided
 from .map import Address, StreamMap
@@ -48,7 +49,11 @@ class Part(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
-        """Kinds, sizes and names; the arguments of leaves are compared elsewhere."""
+        """Kinds, sizes, settings and names; the arguments of leaves are compared where those are open."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """What a member of a mux is known by: with the arguments of its leaf, but not what a mux in it holds."""
 
     @abstractmethod
     def length(self, shards: Shards) -> int | None:
@@ -93,9 +98,12 @@ class CallPart(Part):
         inner = joined(child.fingerprint() for _, child in self.children())
         size = "" if callable(source) else size_of(source)
         random = getattr(source, "gives_streamers", False) or self.draws_itself(False)
-        return inner.then(
-            f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random, replayed=self._is_replayed()
-        )
+        name = function_text(source, deep=False) if callable(source) else name_of(source)
+        text = f"{name}{size}{inner.text and f'({inner.text})'}"
+        return inner.then(text, random=random, replayed=self._is_replayed())
+
+    def identity(self) -> str:
+        return call_text(self.call.source, self.call.args, self.call.kwargs)
 
     def length(self, shards: Shards) -> int | None:
         source = self.call.source
@@ -139,8 +147,7 @@ class MapPart(Part):
 
     def fingerprint(self) -> Fingerprint:
         below = self.below.fingerprint()
-        settings = "".join(f", {short(setting)}" for setting in self.settings)
-        text = f"{name_of(self.declared.public)}({below.text}{settings})"
+        text = self._over(below.text)
         return below.then(text, random=self.declared.is_random(self.settings, self.kwargs))
 
     def length(self, shards: Shards) -> int | None:
@@ -156,6 +163,15 @@ class MapPart(Part):
 
     def divided_draw(self, shards: Shards) -> str | None:
         return self.below._must_agree(shards)
+
+    def identity(self) -> str:
+        return self._over(self.below._identity())
+
+    def _over(self, below: str) -> str:
+        """The map and its settings over what is below."""
+        kwargs = sorted(self.kwargs.items())
+        settings = [*map(setting, self.settings), *(f"{name}={setting(value)}" for name, value in kwargs)]
+        return f"{function_text(self.declared.public)}({', '.join([below, *settings])})"
 
 
 class StreamPart(Part):
@@ -186,3 +202,6 @@ class StreamPart(Part):
 
     def divided_draw(self, shards: Shards) -> str | None:
         return self.stream._must_agree(shards)
+
+    def identity(self) -> str:
+        return self.stream._identity()

@@ -7,14 +7,22 @@ its bounds, and raises a `StateError` that says where the value stands.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..exceptions import StateError
 from .label import short
 
-__all__ = ["LARGEST", "Saved"]
+__all__ = ["LARGEST", "Loading", "Saved"]
 
 LARGEST = (1 << 53) - 1  #: the largest count: JSON's numbers are exact up to here
+
+
+class Loading(NamedTuple):
+    """How a state is to be loaded; see `Stream.load_state_dict`."""
+
+    verify: bool = True
+    ignore: frozenset[Any] = frozenset()  #: keys of items that may differ
+    grown: bool = False  #: whether members may have been added to muxes, and weights may have changed
 
 
 class Saved:
@@ -25,6 +33,8 @@ class Saved:
     values : dict
     place : str
         Where it stands, for errors.
+    loading : Loading
+        How it is to be loaded; what is below it has the same.
 
     Raises
     ------
@@ -42,11 +52,11 @@ class Saved:
     streamflow.exceptions.StateError: the state is damaged: slots[1].index must be an integer from 0 to 9, got -1
     """
 
-    __slots__ = ("_place", "_values")
+    __slots__ = ("_place", "_values", "loading")
 
-    def __init__(self, values: Any, place: str = "") -> None:
+    def __init__(self, values: Any, place: str = "", loading: Loading = Loading()) -> None:  # noqa: B008
         self._values: Mapping[str, Any] = values
-        self._place = place
+        self._place, self.loading = place, loading
         if not isinstance(values, Mapping):
             raise StateError(f"the state is damaged: {place or 'it'} must be a dict, got {short(values)}")
 
@@ -115,13 +125,20 @@ class Saved:
     def below(self, name: str) -> Saved | None:
         """The dict in a dict, or None."""
         found = self.value(name)
-        return None if found is None else Saved(found, self._at(name))
+        return None if found is None else Saved(found, self._at(name), self.loading)
 
     def each(self, name: str, least: int = 0, most: int | None = None) -> list[Saved | None]:
         """The dicts in a list of `least` to `most` (None: exactly `least`); those that are None stay None."""
         found: Iterable[Any] = self.values(name, least, least if most is None else most)
-        at = self._at(name)
-        return [None if one is None else Saved(one, f"{at}[{place}]") for place, one in enumerate(found)]
+        at, loading = self._at(name), self.loading
+        return [None if one is None else Saved(one, f"{at}[{place}]", loading) for place, one in enumerate(found)]
+
+    def dicts(self, name: str, most: int) -> list[Saved]:
+        """The dicts in a list of at most `most`."""
+        found = [one for one in self.each(name, 0, most) if one is not None]
+        if len(found) < len(self.values(name)):
+            raise self.wrong(name, "a list of dicts")
+        return found
 
     def _at(self, name: str) -> str:
         return f"{self._place}.{name}" if self._place else name

@@ -23,8 +23,11 @@ class Spec(Protocol):
     def fingerprint(self) -> Fingerprint:
         """What makes two trees the same tree for a state."""
 
+    def _identity(self) -> str:
+        """What a member of a mux is known by."""
+
     def _label(self) -> str:
-        """Its name in errors and states."""
+        """Its name in errors."""
 
     def _open(self, key: Key, shards: Shards) -> Node:
         """The live node at an address."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 
 from ..exceptions import StateError, StreamflowError
-from .fingerprint import FORMAT
+from .fingerprint import FORMAT, differing
 from .label import short
 from .passes import Passes
 from .replayed import warn_of_replays
-from .saved import Saved
+from .saved import Loading, Saved
 from .spec import Spec
 from .validate import epoch_number, item_count, require
 
@@ -194,7 +194,9 @@ class Stream:
             **self._passes.state(failed),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, verify: bool = True) -> None:
+    def load_state_dict(
+        self, state: Mapping[str, Any], strict: bool = True, verify: bool = True, *, ignore: Collection[Any] = ()
+    ) -> None:
         """Continue where a state was taken.
 
         Parameters
@@ -205,16 +207,21 @@ class Stream:
             False allows the weights of muxes to have changed.
         verify : bool
             False skips the check that leaves give the same items when they are opened again.
+        ignore : collection
+            Keys that this check leaves out where items are dicts, such as that of a time stamp.
 
         Raises
         ------
         StateError
             If the state is of another tree, or if a leaf that was open has other arguments now or gives other items.
         """
+        listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
+        require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
+        loading = Loading(verify, frozenset(ignore), not strict)
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
-            saved = Saved(state) if isinstance(state, Mapping) else None
+            saved = Saved(state, "", loading) if isinstance(state, Mapping) else None
             if saved is None or "version" not in saved:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             self._check(saved, strict)
@@ -236,7 +243,7 @@ class Stream:
         if saved.text("format") != FORMAT:
             raise StateError("the state is of another release of streamflow, whose streams have other items")
         if tree != own.text:
-            raise StateError(f"the state is of another tree: it is of {_cut(tree)}, this is {_cut(own.text)}")
+            raise StateError("the state is of another tree: it has {}, this has {}".format(*differing(tree, own.text)))
         if strict and weights != own.weights:
             raise StateError("the state is of a tree with other weights (strict=False allows it)")
         if numpy != np.__version__:
@@ -288,7 +295,3 @@ def _is_ours(error: BaseException) -> bool:
         trace = trace.tb_next
     module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
     return module.startswith(f"{__name__.partition('.')[0]}.") and not isinstance(error, StreamflowError)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:120]} ... {text[-70:]}"

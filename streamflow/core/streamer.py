@@ -22,7 +22,7 @@ from ..seeding import Key
 from .binding import Overrides
 from .call import PLAIN, OneShot, Shards, Undecorated, check_arguments, checked_source, is_plain, iterated
 from .description import Description
-from .fingerprint import Fingerprint
+from .fingerprint import Fingerprint, described, joined
 from .hooks import Hooks
 from .label import call_label, short
 from .leaf import Leaf
@@ -187,7 +187,21 @@ class Streamer(Description):
         return self._part().node(key, shards)
 
     def fingerprint(self) -> Fingerprint:
-        return self._marked(self._part().fingerprint())
+        """What makes two trees the same tree for a state.
+
+        A state is refused by a stream with another fingerprint.  That of a subclass which does not say otherwise is
+        its name and its public attributes, by value, and those of its children.
+        """
+        if type(self) is Streamer:
+            return self._marked(self._part().fingerprint())
+        if self.source is not None:
+            inner = self._part().fingerprint()
+        else:
+            inner = joined(child.fingerprint() for _, child in self.children())
+        return self._marked(inner.then(f"{described(self)}{inner.text and f' of {inner.text}'}", random=True))
+
+    def _identity(self) -> str:
+        return self._part().identity() if type(self) is Streamer else super()._identity()
 
     def _length(self, shards: Shards) -> int | None:
         return self._part().length(shards)

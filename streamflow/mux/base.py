@@ -82,6 +82,9 @@ class PoolMux(Streamer, ABC):
             found = self.__dict__["_known_fingerprint"] = self._marked(found.then(found.text, random=random))
         return found
 
+    def _identity(self) -> str:
+        return f"{type(self).__name__}({self._settings()})"
+
     def _twin(self, own: Any) -> Any:
         twin = super()._twin(own)
         twin.__dict__.pop("_known_fingerprint", None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import Streamer
 from ..core.call import OneShot, Shards, merged
+from ..core.exact import function_text
 from ..core.label import name_of
 from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
 from ..core.saved import LARGEST, Saved
@@ -77,7 +78,7 @@ class ChainMux(PoolMux):
         return f"{type(self).__name__}({members}, {self.mode})"
 
     def _settings(self, before: str = "") -> str:
-        return f"{before}{self.mode}" + ("" if self._lazy is None else f", {name_of(self._lazy)}")
+        return f"{before}{self.mode}" + ("" if self._lazy is None else f", {function_text(self._lazy, deep=False)}")
 
     def _draws(self) -> bool:
         return False

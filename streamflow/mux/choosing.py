@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.call import Shards, merged
-from ..core.label import short
+from ..core.exact import setting
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..exceptions import ParameterError
@@ -80,7 +80,7 @@ class BaseMux(PoolMux):
 
     # ------------------------------------------------------------------ what it is
     def _settings(self, before: str = "") -> str:
-        public = ", ".join(f"{name}={short(value)}" for name, value in vars(self).items() if not name.startswith("_"))
+        public = ", ".join(f"{name}={setting(value)}" for name, value in vars(self).items() if not name.startswith("_"))
         return f"{before}{public}" if public else ""
 
     def _node(self, key: Key, shards: Shards) -> Node:

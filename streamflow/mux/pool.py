@@ -70,11 +70,10 @@ class Pool:
             below = self.members.fingerprint()
         else:
             below = joined(_fingerprints(self.members))
-        text = below.text if len(below.text) <= 2000 else f"{below.text[:1900]}... {digest_of([below.text])}"
         if self.names is not None:
             settings = f"{settings and settings + ', '}named {digest_of(map(str, self.names))}"
         digest = "" if weights is None else digest_of([weights.tobytes()])
-        return below.then(f"{self.kind}({settings and settings + ': '}{text})", digest)
+        return below.then(f"{self.kind}({settings and settings + ': '}{below.text})", digest)
 
 
 def _members(streamers: Any) -> Sequence[Streamer]:

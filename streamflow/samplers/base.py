@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.exact import public_attributes, setting
 from ..core.validate import require
 from ..exceptions import ParameterError
 from ..seeding import Key, Root
@@ -99,9 +100,20 @@ class Sampler(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def _label(self) -> str:
-        """What identifies it in states."""
-        return repr(self)
+    def fingerprint(self) -> str:
+        """What makes two samplers the same for a state.
+
+        Returns
+        -------
+        str
+            The class and its public attributes, by value.  The seed is compared by itself, and so is an array
+            `weights`, which may change with ``load_state_dict(strict=False)``.  A sampler whose order depends on
+            anything else says so itself.
+        """
+        public = public_attributes(self)
+        if isinstance(public.get("weights"), np.ndarray):
+            del public["weights"]
+        return f"{type(self).__name__}({', '.join(f'{name}={setting(value)}' for name, value in public.items())})"
 
 
 class Indices:

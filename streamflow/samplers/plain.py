@@ -117,7 +117,7 @@ class SubsetSampler(Sampler):
     def __repr__(self) -> str:
         return f"SubsetSampler({len(self._indices)} indices{', shuffle=True' if self.random else ''})"
 
-    def _label(self) -> str:
+    def fingerprint(self) -> str:
         return f"{self!r} {digest_of([self._indices.values.tobytes()])}"
 
 

@@ -121,7 +121,7 @@ class WeightedSampler(Sampler):
         indices = "" if self._indices is None else f", indices={len(self._indices)} indices"
         return f"WeightedSampler({weights}{indices})"
 
-    def _label(self) -> str:
+    def fingerprint(self) -> str:
         return repr(self) if self._indices is None else f"{self!r} {digest_of([self._indices.values.tobytes()])}"
 
 

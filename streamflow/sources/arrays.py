@@ -126,10 +126,17 @@ class ArraySource(Source):
         return chosen
 
     def _label(self) -> str:
-        labels = each(lambda one, name: one.label(), self._columns)
-        if isinstance(labels, dict):
-            labels = ", ".join(f"{key}: {label}" for key, label in labels.items())
-        return f"ArraySource({', '.join(labels) if isinstance(labels, tuple) else labels})"
+        return _listed(each(lambda one, name: one.label(), self._columns))
+
+    def fingerprint(self) -> str:
+        return _listed(each(lambda one, name: one.text(), self._columns))
+
+
+def _listed(texts: Any) -> str:
+    """The texts of the columns as those of an `ArraySource`."""
+    if isinstance(texts, dict):
+        texts = tuple(f"{key}: {text}" for key, text in texts.items())
+    return f"ArraySource({', '.join(texts) if isinstance(texts, tuple) else texts})"
 
 
 def array_source(data: Any, name: str) -> ArraySource:

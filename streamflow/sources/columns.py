@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.allocator import empty
+from ..core.exact import setting
 from ..core.label import short
 from ..core.validate import missing, require
 from ..exceptions import DataError
@@ -58,7 +59,11 @@ class Column(ABC):
 
     @abstractmethod
     def label(self) -> str:
-        """Its type, dtype and shape, for messages and states."""
+        """Its type, dtype and shape, for messages."""
+
+    def text(self) -> str:
+        """What it is, for states: small data by value."""
+        return self.label()
 
 
 def is_column(data: Any) -> bool:
@@ -131,6 +136,9 @@ class ArrayColumn(Column):
     def label(self) -> str:
         return f"{type(self._array).__name__}({self._array.dtype}, {self._array.shape})"
 
+    def text(self) -> str:
+        return setting(self._array)
+
     def __reduce__(self) -> Any:
         return _array_column, (MappedArray.of(self._array) or self._array,)
 
@@ -161,6 +169,9 @@ class SequenceColumn(Column):
     def label(self) -> str:
         return short(self._data)
 
+    def text(self) -> str:
+        return setting(self._data)
+
 
 def _read_only(value: Any, name: str) -> Any:
     """A read-only view of an array that the caller shares with others."""
@@ -181,6 +192,9 @@ class ArrayLikeColumn(SequenceColumn):
 
     def label(self) -> str:
         return f"{type(self._data).__name__}({self._data.dtype}, {tuple(self._data.shape)})"
+
+    def text(self) -> str:
+        return self.label()
 
 
 class ZarrColumn(ArrayLikeColumn):
@@ -277,6 +291,9 @@ class SourceColumn(Column):
 
     def label(self) -> str:
         return self.source._label()
+
+    def text(self) -> str:
+        return self.source.fingerprint()
 
     def keys(self) -> tuple[Any, ...] | None:
         return self.source.keys()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.exact import function_text
 from ..core.fingerprint import digest_of
 from ..core.label import name_of, short
 from ..core.validate import missing, require
@@ -79,11 +80,14 @@ class FileSource(Source):
         return repr(self._paths[index])
 
     def _label(self) -> str:
-        return f"FileSource({len(self._paths)} files {self._digest}, {name_of(self._decode)})"
+        return f"FileSource({len(self._paths)} files, {name_of(self._decode)})"
+
+    def fingerprint(self) -> str:
+        return f"FileSource({len(self._paths)} files {self._digest}, {function_text(self._decode)})"
 
     @cached_property
     def _digest(self) -> str:
-        """Digest of the paths, cached because every state contains it and there may be a million paths."""
+        """Digest of the paths, cached because there may be a million paths."""
         return digest_of(self._paths)[:8]
 
 

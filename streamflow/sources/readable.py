@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Streamer
+from ..core.fingerprint import described
 from ..core.lengths import Counted
 from ..samplers import Sampler
 from ..seeding import Key
@@ -115,8 +116,32 @@ class ReadableBase(Counted, ABC):
         return self._bound(np.zeros(1, np.intp), PROBE).sample(0)
 
     def _label(self) -> str:
-        """Its name in messages and states; computing it must not open anything."""
+        """Its short name in messages; computing it must not open anything."""
         return type(self).__name__
+
+    def fingerprint(self) -> str:
+        """What makes two sources the same for a state; computing it must not open anything.
+
+        Returns
+        -------
+        str
+            The class and its public attributes, by value: simple values as they are, an array of at most 64 KiB with a
+            digest, other things by type and shape.  A source whose samples depend on anything else says so itself.
+
+        Examples
+        --------
+        >>> from streamflow.sources import Source
+        >>> class Squares(Source):
+        ...     def __init__(self, n):
+        ...         self.n = n
+        ...     def __len__(self):
+        ...         return self.n
+        ...     def sample(self, index):
+        ...         return index ** 2
+        >>> Squares(3).fingerprint()
+        'Squares(n=3)'
+        """
+        return described(self)
 
     # ------------------------------------------------------------------ batches
     def __iter__(self) -> Iterator[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import unfilled
+from ..core.exact import function_text, setting
 from ..core.fingerprint import digest_of
 from ..core.label import name_of
 from ..core.validate import require
@@ -296,12 +297,14 @@ class View(Derived):
         return View(self._source, range(first, end, below.step * at.step))
 
     def _label(self) -> str:
+        return f"{self._source._label()}[{self._selected()}]"
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}[{self._selected()}]"
+
+    def _selected(self) -> str:
         at = self._at
-        if isinstance(at, range):
-            selected = f"{at.start}:{at.stop}:{at.step}"
-        else:
-            selected = f"{len(at)} indices {self._digest}"
-        return f"{self._source._label()}[{selected}]"
+        return f"{at.start}:{at.stop}:{at.step}" if isinstance(at, range) else f"{len(at)} indices {self._digest}"
 
     @functools.cached_property
     def _digest(self) -> str:
@@ -330,6 +333,9 @@ class Selected(Derived):
 
     def _label(self) -> str:
         return f"{self._source._label()}.{self._keys!r}"
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}.{self._keys!r}"
 
 
 class Mapped(Derived):
@@ -383,6 +389,9 @@ class Mapped(Derived):
         return view
 
     def _label(self) -> str:
-        given = [*self._args, *sorted(self._kwargs.items())]
-        digest = f", {digest_of(given)[:8]}" if given else ""
-        return f"{self._source._label()}.map({name_of(self._fn)}{digest})"
+        return f"{self._source._label()}.map({name_of(self._fn)})"
+
+    def fingerprint(self) -> str:
+        kwargs = sorted(self._kwargs.items())
+        given = [*map(setting, self._args), *(f"{name}={setting(value)}" for name, value in kwargs)]
+        return f"{self._source.fingerprint()}.map({', '.join([function_text(self._fn), *given])})"

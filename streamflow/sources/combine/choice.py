@@ -92,7 +92,7 @@ class ChoiceSource(Concatenated):
             reading_only(member, inside if length else [])
             for member, length in zip(self._members, self._lengths, strict=True)
         ]
-        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}")
+        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}", f"{self.fingerprint()}.{keys!r}")
 
     def _check_batches(self, sampler: Sampler, across_epochs: bool) -> None:
         once = (SequentialSampler, ShuffledSampler, BlockShuffledSampler)
@@ -107,7 +107,13 @@ class ChoiceSource(Concatenated):
         return _RunOrder(sampler, self._lengths, self._stratified, key, epochs, part, batch_size)
 
     def _label(self) -> str:
-        return f"ChoiceSource({self._member_labels()}{', stratified=True' if self._stratified else ''})"
+        return self._of(self._member_labels())
+
+    def fingerprint(self) -> str:
+        return self._of(self._member_texts())
+
+    def _of(self, members: str) -> str:
+        return f"ChoiceSource({members}{', stratified=True' if self._stratified else ''})"
 
 
 def _with_member(data: Any, member: Any) -> Any:

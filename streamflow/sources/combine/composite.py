@@ -127,7 +127,7 @@ class CompositeSource(Members):
             member if some and some[0] is None else reading_only(member, some)
             for member, some in zip(self._members, wanted, strict=True)
         ]
-        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}")
+        return Gathered(twin, keys, paths, f"{self._label()}.{keys!r}", f"{self.fingerprint()}.{keys!r}")
 
     def sample(self, index: Any) -> Any:
         """One sample; `index` may also be a list with the index of a sample of each member."""
@@ -173,7 +173,12 @@ class CompositeSource(Members):
         return super()._pass_order(sampler, key, epochs, part, batch_size)
 
     def _label(self) -> str:
-        inside = self._member_labels()
+        return self._of(self._member_labels())
+
+    def fingerprint(self) -> str:
+        return self._of(self._member_texts())
+
+    def _of(self, inside: str) -> str:
         for name, default in (("flatten", True), ("trim", False)):
             inside += "" if getattr(self, f"_{name}") is default else f", {name}={not default}"
         return f"CompositeSource({inside})"

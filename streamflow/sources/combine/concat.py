@@ -223,7 +223,14 @@ class Members(Source):
 
     def _member_labels(self) -> str:
         """The labels and lengths of the members; of many members the first four and a digest."""
-        some = [f"{length} of {one._label()}" for one, length in zip(self._members, self._lengths, strict=True)]
+        return self._listed([one._label() for one in self._members])
+
+    def _member_texts(self) -> str:
+        """The fingerprints and lengths of the members; of many members the first four and a digest."""
+        return self._listed([one.fingerprint() for one in self._members])
+
+    def _listed(self, texts: list[str]) -> str:
+        some = [f"{length} of {text}" for text, length in zip(texts, self._lengths, strict=True)]
         if len(some) <= 4:
             return ", ".join(some)
         more = f"and {len(some) - 4} more {digest_of(['; '.join(some)])[:8]}: {len(self)} samples"
@@ -305,3 +312,6 @@ class Concatenated(Members):
 
     def _label(self) -> str:
         return f"concatenate({self._member_labels()})"
+
+    def fingerprint(self) -> str:
+        return f"concatenate({self._member_texts()})"

@@ -25,13 +25,13 @@ class Gathered(Selected):
     keys : key or tuple of keys
     paths : list of tuples
         Where the value of each key is: the position in the sample, and the position in the tuple there.
-    label : str
-        Its label; that of `source` would be another one.
+    label, text : str
+        Its label and its fingerprint; those of `source` would be others.
     """
 
-    def __init__(self, source: Source, keys: Any, paths: Sequence[tuple[int, ...]], label: str) -> None:
+    def __init__(self, source: Source, keys: Any, paths: Sequence[tuple[int, ...]], label: str, text: str) -> None:
         super().__init__(source, keys)
-        self._paths, self._own_label = paths, label
+        self._paths, self._own_label, self._own_text = paths, label, text
 
     def _picked(self, data: Any) -> Any:
         values = [functools.reduce(operator.getitem, path, data) for path in self._paths]
@@ -39,6 +39,9 @@ class Gathered(Selected):
 
     def _label(self) -> str:
         return self._own_label
+
+    def fingerprint(self) -> str:
+        return self._own_text
 
 
 class Unread(Derived):

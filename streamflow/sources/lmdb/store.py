@@ -135,6 +135,9 @@ class LMDBStore(Source):
         label = f"LMDBStore({self._given!r})"
         return label if self._keys is None else f"{label}.{self._keys!r}"
 
+    def fingerprint(self) -> str:
+        return self._label()
+
 
 class OpenStore:
     """A store that is open in this process.

@@ -155,8 +155,13 @@ class Inside(Entries, Derived):
         return Inside(self._source._view(at), self._steps)
 
     def _label(self) -> str:
-        steps = "".join(f"[:, {', '.join(map(_item_label, step))}]" for step in self._steps)
-        return f"{self._source._label()}{steps}"
+        return f"{self._source._label()}{self._step_labels()}"
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}{self._step_labels()}"
+
+    def _step_labels(self) -> str:
+        return "".join(f"[:, {', '.join(map(_item_label, step))}]" for step in self._steps)
 
     def __reduce__(self) -> Any:
         return Inside, (self._source, self._steps)
@@ -214,6 +219,9 @@ class Scattered(Entries, Derived):
 
     def _label(self) -> str:
         return f"{self._source._label()}.scatter({self._axis})"
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}.scatter({self._axis})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_ahead": Ahead()}

@@ -147,6 +147,9 @@ class MemmapStore(Entries):
     def _label(self) -> str:
         return f"MemmapStore({self._given!r} {self._identity[1][:8]})"  # states go along when the folder is moved
 
+    def fingerprint(self) -> str:
+        return self._label()
+
 
 def _replaced(store: str) -> DataError:
     return DataError(f"{store!r} has been replaced since it was opened; open it again")

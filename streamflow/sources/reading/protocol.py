@@ -44,3 +44,6 @@ class Readable(Protocol):
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Readable: ...
 
     def _label(self) -> str: ...
+
+    def fingerprint(self) -> str:
+        """What makes two sources the same for a state."""

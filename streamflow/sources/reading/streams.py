@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ...core import Streamer
 from ...core.call import Shards, merged
-from ...core.fingerprint import Fingerprint, digest_of
+from ...core.exact import bounded
+from ...core.fingerprint import Fingerprint, differing, digest_of
 from ...core.node import NUMBERS, Node, Ticks
 from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
@@ -49,7 +50,7 @@ class _SourceStream(Streamer):
 
     def _settings(self) -> str:
         """The settings that distinguish two streams over the same source, for `repr` and states."""
-        text = f"{self.sampler._label()}, epochs={self.epochs}"
+        text = f"{self.sampler.fingerprint()}, epochs={self.epochs}"
         return f"{text}, with_indices=True" if self.with_indices else text
 
     def _draws_random(self) -> bool:
@@ -76,6 +77,17 @@ class _SourceStream(Streamer):
         weights = getattr(self.sampler, "weights", None)
         digest = digest_of([weights.tobytes()]) if isinstance(weights, np.ndarray) else ""
         return self._marked(Fingerprint(text, digest, self._draws_random()))
+
+    def _identity(self) -> str:
+        return f"{self.fingerprint().text} of {self._stream_text()}"
+
+    def _stream_text(self) -> str:
+        """The stream as states compare it; kept, because every state has it and it may be long in the making."""
+        found: str | None = self.__dict__.get("_known_text")
+        if found is None:
+            settings = bounded(f"{type(self).__name__.lower()}({self._settings()})", 400)
+            found = self.__dict__["_known_text"] = f"{bounded(self.source.fingerprint(), 400)}.{settings}"
+        return found
 
     def _label(self) -> str:
         return f"{self.source._label()}.{type(self).__name__.lower()}"
@@ -183,14 +195,15 @@ class _DrawNode(Node):
             "kind": self.kind,
             "version": self.version,
             "given": self.given(),
-            "stream": self._described(),
+            "stream": self.spec._stream_text(),
             "length": self._length,
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        stream, length, given = saved.text("stream"), saved.count("length", sys.maxsize), saved.count("given")
-        if stream != self._described():
-            raise StateError(f"was {stream}, is now {self._described()}")
+        was, now = saved.text("stream"), self.spec._stream_text()
+        length, given, stream = saved.count("length", sys.maxsize), saved.count("given"), self.spec._label()
+        if was != now:
+            raise StateError("{}: was {}, is now {}".format(stream, *differing(was, now)))
         if length != self._length:
             raise StateError(f"{stream} had {length} samples, now has {self._length}")
         place = self._place(given - 1) if given else (0, 0)
@@ -198,9 +211,6 @@ class _DrawNode(Node):
             raise saved.wrong("given", f"a count that {stream} reaches")
         self._made.close()
         self._begin(given)
-
-    def _described(self) -> str:
-        return f"{self.spec._label()}({self.spec._settings()})"
 
     def where(self) -> list[str]:
         return [self.spec._label()]
