@@ -32,10 +32,10 @@ def _length(n: int, buffer_size: int, partial: bool = False, *_: Any, **__: Any)
     return -(-n // buffer_size) if partial else n // buffer_size
 
 
-@trusted_map(_check, "windowed", _length)
+@trusted_map(_check, "stateless", _length)
 def buffer_stream(
     stream: Iterator[Any], buffer_size: int, partial: bool = False, axis: int | None = None, ragged: str = "error"
-) -> Generator[list[Any], None, None]:
+) -> Generator[Any, None, None]:
     """Collate samples into batches.
 
     Parameters
@@ -90,9 +90,9 @@ def buffer_stream(
             _log_dropped(buffer_size)
         return []
 
-    while window := following():
+    while batch := following():
         is_first = False
-        yield window  # it is emptied, so this frame keeps no batch alive while it waits
+        yield batch.pop()  # out of a list, so that this frame does not keep it alive while it waits
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import streamflow as sf
-from streamflow.background import produce
+from streamflow.background import InlineWorker, WorkerPool, produce
 from streamflow.core import checkpoint, derived
 from streamflow.maps import stream_map
 
@@ -272,11 +272,32 @@ def test_what_was_drawn_since_the_last_checkpoint(time, cost):
         assert max(again) > windows  # or this would test nothing
 
 
+class Worker(sf.BackgroundStreamer):
+    """A lane in this thread, with marks."""
+
+    def worker_pool(self):
+        return WorkerPool(lambda job, n_workers: InlineWorker(job), n_workers=1, n_lanes=1)
+
+
 @pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01])
-def test_checkpoints_take_a_fiftieth_of_the_time(time, cost):
+@pytest.mark.parametrize("where", ["here", "in a worker"])
+def test_checkpoints_take_a_fiftieth_of_the_time(time, cost, where):
+    """Of whichever kind, all together: there is one clock."""
     tree, _ = timed_tree(time, cost)
+    if where == "in a worker":
+        tree = Worker(tree).with_seed(3)
     with tree.open() as stream:
         for _ in islice(stream, 20_000):
             pass
-    assert 0 < time.spent <= time.now / 50 + 12 * cost
+    assert 0 < time.spent <= time.now / 50 + 40 * cost
     assert time.spent > time.now / 5000
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("seed", range(amount(10, 200)))
+def test_in_a_worker(seed):
+    """A mark is as good as a state."""
+    tree = random_tree(seed)
+    background = Worker(tree.streamer).with_seed(seed)
+    again, _ = draws_of_resume(background, 500, 1)
+    assert again <= tree.open + tree.windows
