@@ -157,26 +157,30 @@ class SlotNode(Node):
 
     def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
         """The items of a slot, activation by activation; this is where a slot is renewed."""
-        held, members = self.held, self.pool.members
+        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
         weighs, renews = self._weighs, self._renews
         one = held[slot]
         if one is None:
             return
-        key, shards = self._address(slot, one.number)
-        budget = one.budget
+        index, number, budget = one.index, one.number, one.budget
         if isinstance(one, Activation):
             if budget is None or one.done < budget:
-                one = held[slot] = self._open(slot, one)
+                if self._passes or self._whole:  # a state was loaded
+                    one = held[slot] = self._open(slot, one)
+                else:
+                    one = held[slot] = members[index]._activate(key, index, number, budget, shards)
                 yield one.items if budget is None else islice(one.items, budget)
         else:  # a state was loaded in the middle of this activation
             yield islice(one.items, None if budget is None else budget - one.given())
+        if self._whole:
+            key, shards = self._address(slot)
         while renews:
             given = one.given()
             if not given or (budget is not None and given < budget):
                 more = self._once_more(slot, one, given)
                 if more is not None:
                     one, budget = more, more.budget
-                    key, shards = self._address(slot, one.number)
+                    key, shards = self._address(slot)
                     yield one.items if budget is None else islice(one.items, budget)
                     continue
                 given = given or self._pass(slot, one).before
@@ -202,7 +206,8 @@ class SlotNode(Node):
         self.live -= 1
         if not self.live:
             self._cut()
-        self._whole.discard(slot)
+        if self._whole:
+            self._whole.discard(slot)
         self._died(slot)
 
     def _once_more(self, slot: int, one: Activation | Node, given: int) -> Node | None:
@@ -232,15 +237,15 @@ class SlotNode(Node):
         """Whether members are divided among several parts."""
         return merged(self.shards)[1] > 1
 
-    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
-        """Under which key, and in which part, activation `number` is opened in a slot."""
+    def _address(self, slot: int) -> tuple[Key, Shards]:
+        """Under which key, and in which part, members are opened in a slot."""
         if slot not in self._whole:
             return self.key, self.shards
         index, count = merged(self.shards)
         return self.key.below(count, WHOLE).below(index, WHOLE), ()
 
     def _open(self, slot: int, one: Activation) -> Node:
-        key, shards = self._address(slot, one.number)
+        key, shards = self._address(slot)
         member, last = self.pool.members[one.index], self._pass(slot, one)
         if not last.number:
             return member._activate(key, one.index, one.number, one.budget, shards)
@@ -333,7 +338,7 @@ class SlotNode(Node):
 
     def _slot_states(self, failed: int | None) -> list[dict[str, Any] | None]:
         """The states of the slots, of which one may have failed."""
-        slots = [one and activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
+        slots = [None if one is None else activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
         for slot, last in self._passes.items():
             state = slots[slot]
             if state is not None and state["number"] == last.activation:
