@@ -87,10 +87,13 @@ class _RoundRobinNode(SlotNode):
             first, step, _, shards = dealt(len(members), shards)
             members = members[first::step]
         super().__init__(mux._pool, key, shards)
-        self._mode, self._members = mux.mode, members
+        self._mode, self._members, self._dealt = mux.mode, members, shards
         self._round, self._given_before = 0, 0
-        self._quiet, self._n_parts = 0, merged(shards)[1]  # rounds in a row that gave nothing
+        self._quiet = 0  # rounds in a row that gave nothing
         self._begin_round()
+
+    def _turn_to(self, number: int) -> None:
+        self._round, self.shards = number, turned(self._dealt, number)
 
     def _begin_round(self) -> None:
         n = len(self._members)
@@ -103,9 +106,9 @@ class _RoundRobinNode(SlotNode):
     def _plan(self) -> NDArray[np.intp] | None:
         if not self.live:
             self._quiet = 0 if self.given() > self._given_before else self._quiet + 1
-            if self._mode == "exhaustive" or self._quiet >= self._n_parts:
+            if self._mode == "exhaustive" or self._quiet >= merged(self._dealt)[1]:
                 return None
-            self._round += 1
+            self._turn_to(self._round + 1)
             self._given_before = self.given()
             self._begin_round()
         else:
@@ -119,13 +122,10 @@ class _RoundRobinNode(SlotNode):
         asked = self.asked + self._inside() + (self._owed is not None)
         return (self._at + asked - self._from) % max(1, len(self._order))
 
-    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
-        return self.key, turned(self.shards, number)
-
     def _drop_dead(self) -> None:
         place = self._place()
-        turned = np.roll(self._order, -place)
-        self._order = turned[[self.held[slot] is not None for slot in turned]]
+        rotated = np.roll(self._order, -place)
+        self._order = rotated[[self.held[slot] is not None for slot in rotated]]
         self._cut()
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 
@@ -137,9 +137,13 @@ class _RoundRobinNode(SlotNode):
             "at": self._place(),
         }
 
+    def restore(self, saved: Saved, verify: bool) -> None:
+        self._turn_to(saved.count("round", most=NUMBERS - 1))  # before members are opened
+        super().restore(saved, verify)
+
     def _restore_own(self, saved: Saved) -> None:
         n = len(self.held)
-        self._round, self._given_before = saved.count("round", most=NUMBERS - 1), saved.count("given_before")
+        self._given_before = saved.count("given_before")
         self._order = np.array(saved.counts("order", n - 1, n), np.intp)
         self._at = saved.count("at", most=max(0, len(self._order) - 1))
         self._from = saved.count("asked")
