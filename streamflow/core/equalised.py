@@ -131,7 +131,6 @@ class EqualNode(Node):
             return False
         if not node.next_epoch(epoch):
             return False
-        self.key = self.key.at_epoch(epoch)
         self._at = 0, 0, node
         self._begin()
         return True

@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, MappingView, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -118,9 +117,8 @@ def part_length(
 
 
 def _siblings(shards: Shards) -> list[Shards]:
-    """All parts of the same kind, in the order in which their items are merged."""
-    every: Any = product(*([(index, count) for index in range(count)] for _, count in shards))
-    return sorted(every, key=lambda one: merged(one)[0])
+    """All parts of the same kind."""
+    return list(product(*([(index, count) for index in range(count)] for _, count in shards)))
 
 
 def _dealt(lengths: list[int], wanted: int) -> list[int]:
