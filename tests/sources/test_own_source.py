@@ -77,7 +77,9 @@ def test_an_error_in_map_says_where():
     next(stream)
     with pytest.raises(ZeroDivisionError) as caught:
         next(stream)
-    assert "map(<lambda>).samples, after 1 items" in caught.value.__notes__[0]
+    of_the_map, of_the_stream = caught.value.__notes__
+    assert of_the_map == "in map(<lambda>), sample 1"
+    assert "map(<lambda>).samples, after 1 items" in of_the_stream
 
 
 def test_map_and_views_keep_the_positions_of_the_unsliced_source():
