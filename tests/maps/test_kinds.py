@@ -74,6 +74,12 @@ def one_to_many(stream, times, every=1):
             yield item
 
 
+@stream_map()
+def by_keyword(stream, *, step):
+    for item in stream:
+        yield item * step
+
+
 def samples(n):
     for i in range(n):
         yield {"x": np.full(2, i), "y": i}
@@ -188,6 +194,19 @@ def test_rng_comes_after_what_must_be_given():
 
     with pytest.raises(ParameterError, match="`rng` must be the last parameter"):
         stream_map(kind="windowed")(noisy)
+
+
+def test_a_check_gets_all_but_rng():
+    seen = []
+
+    @stream_map(lambda size, *, more: seen.append((size, more)), kind="windowed")
+    def checked(stream, size, rng, *, more=3):
+        yield from ()
+
+    checked([], 5)
+    sf.Streamer([]).pipe(checked, size=6, more=4)
+    checked([], 7, rng=0)
+    assert seen == [(5, 3), (6, 4), (7, 3)]
 
 
 @pytest.mark.parametrize("window", [(1, 2), None, 3, {"x": 1}, "ab"])
@@ -314,6 +333,22 @@ def test_a_state_of_another_kind_is_refused():
     state["node"]["kind"] = "windowed map"
     with pytest.raises(StateError, match="another kind of node: 'windowed map', not 'stateless map'"):
         sf.Streamer(range(9)).pipe(kept, 1).open().load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((sf.cache, {"n_cache": 2, "random_state": 0}), (sf.cache, {"n_cache": 2, "random_state": 1})),
+        ((shuffle_buffer, {"buffer_size": 2, "rng": 0}), (shuffle_buffer, {"buffer_size": 2})),
+        ((by_keyword, {"step": 1}), (by_keyword, {"step": 2})),
+    ],
+    ids=["seed", "no seed", "keyword"],
+)
+def test_a_state_with_other_settings_is_refused(one, other):
+    tree, another = (sf.Streamer(range(9)).pipe(map_, **settings) for map_, settings in (one, other))
+    with pytest.raises(StateError, match="another tree"):
+        another.open().load_state_dict(resumable(tree, 3))
+    tree.open().load_state_dict(resumable(tree, 3))
 
 
 def test_a_leaf_may_go_on_changing_the_object_that_it_gave_as_its_state(monkeypatch):
