@@ -211,7 +211,8 @@ def test_an_empty_member_is_tried_in_the_part_and_whole_and_then_skipped(prune, 
 
 @pytest.mark.parametrize("make", [
     lambda: ShuffledMux([[]], random_state=0), lambda: ShuffledMux([[], [], []], random_state=0),
-    lambda: Coin([[], [], []], random_state=0), lambda: StochasticMux([[], []], None, 3, random_state=0, short="repeat"),
+    lambda: Coin([[], [], []], random_state=0),
+    lambda: StochasticMux([[], []], None, 3, random_state=0, short="repeat"),
     lambda: ShuffledMux(
         [ShuffledMux([[], []]), ChainMux([[]], "cycle"), RoundRobinMux([[], []], "cycle")], random_state=0),
 ], ids=["one", "three", "a user's mux", "repeated", "nested"])  # fmt: skip
