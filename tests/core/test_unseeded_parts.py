@@ -96,8 +96,9 @@ FINE = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_parts_that_must_agree_are_refused(name):
     tree = REFUSED[name]()
+    half = tree.shard(0, 2)
     np.random.seed(0)  # nobody knows whether other processes did the same
-    for part in (tree.shard(0, 2), tree.shard(0, 1).shard(1, 2), sf.ShuffledMux([tree.shard(0, 2), "ab"])):
+    for part in (half, tree.shard(0, 1).shard(1, 2), sf.ShuffledMux([half, "ab"]), sf.Streamer(over, half)):
         with pytest.raises(ParameterError, match=r"`random_state` must be a seed.*with_seed\(0\)"):
             next(iter(part))
         # Opening does not raise: a state might bring a seed along.

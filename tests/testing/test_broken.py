@@ -96,7 +96,7 @@ def test_an_epoch_that_does_not_repeat():
             calls.append(1)
             return Streamer([len(calls) if epoch else 0] * 3)._open_pass(root, epoch)
 
-    rejected(Epochs(()), "^another epoch can be opened", pickles=False)
+    rejected(Epochs([0] * 3), "^another epoch can be opened", pickles=False)
 
 
 # ---------------------------------------------------------------------- pickles
