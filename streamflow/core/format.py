@@ -5,8 +5,8 @@ who resumes or repeats an old run, so it is done on purpose or not at all: `test
 be changed freely, such as the lengths of blocks, stand where they are used.
 
 Streams also depend on the addresses at which random numbers are drawn, and these stand where the draw is made: the
-purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/reading/randomness`; the
-members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
+purposes in `seeding`; blocks and windows in `samplers/blocks`; the numbers of a sample in `sources/reading/randomness`;
+the members of a composition or a choice in `sources/combine/composite` and `sources/combine/choice`; rounds in
 `mux/round_robin`; the parts of a mux in `mux/stochastic`, `mux/picking` and `mux/choosing`; what a worker seeds in
 `background/seeds`.
 
