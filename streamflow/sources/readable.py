@@ -104,7 +104,7 @@ class ReadableBase(Counted, ABC):
         return max((source._random_maps() for source in self._sources()), default=0)
 
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> ReadableBase:
-        """The source that a stream reads or prefetches these samples from: once, in this order, by these draws."""
+        """The source from which a stream reads these samples, each once and in this order, by these draws."""
         return self
 
     def _sources(self) -> Iterable[ReadableBase]:

@@ -348,6 +348,7 @@ class Mapped(Derived):
         require(callable(fn), "fn", "a function of a sample", fn)
         self._fn, self._args, self._kwargs = fn, args, kwargs
         self._random = "rng" in unfilled(fn, (None,) * n_samples + args, kwargs)
+        self._level = source._random_maps()  #: the random maps below
         self._rng: Callable[[], np.random.Generator] = fresh  #: makes the generator of the next sample
 
     def _arguments(self, sample: Any) -> Any:
@@ -374,13 +375,13 @@ class Mapped(Derived):
         return Source.keys(self)
 
     def _random_maps(self) -> int:
-        return self._source._random_maps() + self._random
+        return self._level + self._random
 
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
         bound = super()._bound(indices, draws)
         assert isinstance(bound, Mapped)
         if self._random:
-            bound._rng = draws.generators(self._source._random_maps()).__next__
+            bound._rng = draws.generators(self._level).__next__
         return bound
 
     def _view(self, at: range | NDArray[np.intp]) -> Source:

@@ -113,7 +113,7 @@ def test_states_know_all_members(tmp_path):
     again.load_state_dict(state)
     assert next(again) == next(stream) == 1
     others = concatenate(map(NpySource, paths[:4] + paths[:3:-1])).samples().open()
-    with pytest.raises(StateError, match="was concatenate.*, is now concatenate"):
+    with pytest.raises(StateError, match="was .*, is now "):
         others.load_state_dict(state)
 
 
@@ -135,5 +135,5 @@ def test_states_know_the_arguments_of_a_mapped_function():
     again = source.map(pow, 2).samples().open()
     again.load_state_dict(state)
     assert next(again) == 16
-    with pytest.raises(StateError, match="was ArraySource.*pow"):
+    with pytest.raises(StateError, match=r"was .*pow.*, is now .*pow"):
         source.map(pow, 3).samples().open().load_state_dict(state)

@@ -68,13 +68,13 @@ class Counting(Source):
     """Counts the samples that are read."""
 
     def __init__(self, n):
-        self.n, self.read_ones = n, []
+        self._n, self._read_ones = n, []
 
     def __len__(self):
-        return self.n
+        return self._n
 
     def sample(self, index):
-        self.read_ones.append(index)
+        self._read_ones.append(index)
         return {"x": index}
 
 
@@ -87,10 +87,10 @@ def test_nothing_is_replayed(open_stream):
         list(itertools.islice(stream, 300))
         state = stream.state_dict()
         wanted = np.ravel(next(stream)["x"]).tolist()
-    del source.read_ones[:]
+    del source._read_ones[:]
     with open_stream(source).open() as again:
         again.load_state_dict(state)
-        assert source.read_ones == []
+        assert source._read_ones == []
         assert np.ravel(next(again)["x"]).tolist() == wanted
 
 
@@ -107,7 +107,7 @@ def test_a_mux_over_sources_is_resumed_without_replay():
     again, sources = tree()
     with again.open() as stream:
         stream.load_state_dict(state)
-        assert [source.read_ones for source in sources] == [[]] * 6
+        assert [source._read_ones for source in sources] == [[]] * 6
         assert list(itertools.islice(stream, 40)) == wanted
 
 
@@ -171,7 +171,7 @@ def test_a_state_of_a_source_that_has_grown_is_refused():
     with source.batches(2).open() as stream:
         next(stream)
         state = stream.state_dict()
-    source.n = 11
+    source._n = 11
     with source.batches(2).open() as stream, pytest.raises(StateError, match="had 10 samples, now has 11"):
         stream.load_state_dict(state)
 
@@ -187,7 +187,7 @@ def test_another_selection_of_the_same_length_is_refused():
 def test_after_an_error_the_state_is_that_of_the_last_batch():
     class Breaks(Counting):
         def sample(self, index):
-            if index == 5 and self.read_ones is not None:
+            if index == 5 and self._read_ones is not None:
                 raise OSError("no disk")
             return index
 
@@ -198,7 +198,7 @@ def test_after_an_error_the_state_is_that_of_the_last_batch():
         next(stream)
     assert stream.position == 2
     state = stream.state_dict()
-    source.read_ones = None
+    source._read_ones = None
     with source.batches(2).open() as again:
         again.load_state_dict(state)
         assert [batch.tolist() for batch in again] == [[4, 5], [6, 7]]
@@ -224,8 +224,8 @@ ORDERS = {
     "too large": lambda: SOURCE.batches(50, epochs=3, drop_last=True),
     "dropped across": lambda: SOURCE.batches(5, epochs=3, drop_last=True, across_epochs=True),
     "random": lambda: SOURCE.map(noisy).batches(4, shuffle=True, epochs=3),
-    "part": lambda: SOURCE.batches(2, shuffle=True, epochs=5).shard(1, 3),
-    "dropped part": lambda: SOURCE.batches(3, shuffle=True, epochs=7, drop_last=True).shard(3, 5),
+    "part": lambda: SOURCE.batches(5, shuffle=True, epochs=5).shard(1, 3),
+    "dropped part": lambda: SOURCE.batches(2, shuffle=True, epochs=7, drop_last=True).shard(3, 5),
     "small part": lambda: SOURCE[:2].batches(3, shuffle=True, epochs=7).shard(3, 5),
     "choice": lambda: choice(True).batches(3, shuffle=True, epochs=3),
     "choice in rounds": lambda: choice(False).batches(3, epochs=2),
@@ -253,10 +253,9 @@ def test_every_count_is_a_position_and_no_other_is(way):
         for _ in zip(live, range(25), strict=False):
             places.append((live.epoch, live.position))
     with stream.open() as live:
-        next(live, None)
+        if next(live, None) is None:  # it has no other position
+            return
         state = live.state_dict()
-    if not wanted:
-        state = {**state, "ended": False, "node": stream._open_pass(stream._root(), 0).state()}
     for given in range(len(wanted) + 1):
         with stream.open() as live:
             live.load_state_dict({**state, "given": given, "node": {**state["node"], "given": given}})

@@ -182,7 +182,7 @@ def map_sources(fn: Callable[..., Any], /, *sequences: Any) -> Source:
     Parameters
     ----------
     fn : function
-        Called as ``fn(*samples)``.
+        Called as ``fn(*samples)``; a parameter `rng` is filled in as by `Source.map`.
     *sequences : sequence
         At least one, of equal length.
 

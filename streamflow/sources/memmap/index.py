@@ -126,14 +126,16 @@ class Inside(Entries, Derived):
         super().__init__(source)
         self._steps = steps
         self._ahead = Ahead()
-        self._rngs: Iterator[np.random.Generator] | None = None  #: those of the next samples, in a stream
+        #: In a stream: the draws of the samples that are to be read, and the generators of those not yet read.
+        self._draws: Draws | None = None
+        self._rngs: Iterator[np.random.Generator] | None = None
 
     def _random_maps(self) -> int:
         return int(any(isinstance(item, RandomCrop) for step in self._steps for item in step))
 
     def _bound(self, indices: NDArray[np.intp], draws: Draws) -> Source:
         bound = twin(self)
-        bound._rngs = draws.generators(0)
+        bound._draws, bound._rngs = draws, draws.generators(0)
         return bound
 
     def sample(self, index: int) -> Any:
@@ -144,9 +146,11 @@ class Inside(Entries, Derived):
         return [self.sample(index) for index in indices.tolist()]
 
     def prefetch(self, indices: NDArray[np.intp]) -> None:
-        unknown = self._random_maps() and self._rngs is None  # where they will be cropped
-        if not unknown and all(isinstance(item, _BASIC) for step in self._steps for item in step):
-            _ask(self._ahead, self, indices)
+        if self._random_maps() and self._draws is None:
+            return  # nobody knows where they will be cropped
+        source = self if self._draws is None else self._bound(indices, self._draws)  # it uses its generators up
+        if all(isinstance(item, _BASIC) for step in self._steps for item in step):
+            _ask(self._ahead, source, indices)
 
     def _about(self, index: int) -> Entry:
         return _entries(self._source)._about(index)

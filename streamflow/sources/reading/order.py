@@ -193,7 +193,9 @@ class PassOrder:
     def draws(self, first: int, end: int) -> Draws:
         """Draws `first` to `end` - 1, for the random maps of the source."""
         found = self._positions(first, end)
-        epochs = np.concatenate([np.full(len(positions), epoch) for epoch, positions in found])
+        if len(found) == 1:
+            return Draws(self._generators, *found[0])
+        epochs = np.repeat([epoch for epoch, _ in found], [len(positions) for _, positions in found])
         return Draws(self._generators, epochs, np.concatenate([positions for _, positions in found]))
 
     def uniforms(self, first: int, end: int) -> NDArray[np.float64]:

@@ -55,14 +55,16 @@ class Draws:
     Parameters
     ----------
     stream : StreamGenerators
-    epochs, positions : (n,) array of int
-        The epoch of each draw, and its position there.
+    epochs : int or (n,) array of int
+        The epoch of all draws, or of each.
+    positions : (n,) array of int
+        Their positions in their epochs.
     path : tuple of int
         The members that lead to the source that is read.
 
     Examples
     --------
-    >>> draws = Draws(StreamGenerators(Key(Root(0), (0,))), np.array([0, 0, 1]), np.array([8, 9, 0]))
+    >>> draws = Draws(StreamGenerators(Key(Root(0), (0,))), 0, np.array([7, 8, 9]))
     >>> [rng.random() for rng in draws.generators(0)][1:] == [rng.random() for rng in draws.some([1, 2]).generators(0)]
     True
     """
@@ -70,13 +72,14 @@ class Draws:
     __slots__ = ("_epochs", "_path", "_positions", "_stream")
 
     def __init__(
-        self, stream: StreamGenerators, epochs: NDArray[Any], positions: NDArray[Any], path: tuple[int, ...] = ()
+        self, stream: StreamGenerators, epochs: int | NDArray[Any], positions: NDArray[Any], path: tuple[int, ...] = ()
     ) -> None:
         self._stream, self._epochs, self._positions, self._path = stream, epochs, positions, path
 
     def some(self, places: Any) -> Draws:
         """Some of them."""
-        return Draws(self._stream, self._epochs[places], self._positions[places], self._path)
+        epochs = self._epochs if isinstance(self._epochs, int) else self._epochs[places]
+        return Draws(self._stream, epochs, self._positions[places], self._path)
 
     def below(self, member: int) -> Draws:
         """The same draws for a member of a source."""
@@ -84,12 +87,15 @@ class Draws:
 
     def generators(self, level: int) -> Iterator[np.random.Generator]:
         """A generator for each draw, of the random map that has `level` others below it."""
-        for epoch, position in zip(self._epochs.tolist(), self._positions.tolist(), strict=True):
-            yield self._stream.at(epoch, self._path, level).at(position)
+        positions = self._positions.tolist()
+        if isinstance(self._epochs, int):
+            return map(self._stream.at(self._epochs, self._path, level).at, positions)
+        found = (self._stream.at(epoch, self._path, level) for epoch in self._epochs.tolist())
+        return (generators.at(position) for generators, position in zip(found, positions, strict=True))
 
 
 #: The draw of a sample that is read only for its keys, dtypes and shapes: nothing random is used up.
-PROBE = Draws(StreamGenerators(Key(Root(0), (0,))), np.zeros(1, np.intp), np.zeros(1, np.intp))
+PROBE = Draws(StreamGenerators(Key(Root(0), (0,))), 0, np.zeros(1, np.intp))
 
 
 def fresh() -> np.random.Generator:

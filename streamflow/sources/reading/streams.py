@@ -178,10 +178,13 @@ class _DrawNode(Node):
     def _place(self, number: int) -> tuple[int, int] | None:
         """The epoch of an item of this pass, and its number there, counted from 1; None if there is no such item."""
 
-    def _bound(self, first: int, end: int, indices: NDArray[np.intp]) -> Readable:
-        """The source from which draws `first` to `end` - 1 read these samples, or prefetch them, once."""
-        assert self.source is not None
-        return self.source._bound(indices, self.order.draws(first, end)) if self._random else self.source
+    def _span(self, first: int, end: int) -> _Span:
+        """Draws `first` to `end` - 1, to be read."""
+        source, indices = self.source, self.order.indices(first, end)
+        assert source is not None
+        if self._random:
+            source = source._bound(indices, self.order.draws(first, end))
+        return _Span(first, end, indices, source)
 
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
@@ -221,11 +224,12 @@ class _DrawNode(Node):
 
 
 class _Span(NamedTuple):
-    """Draws `first` to `end` - 1, which make a batch, and the samples that they read."""
+    """Draws `first` to `end` - 1, the samples that they read, and the source to read these from, once."""
 
     first: int
     end: int
     indices: NDArray[np.intp]
+    source: Readable
 
 
 class _BatchNode(_DrawNode):
@@ -259,13 +263,13 @@ class _BatchNode(_DrawNode):
         batch = self._batch(number)
         if batch is None:
             return None
-        span = _Span(batch.first, batch.end, self.order.indices(batch.first, batch.end))
+        span = self._span(batch.first, batch.end)
         if self.spec.collator.crop is None:  # cropping needs only a small part of each sample
-            self._bound(*span).prefetch(span.indices)
+            span.source.prefetch(span.indices)
         return span
 
     def _read(self, span: _Span) -> Any:
-        spec, source, indices = self.spec, self._bound(*span), span.indices
+        spec, source, indices = self.spec, span.source, span.indices
         uniforms = None if spec.collator.crop is None else self.order.uniforms(span.first, span.end).tolist()
         batch = spec.collator.read(source, indices, self._pool, uniforms)
         return with_index(batch, source._base_indices(indices)) if spec.with_indices else batch
@@ -282,9 +286,8 @@ class _SampleNode(_DrawNode):
         total, length = self.order.total, _FIRST
         while total is None or given < total:
             end = given + length if total is None else min(given + length, total)
-            indices = self.order.indices(given, end)
-            self._bound(given, end, indices).prefetch(indices)
-            source = self._bound(given, end, indices)
+            _, _, indices, source = self._span(given, end)
+            source.prefetch(indices)
             samples = map(source.sample, indices.tolist())
             if self.spec.with_indices:
                 samples = map(with_index, samples, source._base_indices(indices).tolist())
