@@ -86,7 +86,8 @@ class SubsetSampler(Sampler):
     Raises
     ------
     ParameterError
-        If the indices are not integers, or (when a stream is made) are out of range or a mask of another length.
+        If the indices are not integers or there are none, or (when a stream is made) if they are out of range or a mask
+        of another length.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.fingerprint import digest_of
 from ..core.label import name_of
+from ..core.methods import KeepsMethods
 from ..core.validate import require
 from ..samplers import Sampler
 from ..seeding import Key
@@ -29,12 +30,13 @@ from .reading.order import PassOrder
 __all__ = ["Derived", "Mapped", "Selected", "Source", "View"]
 
 
-class Source(ReadableBase):
+class Source(KeepsMethods, ReadableBase):
     """Random-access data: ``source[i]`` is a sample, ``source[slice, indices or mask]`` a lazy view, again a source.
 
     Notes
     -----
-    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.
+    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.  An attribute that has
+    the name of a method (`keys`, `samples`, `map`, ...) is refused.
 
     Examples
     --------
