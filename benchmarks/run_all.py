@@ -25,6 +25,7 @@ SCRIPTS = (
     "zmq_example",
     "minibatches",
     "sources",
+    "orders",
     "lmdb_store",
     "memmap_store",
 )

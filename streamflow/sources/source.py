@@ -35,8 +35,8 @@ class Source(KeepsMethods, ReadableBase):
 
     Notes
     -----
-    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.  An attribute that has
-    the name of a method (`keys`, `samples`, `map`, ...) is refused.
+    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.  Attributes that have
+    the name of a method (`keys`, `samples`, `map`, ...) are refused.
 
     Examples
     --------
