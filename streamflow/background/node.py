@@ -22,6 +22,7 @@ from weakref import WeakSet
 from ..core.call import Shards, merged
 from ..core.fork import at_fork
 from ..core.node import Node, Ticks
+from ..core.saved import LARGEST, Saved
 from ..core.signals import deferred
 from ..core.streamer import Streamer
 from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
@@ -54,6 +55,8 @@ class BackgroundNode(Node):
         Which part of the tree it is; each lane is a part of that.
     pool : WorkerPool
     """
+
+    kind = "background"
 
     def __init__(self, label: str, tree: Streamer, key: Key, shards: Shards, pool: WorkerPool) -> None:
         self._label, self._tree, self._key, self._shards, self._pool = label, tree, key, shards, pool
@@ -130,9 +133,10 @@ class BackgroundNode(Node):
         if isinstance(mark, StateError):
             slot.no_state = mark
             return
-        for number, given, state in mark:
+        for number, state in mark:
             lane = self._lanes[number]
-            lane.at_mark, lane.mark, lane.since = given, state, 0
+            lane.begin_at(state)
+            lane.since = 0
 
     def _raise(self, record: Record) -> NoReturn:
         failure: Failure = record.pop()  # the error's traceback holds the frames that hold the record
@@ -178,7 +182,7 @@ class BackgroundNode(Node):
     def _launch(self, slot: WorkerSlot, *, verify: bool) -> None:
         """Start a worker at the positions of its lanes, unless all of them have ended."""
         wanted = self._order[self._at :] + self._order[: self._at]
-        lanes = tuple(LaneJob(lane.number, lane.at_mark, lane.mark, lane.since) for lane in wanted if lane.slot is slot)
+        lanes = tuple(LaneJob(lane.number, lane.mark, lane.since) for lane in wanted if lane.slot is slot)
         if lanes:
             numbers = tuple(lane.number for lane in slot.lanes)
             job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, verify)
@@ -217,7 +221,7 @@ class BackgroundNode(Node):
         received = sum(lane.at_mark + lane.since for lane in self._lanes)
         return min(received, self._before + self._ticks.given()) if failed else received
 
-    def state(self, failed: bool = False) -> Any:
+    def state(self, failed: bool = False) -> dict[str, Any]:
         at, undelivered = self._at, None
         if self.given(failed) < self.given():  # an error (Ctrl-C, say) came between an item and its consumer
             at = (at or len(self._order)) - 1
@@ -227,20 +231,29 @@ class BackgroundNode(Node):
                 raise StateError(*slot.no_state.args)
         index, count = merged(self._shards)
         return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(failed),
             "lanes": [
-                [index + count * lane.number, lane.at_mark, lane.mark, lane.since - (lane is undelivered), lane.ended]
+                {
+                    "lane": index + count * lane.number,
+                    "mark": lane.mark,
+                    "since": lane.since - (lane is undelivered),
+                    "ended": lane.ended,
+                }
                 for lane in self._lanes
             ],
             "of": count * len(self._lanes),
             "turn": self._order[at].number if self._order else 0,
         }
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        if state is None:
-            return
+    def restore(self, saved: Saved, verify: bool) -> None:
+        lanes = self._lanes_of(saved)
+        turn = saved.count("turn", most=len(lanes) - 1)
         self._merged.close()
-        lanes = self._lanes_of(state)
-        self._set_lanes(lanes, state["turn"])
+        self._set_lanes(lanes, turn)
+        if saved.count("given") != self.given():
+            raise saved.wrong("given", f"the items of its lanes ({self.given()})")
         if not self._order:
             return
         self._start(verify=verify)
@@ -250,21 +263,29 @@ class BackgroundNode(Node):
                     self._await_ready(slot, lane)
                     break
 
-    def _lanes_of(self, state: Any) -> list[Lane]:
+    def _lanes_of(self, state: Saved) -> list[Lane]:
         """The lanes of a state."""
         index, count = merged(self._shards)
-        saved, n_lanes = state["lanes"], self._pool.n_lanes
+        saved, n_lanes = state.each("lanes", 1, LARGEST), self._pool.n_lanes
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
                 f"the state was taken with n_lanes={len(saved)}, but this stream has n_lanes={n_lanes}; only the "
                 f"number of workers may change: give n_lanes={len(saved)}, or None"
             )
-        numbers = [index + count * number for number in range(len(saved))]
-        if [entry[0] for entry in saved] != numbers or state["of"] != count * len(saved):
-            raise StateError("the state was taken from another part of the stream; load it into the same part")
+        of = count * len(saved)
+        lanes = []
+        for number, entry in enumerate(saved):
+            if entry is None:
+                raise state.wrong("lanes", "a list of dicts")
+            if entry.count("lane") != index + count * number or state.count("of") != of:
+                raise StateError("the state was taken from another part of the stream; load it into the same part")
+            mark = entry.below("mark")
+            if mark is not None:
+                mark.count("given")
+            lanes.append(Lane(number, entry.value("mark"), entry.count("since"), entry.flag("ended")))
         if self._pool.n_workers > len(saved):
             warn_of_idle(self._pool.n_workers, len(saved))
-        return [Lane(number, *entry[1:]) for number, entry in enumerate(saved)]
+        return lanes
 
     def _await_ready(self, slot: WorkerSlot, lane: Lane) -> None:
         """Wait until a worker has loaded the states of its lanes, so that a wrong state raises now."""

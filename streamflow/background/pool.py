@@ -70,10 +70,8 @@ class Lane:
     ----------
     number : int
         Of the lane, among all lanes of the stream.
-    at_mark : int
-        Items of this epoch before the last mark.
     mark : state or None
-        The state of the lane at that mark; None at the start.
+        The state of the lane at its last mark; None at the start.
     since : int
         Items delivered after that mark.
     ended : bool
@@ -83,8 +81,14 @@ class Lane:
     __slots__ = ("at_mark", "ended", "mark", "number", "since", "slot")
     slot: WorkerSlot
 
-    def __init__(self, number: int, at_mark: int = 0, mark: Any = None, since: int = 0, ended: bool = False) -> None:
-        self.number, self.at_mark, self.mark, self.since, self.ended = number, at_mark, mark, since, ended
+    def __init__(self, number: int, mark: Any = None, since: int = 0, ended: bool = False) -> None:
+        self.number, self.since, self.ended = number, since, ended
+        self.begin_at(mark)
+
+    def begin_at(self, mark: Any) -> None:
+        """Take up a mark."""
+        self.mark = mark
+        self.at_mark = 0 if mark is None else mark["given"]  #: items of this epoch before the mark
 
 
 class WorkerSlot:

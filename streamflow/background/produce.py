@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from ..core.node import Node, close_all, skip
+from ..core.saved import Saved
 from ..core.signals import deferred
 from ..exceptions import StateError
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sender, Stopped
@@ -77,16 +78,16 @@ class RunningJob:
         job = self.job
         node = self._nodes[lane.number] = job.tree._open(job.key, job.shards_of(lane.number))
         self._current = node
-        if lane.state is not None:
-            node.restore(lane.state, lane.given, job.verify)
+        if lane.mark is not None:
+            node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark"), job.verify)
         if skip(node.items, lane.skip) < lane.skip:
-            raise StateError(f"the stream had given {lane.given + lane.skip} items and now ends earlier")
+            raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 
     def _mark(self) -> tuple[Record, float]:
         """A mark, and when the next one is due."""
         began = perf_counter()
         try:
-            value: Any = [(number, node.given(), node.state()) for number, node in self._nodes.items()]
+            value: Any = [(number, node.state()) for number, node in self._nodes.items()]
         except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
             value = error if isinstance(error, StateError) else StateError(f"the state of a leaf failed: {error!r}")
             return [MARK, value], float("inf")

@@ -53,7 +53,7 @@ __all__ = [
 #:
 #: HELLO    the worker is connected
 #: READY    its lanes are open and their states have been loaded
-#: MARK     [(lane, items given, state), ...] of the lanes that have not ended, or a `StateError` if there is no state
+#: MARK     [(lane, state), ...] of the lanes that have not ended, or a `StateError` if there is no state
 #: END      the number of a lane that has ended
 #: ERROR    a `Failure`
 #: LAYOUT   (number, key of an item layout), before the first item of that layout

@@ -30,7 +30,7 @@ def seed_global_generators(job: Job) -> None:
     """In the worker: seed `random` and `numpy.random`, from which user code may draw, by the first of its lanes."""
     index, count = merged(job.shards_of(job.numbers[0]))
     address = [count * (count - 1) // 2 + index]  # another number for each (index, count)
-    given = sum(lane.given + lane.skip for lane in job.lanes)
+    given = sum(lane.given for lane in job.lanes)
     if given:  # a worker that resumes a lane does not repeat the numbers of its start
         address += [given % (1 << 32), given >> 32]
     rng = generator(job.key, WORKER, *address)

@@ -103,7 +103,7 @@ class BackgroundStreamer(Streamer):
 
     def fingerprint(self) -> Fingerprint:
         inner = self.streamer.fingerprint()
-        return self._marked(inner.then(f"{self._label()}({inner.text})", random=self.seeds_workers))
+        return self._marked(inner.then(f"background({inner.text})", random=self.seeds_workers))
 
     def _label(self) -> str:
         return type(self).__name__

@@ -27,9 +27,13 @@ class LaneJob(NamedTuple):
     """A lane, and where to start in it."""
 
     number: int
-    given: int  #: items before its last mark
-    state: Any  #: the lane's state at that mark, None at the start
+    mark: Any  #: the lane's state at its last mark, None at the start
     skip: int  #: items delivered since, not to be sent again
+
+    @property
+    def given(self) -> int:
+        """Items that have been delivered."""
+        return self.skip if self.mark is None else self.mark["given"] + self.skip
 
 
 class Job(NamedTuple):
@@ -49,7 +53,7 @@ class Job(NamedTuple):
 
     def at_epoch(self, epoch: int) -> Job:
         """All lanes at the start of another epoch."""
-        lanes = tuple(LaneJob(number, 0, None, 0) for number in self.numbers)
+        lanes = tuple(LaneJob(number, None, 0) for number in self.numbers)
         return self._replace(key=self.key.at_epoch(epoch), lanes=lanes)
 
 

@@ -13,10 +13,11 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from ..exceptions import StateError
 from .node import Node, Ticks, skip
+from .saved import Saved
 
 __all__ = ["DerivedNode"]
 
@@ -39,11 +40,12 @@ class DerivedNode(Node):
     """
 
     __slots__ = ("_due", "_made", "_notes", "_ticks", "below", "items", "label", "replayed", "stride")
+    kind: ClassVar[str] = "map"
 
     def __init__(self, label: str, below: Node, stride: tuple[int, int] = (0, 1), replayed: bool = False) -> None:
         self.label, self.below, self.stride, self.replayed = label, below, stride, replayed
-        # (outputs given, items given below, state below); None for a node below that is untouched
-        self._notes: list[tuple[int, int, Any]] = [(0, 0, None)]
+        # (outputs given, state below); None for a node below that is untouched
+        self._notes: list[tuple[int, Any]] = [(0, None)]
         self._begin(0)
 
     @abstractmethod
@@ -70,7 +72,7 @@ class DerivedNode(Node):
     def _note(self) -> None:
         began = perf_counter()
         try:
-            note = (self.given() + 1, self.below.given(), self.below.state())
+            note = (self.given() + 1, self.below.state())
         except Exception:  # noqa: BLE001 - nobody asked for this state; asking for one will raise it
             self._due = float("inf")
             return
@@ -81,25 +83,27 @@ class DerivedNode(Node):
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
 
-    def state(self, failed: bool = False) -> Any:
+    def state(self, failed: bool = False) -> dict[str, Any]:
         given = self.given()
+        after, below = 0, None
         if self.replayed:
-            return []
-        if failed:
+            pass
+        elif failed:
             self.below.state(failed)  # raises if something below cannot be resumed
             # The last note may be of an output that was about to be delivered.
-            return list(next(note for note in reversed(self._notes) if note[0] <= given))
-        return [given, self.below.given(), self.below.state()]
+            after, below = next(note for note in reversed(self._notes) if note[0] <= given)
+        else:
+            after, below = given, self.below.state()
+        return {"kind": self.kind, "version": self.version, "given": given, "after": after, "stream": below}
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        after = 0
-        if state:
-            after, given_below, below = state
-            if below is not None:
-                self._made.close()
-                self.below.restore(below, given_below, verify)
-                self._begin(after)
-            self._notes = [(after, given_below, below)]
+    def restore(self, saved: Saved, verify: bool) -> None:
+        given = saved.count("given")
+        after, below = saved.count("after", most=given), saved.below("stream")
+        if below is not None:
+            self._made.close()
+            self.below.resume(below, verify)
+            self._begin(after)
+        self._notes = [(after, None if below is None else saved.value("stream"))]
         if skip(self.items, given - after) < given - after:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 
@@ -120,6 +124,6 @@ class DerivedNode(Node):
         if not self.below.next_epoch(epoch):
             return False
         self._made.close()
-        self._notes = [(0, 0, None)]
+        self._notes = [(0, None)]
         self._begin(0)
         return True

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from . import format as numbers
 from .label import short
 
-__all__ = ["Fingerprint", "digest_of", "joined"]
+__all__ = ["FORMAT", "Fingerprint", "digest_of", "joined"]
 
 
 class Fingerprint(NamedTuple):
@@ -44,6 +45,10 @@ def _digest(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         hashed.update(len(data).to_bytes(8, "little") + data)
     return hashed.hexdigest()
+
+
+#: A digest of the numbers that decide which items come: another one is another stream.
+FORMAT = _digest(*(f"{name}={getattr(numbers, name)}" for name in numbers.__all__))
 
 
 def digest_of(args: Iterable[Any]) -> str:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from itertools import compress, islice, repeat
 from types import GeneratorType
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
@@ -24,6 +24,7 @@ from .equal import difference
 from .fingerprint import digest_of
 from .label import name_of
 from .node import MANY, Node, Ticks, close_all, skip
+from .saved import Saved
 
 __all__ = ["Leaf"]
 
@@ -35,6 +36,7 @@ class Leaf(Node):
     """A live leaf; `made` is what its function has returned, where that is known already."""
 
     __slots__ = ("_drawn", "_given", "_opened", "_source", "_stride", "call", "items", "key", "shards")
+    kind: ClassVar[str] = "leaf"
 
     def __init__(self, call: Call, key: Key, shards: Shards, made: Any = None) -> None:
         self.call, self.key, self.shards = call, key, shards
@@ -67,33 +69,39 @@ class Leaf(Node):
     def given(self, failed: bool = False) -> int:
         return MANY - self._given.__length_hint__()
 
-    def state(self, failed: bool = False) -> Any:
+    def state(self, failed: bool = False) -> dict[str, Any] | None:
         if isinstance(self.call.source, OneShot):
             raise self.call.source.no_state()
-        if not self.given():
+        given = self.given()
+        if not given:
             return None
-        return [self.call._label(), self._digest(), self._own_state()]
+        return {
+            "kind": "leaf",
+            "version": 1,
+            "given": given,
+            "call": self.call._label(),
+            "arguments": self._digest(),
+            **self._own_state(given),
+        }
 
     def _digest(self) -> str:
         return digest_of([*self.call.args, *sorted(self.call.kwargs.items())])
 
-    def _own_state(self) -> Any:
+    def _own_state(self, given: int) -> dict[str, Any]:
         """The state of an iterator that has one, and how many items have been drawn from it."""
         if not (hasattr(self._source, "state_dict") and hasattr(self._source, "load_state_dict")):
-            return None
-        drawn = self.given() if self._drawn is None else self._drawn.given()
-        return [self._source.state_dict(), drawn]
+            return {}
+        return {"drawn": given if self._drawn is None else self._drawn.given(), "source": self._source.state_dict()}
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        if state is None:
-            return
-        label, digest, own = state
-        if digest != self._digest():
+    def restore(self, saved: Saved, verify: bool) -> None:
+        given, label = saved.count("given"), saved.text("call")
+        if saved.text("arguments") != self._digest():
             raise StateError(f"was {label}, is now {self.call._label()}")
-        if own is not None:
-            state_of_source, drawn = own
-            self._source.load_state_dict(state_of_source)
-            items = self._strided(drawn, given)
+        if "source" in saved:
+            if not hasattr(self._source, "load_state_dict"):
+                raise StateError(f"{label} had a state of its own, and has none now")
+            self._source.load_state_dict(saved.value("source"))
+            items = self._strided(saved.count("drawn", least=given), given)
         elif resumes(self.call.source, self.call.args, self.call.kwargs):
             self.close()
             items = self._start(given)

@@ -13,15 +13,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, islice, repeat
-from typing import Any
+from typing import Any, ClassVar
 
 from ..exceptions import StateError
+from .saved import LARGEST, Saved
 
-__all__ = ["MANY", "Activation", "Node", "Ticks", "activation_state", "close_all", "restore_activation", "skip"]
+__all__ = [
+    "MANY",
+    "NUMBERS",
+    "Activation",
+    "Node",
+    "Ticks",
+    "activation_state",
+    "close_all",
+    "restore_activation",
+    "skip",
+]
 
 MANY = 1 << 62  #: more items than anybody will draw
+NUMBERS = 1 << 32  #: activations are numbered below this
 
 
 class Ticks:
@@ -66,6 +78,9 @@ class Node(ABC):
     """A live part of a tree."""
 
     __slots__ = ("budget", "index", "number")
+    #: What kind of node wrote a state, and the version of what it writes.
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
     index: int
     number: int
     budget: int | None
@@ -76,12 +91,24 @@ class Node(ABC):
         """How many items have been given; `failed`: the one that was asked for last did not come."""
 
     @abstractmethod
-    def state(self, failed: bool = False) -> Any:
-        """Where it stands after the last item given, for JSON; `failed`: an item was being made and did not come."""
+    def state(self, failed: bool = False) -> dict[str, Any] | None:
+        """Where it stands after the last item given, for JSON: `kind`, `version`, `given` and what else it needs.
+
+        None: it stands where it was opened.  `failed`: an item was being made and did not come.
+        """
 
     @abstractmethod
-    def restore(self, state: Any, given: int, verify: bool) -> None:
+    def restore(self, saved: Saved, verify: bool) -> None:
+        """Take up a state of this kind and version, right after the node has been opened."""
+
+    def resume(self, saved: Saved, verify: bool) -> None:
         """Take up a state, right after the node has been opened."""
+        kind, version = saved.text("kind"), saved.count("version")
+        if kind != self.kind:
+            raise StateError(f"the state was written by another kind of node: {kind!r}, not {self.kind!r}")
+        if version != self.version:
+            raise StateError(f"the state of {kind!r} has version {version}; this release reads version {self.version}")
+        self.restore(saved, verify)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         """The nodes right below that are open, each with its name."""
@@ -132,23 +159,45 @@ def close_all(things: list[Any]) -> None:
             failed = None  # its traceback holds this frame
 
 
-def activation_state(activation: Activation | Node, failed: bool) -> list[Any]:
-    """The state of an activation for JSON."""
+def activation_state(activation: Activation | Node, failed: bool) -> dict[str, Any]:
+    """The state of an activation for JSON: with the state of its node where that is open, else with its count."""
     given = activation.given(failed)
     spent = given == activation.budget
     inside = None if spent else activation.state(failed)
-    return [activation.index, activation.number, activation.budget, given, inside]
+    return {
+        "index": activation.index,
+        "number": activation.number,
+        "budget": activation.budget,
+        **({"given": given} if inside is None else {"node": inside}),
+    }
 
 
-def restore_activation(saved: list[Any], open_member: Any, verify: bool, name: Any) -> Activation | Node:
-    """An activation from its state; `open_member` opens an `Activation`, `name(index)` names the member in errors."""
-    index, number, budget, given, inside = saved
-    activation = Activation(index, number, budget, given)
+def restore_activation(
+    saved: Saved, members: int, open_member: Callable[[Activation], Node], verify: bool, name: Callable[[int], Any]
+) -> Activation | Node:
+    """An activation from its state.
+
+    Parameters
+    ----------
+    saved : Saved
+    members : int
+        How many there are.
+    open_member : function
+        Opens an `Activation`.
+    verify : bool
+    name : function
+        What a member is called in errors, by its index.
+    """
+    index, number = saved.count("index", most=members - 1), saved.count("number", most=NUMBERS - 1)
+    budget = saved.optional_count("budget", least=1)
+    most = LARGEST if budget is None else budget
+    inside = saved.below("node") if "node" in saved else None
     if inside is None:
-        return activation
-    node: Node = open_member(activation)
+        return Activation(index, number, budget, saved.count("given", most=most))
+    inside.count("given", most=most)
+    node = open_member(Activation(index, number, budget))
     try:
-        node.restore(inside, given, verify)
+        node.resume(inside, verify)
     except StateError as error:
         node.close()
         raise StateError(f"member {name(index)}: {error}") from None

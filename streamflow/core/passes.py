@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from .node import Node
+from .node import NUMBERS, Node
+from .saved import Saved
 from .spec import Spec
 
 __all__ = ["Passes"]
@@ -20,9 +21,12 @@ class Passes:
         self.root = spec._root()
         self.node: Node | None = None
         self.ended = False
+        self._at_end = 0  # the items of a pass that a loaded state has at its end
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
+        if self.ended:  # a state was loaded that had been taken there
+            return iter(())
         node = self.node or self._open(self.epoch)
         return chain.from_iterable(self._epochs()) if self.cycle else node.items
 
@@ -43,7 +47,7 @@ class Passes:
             self.epoch, self.ended = self.epoch + 1, False
 
     def given(self, failed: bool = False) -> int:
-        return 0 if self.node is None else self.node.given(failed)
+        return self._at_end if self.node is None else self.node.given(failed)
 
     def progress(self, failed: bool = False) -> tuple[int, int]:
         """The epoch of the last item given, and how many of that epoch have been."""
@@ -51,16 +55,28 @@ class Passes:
         return own or (self.epoch, self.given(failed))
 
     def state(self, failed: bool) -> dict[str, Any]:
-        if self.ended:
-            return {"epoch": self.epoch + 1, "given": 0, "node": None}
-        inside = None if self.node is None else self.node.state(failed)
-        return {"epoch": self.epoch, "given": self.given(failed), "node": inside}
+        if self.ended and self.cycle:
+            return {"epoch": self.epoch + 1, "given": 0, "ended": False, "node": None}
+        inside = None if self.node is None or self.ended else self.node.state(failed)
+        given = self.given(failed) if inside is None else inside["given"]
+        return {"epoch": self.epoch, "given": given, "ended": self.ended, "node": inside}
 
-    def restore(self, state: Mapping[str, Any], verify: bool) -> None:
+    def restore(self, saved: Saved, verify: bool) -> None:
+        epoch, given, ended = saved.count("epoch", most=NUMBERS - 1), saved.count("given"), saved.flag("ended")
+        inside = saved.below("node")
         self.close()
-        self.epoch, self.node, self.ended = state["epoch"], None, False
-        if state["node"] is not None:
-            self._open(self.epoch).restore(state["node"], state["given"], verify)
+        self.node, self._at_end, self.ended = None, 0, False
+        if ended and self.cycle:
+            epoch = epoch + 1
+        elif ended:
+            self.ended, self._at_end = True, given
+        self.epoch = epoch
+        if ended:
+            return
+        if inside is not None:
+            self._open(epoch).resume(inside, verify)
+        if given != self.given():
+            raise saved.wrong("given", f"the count of its node ({self.given()})")
 
     def close(self) -> None:
         if self.node is not None:

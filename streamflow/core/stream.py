@@ -16,15 +16,16 @@ from typing import Any, Self
 import numpy as np
 
 from ..exceptions import StateError, StreamflowError
+from .fingerprint import FORMAT
 from .label import short
 from .passes import Passes
+from .saved import Saved
 from .spec import Spec
 from .validate import epoch_number, item_count, require
 
 __all__ = ["Stream"]
 
-_VERSION = 1
-_FIELDS = ("numpy", "tree", "weights", "entropy", "epoch", "given", "node")
+_VERSION = 2
 
 
 class Stream:
@@ -144,8 +145,8 @@ class Stream:
     def state_dict(self) -> dict[str, Any]:
         """The position after the last item delivered, as a dict that can be written as JSON.
 
-        After the end it is the beginning of the next epoch; after an error it is still the one after the last item
-        delivered.
+        A state taken after the end resumes to the end, one of a pass with ``cycle=True`` to the next epoch; after an
+        error it is still the one after the last item delivered.
 
         Returns
         -------
@@ -178,6 +179,7 @@ class Stream:
         return {
             "version": _VERSION,
             "numpy": np.__version__,
+            "format": FORMAT,
             "tree": own.text,
             "weights": own.weights,
             "entropy": root.drawn,
@@ -204,34 +206,34 @@ class Stream:
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
-            self._check(state, strict)
-            self._passes.root.settle(state["entropy"])
+            saved = Saved(state) if isinstance(state, Mapping) else None
+            if saved is None or "version" not in saved:
+                raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
+            self._check(saved, strict)
+            self._passes.root.settle(_entropy(saved))
             self._items = None
             try:
-                self._passes.restore(state, verify)
+                self._passes.restore(saved, verify)
             except BaseException as error:
                 self.close()
                 if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
                     raise StateError(f"the state is damaged: {error!r}") from error
                 raise
 
-    def _check(self, state: Mapping[str, Any], strict: bool) -> None:
-        own = self._spec.fingerprint()
-        if not isinstance(state, Mapping) or "version" not in state:
-            raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
-        if state["version"] != _VERSION:
-            raise StateError(f"the state has version {state['version']!r}; this release reads version {_VERSION}")
-        lacking = [name for name in _FIELDS if name not in state]
-        if lacking:
-            raise StateError(f"the state is damaged: it has no {', '.join(lacking)}")
-        if state["tree"] != own.text:
-            both = f"it is of {_cut(state['tree'])}, this is {_cut(own.text)}"
-            raise StateError(f"the state is of another tree: {both}")
-        if strict and state["weights"] != own.weights:
+    def _check(self, saved: Saved, strict: bool) -> None:
+        own, version = self._spec.fingerprint(), saved.value("version")
+        if version != _VERSION:
+            raise StateError(f"the state has version {short(version)}; this release reads version {_VERSION}")
+        tree, weights, numpy = saved.text("tree"), saved.text("weights"), saved.text("numpy")
+        if saved.text("format") != FORMAT:
+            raise StateError("the state is of another release of streamflow, whose streams have other items")
+        if tree != own.text:
+            raise StateError(f"the state is of another tree: it is of {_cut(tree)}, this is {_cut(own.text)}")
+        if strict and weights != own.weights:
             raise StateError("the state is of a tree with other weights (strict=False allows it)")
-        if state["numpy"] != np.__version__:
+        if numpy != np.__version__:
             warnings.warn(
-                f"the state was taken with NumPy {state['numpy']}, this is {np.__version__}: random numbers may differ",
+                f"the state was taken with NumPy {numpy}, this is {np.__version__}: random numbers may differ",
                 stacklevel=3,
             )
 
@@ -260,6 +262,15 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _entropy(saved: Saved) -> int | list[int] | None:
+    """The entropy of a state: None, an integer of any size, or a list of such."""
+    found = saved.value("entropy")
+    words = found if isinstance(found, list) else [0 if found is None else found]
+    if any(type(word) is not int or word < 0 for word in words):
+        raise saved.wrong("entropy", "null, an integer that is not negative, or a list of these")
+    return found  # type: ignore[no-any-return]
 
 
 def _is_ours(error: BaseException) -> bool:

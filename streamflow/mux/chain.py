@@ -10,7 +10,8 @@ from typing import Any
 from ..core import Streamer
 from ..core.call import OneShot, Shards
 from ..core.label import name_of
-from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
+from ..core.saved import LARGEST, Saved
 from ..core.validate import choice, require
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
@@ -96,6 +97,8 @@ class ChainMux(PoolMux):
 class _ChainNode(Node):
     """One slot for the members by position; the number of an activation is that of the round over the members."""
 
+    kind = "chain"
+
     def __init__(self, mux: ChainMux, key: Key, shards: Shards) -> None:
         self._mux, self.key = mux, key
         self._cycle = mux.mode == "cycle"
@@ -160,21 +163,33 @@ class _ChainNode(Node):
     def given(self, failed: bool = False) -> int:
         return self._before + (0 if self._held is None else self._held.given(failed))
 
-    def state(self, failed: bool = False) -> Any:
+    def state(self, failed: bool = False) -> dict[str, Any]:
         if isinstance(self._mux._lazy, OneShot):
             why = "its members cannot be resumed"
             raise StateError(self._mux._lazy.refusal(why, "give ChainMux a function that makes it"))
-        held = None if self._held is None else activation_state(self._held, failed)
-        return {"begun": self._begun, "before": self._before, "before_pass": self._before_round, "turn": held}
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(failed),
+            "begun": self._begun,
+            "before": self._before,
+            "before_round": self._before_round,
+            "member": None if self._held is None else activation_state(self._held, failed),
+        }
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        self._begun, self._before, self._before_round = state["begun"], state["before"], state["before_pass"]
-        saved = state["turn"]
-        if saved is None:
-            return
-        if self._at(saved[0], saved[1]) is None:
-            raise StateError(f"member {saved[0]} no longer exists")
-        self._held = restore_activation(saved, self._open_member, verify, self._name)
+    def restore(self, saved: Saved, verify: bool) -> None:
+        self._begun, given = saved.flag("begun"), saved.count("given")
+        self._before = saved.count("before", most=given)
+        self._before_round = saved.count("before_round", most=self._before)
+        held = saved.below("member")
+        if held is not None:
+            members = LARGEST if self._mux._lazy is not None else len(self._mux._pool)
+            index = held.count("index", most=members - 1)
+            if self._at(index, held.count("number", most=NUMBERS - 1)) is None:
+                raise StateError(f"member {index} no longer exists")
+            self._held = restore_activation(held, members, self._open_member, verify, self._name)
+        if given != self.given():
+            raise saved.wrong("given", f"the items of its members ({self.given()})")
 
     def _name(self, index: int) -> Any:
         return index if self._mux._lazy is not None else self._mux._pool.name(index)

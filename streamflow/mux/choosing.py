@@ -15,7 +15,8 @@ import numpy as np
 from ..core.call import Shards, merged
 from ..core.label import short
 from ..core.methods import KeepsMethods
-from ..core.node import Activation, Node
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import Saved
 from ..exceptions import ParameterError
 from ..seeding import PICKS, Key, bit_generator
 from .base import PoolMux
@@ -90,6 +91,8 @@ class BaseMux(KeepsMethods, PoolMux):
 class _ChosenNode(SlotNode):
     """The live node of a user's mux: a block is one choice."""
 
+    kind = "choosing"
+
     def __init__(self, mux: BaseMux, key: Key, shards: Shards) -> None:
         super().__init__(mux._pool, key, shards)
         self._mux, self._part = mux, merged(shards)[0]
@@ -134,9 +137,11 @@ class _ChosenNode(SlotNode):
         """A block is one choice among live slots, so there is nothing to drop."""
 
     def _own_state(self) -> dict[str, Any]:
-        asleep = [[slot, activation.number] for slot, activation in self._asleep.items()]
+        asleep = [{"slot": slot, "number": activation.number} for slot, activation in self._asleep.items()]
         return {"asleep": asleep, "asleep_at": self._asleep_at}
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
-        self._asleep = {slot: Activation(slot, number) for slot, number in state["asleep"]}
-        self._asleep_at = state["asleep_at"]
+    def _restore_own(self, saved: Saved) -> None:
+        n = len(self.held)
+        asleep = [(one.count("slot", most=n - 1), one) for one in saved.each("asleep", 0, n) if one is not None]
+        self._asleep = {slot: Activation(slot, one.count("number", most=NUMBERS - 1)) for slot, one in asleep}
+        self._asleep_at = saved.count("asleep_at", least=-1)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards
 from ..core.node import Activation
+from ..core.saved import Saved
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
 from .slots import FIRST, SlotNode
@@ -226,8 +227,8 @@ class PickNode(SlotNode):
     # ------------------------------------------------------------------ state
     def _own_state(self) -> dict[str, Any]:
         return {
-            "dead": list(self._dead.items()),
-            "away": list(self._away.items()),
+            "dead": [{"slot": slot, "weight": weight} for slot, weight in self._dead.items()],
+            "away": [{"slot": slot, "weight": weight} for slot, weight in self._away.items()],
             "away_at": self._away_at,
             "aside": packed(self._aside),
             "empty": packed(self._empty if self._empty_at >= self.given() else set()),
@@ -235,18 +236,34 @@ class PickNode(SlotNode):
             "retried_at": self._retried_at,
         }
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
-        self._dead, self._away, self._away_at = dict(state["dead"]), dict(state["away"]), state["away_at"]
-        self._aside = unpacked(state["aside"])
-        self._empty, self._empty_at = unpacked(state["empty"]), state["empty_at"]
-        self._retried_at = state["retried_at"]
+    def _restore_own(self, saved: Saved) -> None:
+        self._dead, self._away = self._weighed(saved, "dead"), self._weighed(saved, "away")
+        self._away_at = saved.count("away_at")
+        self._aside, self._empty = self._members_in(saved, "aside"), self._members_in(saved, "empty")
+        self._empty_at, self._retried_at = saved.count("empty_at", least=-1), saved.count("retried_at", least=-1)
         self._begin_picks()
+
+    def _weighed(self, saved: Saved, name: str) -> dict[int, float]:
+        """Some dead slots with their weights."""
+        found = {}
+        for one in saved.each(name, 0, len(self.held)):
+            if one is None:
+                raise saved.wrong(name, "a list of dicts")
+            found[one.count("slot", most=len(self.held) - 1)] = one.weight("weight")
+        return found
+
+    def _members_in(self, saved: Saved, name: str) -> set[int]:
+        """Some members."""
+        try:
+            return unpacked(saved.text(name), len(self.pool))
+        except ValueError:
+            raise saved.wrong(name, f"a packed set of members below {len(self.pool)}") from None
 
 
 def packed(numbers: set[int]) -> str:
     """A set of numbers as a compressed bit set, in letters.
 
-    >>> sorted(unpacked(packed({3, 1_000_000})))
+    >>> sorted(unpacked(packed({3, 1_000_000}), 1_000_001))
     [3, 1000000]
     """
     if not numbers:
@@ -256,9 +273,19 @@ def packed(numbers: set[int]) -> str:
     return base64.b85encode(zlib.compress(np.packbits(bits).tobytes())).decode()
 
 
-def unpacked(text: str) -> set[int]:
-    """The set that was `packed`."""
+def unpacked(text: str, n: int) -> set[int]:
+    """The set of numbers below n that was `packed`; raises a ValueError for any other text.
+
+    It never unpacks more than n bits, whatever the text asks for.
+    """
     if not text:
         return set()
-    bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8))
-    return set(np.flatnonzero(bits).tolist())
+    unpacker, most = zlib.decompressobj(), (n + 7) // 8
+    try:
+        data = unpacker.decompress(base64.b85decode(text), most + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    numbers = set(np.flatnonzero(np.unpackbits(np.frombuffer(data[: most + 1], np.uint8))).tolist())
+    if len(data) > most or not unpacker.eof or (numbers and max(numbers) >= n):
+        raise ValueError(f"it is no set of numbers below {n}")
+    return numbers

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.call import Shards
-from ..core.node import Activation, Node
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import Saved
 from ..core.validate import choice
 from ..seeding import ORDER, Key, permutation
 from .base import PoolMux
@@ -68,6 +69,7 @@ class RoundRobinMux(PoolMux):
 class _RoundRobinNode(SlotNode):
     """`_order` holds the slots that are asked in turn, `_at` the place in it after `_from` asks."""
 
+    kind = "round robin"
     _renews = False  # a slot waits for the next round
 
     def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
@@ -121,7 +123,9 @@ class _RoundRobinNode(SlotNode):
             "at": self._place(),
         }
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
-        self._round, self._given_before = state["round"], state["given_before"]
-        self._order, self._at = np.array(state["order"], np.intp), state["at"]
-        self._from = state["asked"]
+    def _restore_own(self, saved: Saved) -> None:
+        n = len(self.held)
+        self._round, self._given_before = saved.count("round", most=NUMBERS - 1), saved.count("given_before")
+        self._order = np.array(saved.counts("order", n - 1, n), np.intp)
+        self._at = saved.count("at", most=max(0, len(self._order) - 1))
+        self._from = saved.count("asked")

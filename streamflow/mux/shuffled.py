@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
-from ..core.node import Activation, Node
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import Saved
 from ..seeding import Key
 from .base import PoolMux
 from .caps import CapLaw, own_cap
@@ -77,6 +78,8 @@ class AllActiveNode(PickNode):
         How many items a member gives before it is opened again.
     """
 
+    kind = "all active"
+
     def __init__(
         self,
         pool: Pool,
@@ -107,11 +110,13 @@ class AllActiveNode(PickNode):
         return None if never or slot in barred else Activation(*self._again(slot))
 
     def _own_state(self) -> dict[str, Any]:
-        dead = [[slot, self._opened[slot]] for slot, one in enumerate(self.held) if one is None]
-        return {**super()._own_state(), "opened": dead}
+        dead = [{"slot": slot, "opened": self._opened[slot]} for slot, one in enumerate(self.held) if one is None]
+        return {**super()._own_state(), "closed": dead}
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
+    def _restore_own(self, saved: Saved) -> None:
         self._opened = [0 if one is None else one.number + 1 for one in self.held]
-        for slot, opened in state["opened"]:
-            self._opened[slot] = opened
-        super()._restore_own(state)
+        for one in saved.each("closed", 0, len(self.held)):
+            if one is None:
+                raise saved.wrong("closed", "a list of dicts")
+            self._opened[one.count("slot", most=len(self.held) - 1)] = one.count("opened", most=NUMBERS)
+        super()._restore_own(saved)

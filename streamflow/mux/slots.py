@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from ..core.call import Shards
 from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS
 from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.saved import Saved
 from ..seeding import Key
 from .pool import Pool
 
@@ -112,7 +113,7 @@ class SlotNode(Node):
         """What `_restore_own` needs besides the activations."""
         return {}
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
+    def _restore_own(self, saved: Saved) -> None:
         """Take up `_own_state`; the slots are filled already."""
 
     # ------------------------------------------------------------------ slots
@@ -243,24 +244,37 @@ class SlotNode(Node):
         owed = self._asked_last() if failed and self._is_asking() else self._owed
         waiting = self._owed is not None  # not asked for a second time yet
         return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(failed),
             "asked": self.asked + self._inside() + waiting,
             "misses": self.misses,
             "dropped_at": self._dropped_at,
             "owed": owed,
-            "turns": [one and activation_state(one, failed and slot == owed) for slot, one in enumerate(self.held)],
+            "slots": [one and activation_state(one, failed and slot == owed) for slot, one in enumerate(self.held)],
             **self._own_state(),
         }
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
+    def restore(self, saved: Saved, verify: bool) -> None:
+        slots = saved.each("slots", len(self.held))
         held: list[Activation | Node | None] = []
         self.held = held  # filled one by one, so that `close` finds what is open if one fails
-        held.extend(one and restore_activation(one, self._open, verify, self.pool.name) for one in state["turns"])
-        self._owed = state["owed"]
-        self.asked, self.misses = state["asked"] - (self._owed is not None), state["misses"]
-        self._dropped_at = state["dropped_at"]
+        held.extend(self._restored(one, verify) for one in slots)
+        self._owed = saved.optional_count("owed", most=len(held) - 1)
+        waiting = self._owed is not None
+        asked = saved.count("asked", least=waiting)
+        self.asked, self.misses = asked - waiting, saved.count("misses", most=asked)
+        if saved.count("given") != self.asked - self.misses:
+            raise saved.wrong("given", f"what was asked less what was missed ({self.asked - self.misses})")
+        self._dropped_at = saved.count("dropped_at", most=self.misses)
         self._forget_block()
         self._fill(held)
-        self._restore_own(state)
+        self._restore_own(saved)
+
+    def _restored(self, saved: Saved | None, verify: bool) -> Activation | Node | None:
+        if saved is None:
+            return None
+        return restore_activation(saved, len(self.pool), self._open, verify, self.pool.name)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         names = self.pool.names

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
 from ..core.format import BARRED_TRIES
-from ..core.node import Activation, Node
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import Saved
 from ..core.validate import choice, flag, optional_positive_integer, require
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import PoolMux
@@ -167,6 +168,8 @@ def _checked_rate(rate: Any) -> float | None:
 class _ExhaustiveNode(PickNode):
     """Each member once, in a keyed order of the whole tree, of which a part takes its positions."""
 
+    kind = "exhaustive"
+
     def __init__(self, mux: StochasticMux, key: Key, shards: Shards) -> None:
         weights = mux._weights
         self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights)
@@ -201,9 +204,9 @@ class _ExhaustiveNode(PickNode):
     def _own_state(self) -> dict[str, Any]:
         return {**super()._own_state(), "taken": self._taken}
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
-        self._taken = state["taken"]
-        super()._restore_own(state)
+    def _restore_own(self, saved: Saved) -> None:
+        self._taken = saved.count("taken", most=self._left)
+        super()._restore_own(saved)
 
 
 def _at_least_one(n_active: int, shards: Shards) -> int:
@@ -214,6 +217,8 @@ def _at_least_one(n_active: int, shards: Shards) -> int:
 
 class _DrawnNode(PickNode):
     """Members drawn from the pool as long as anything comes: with_replacement and single_active."""
+
+    kind = "drawn"
 
     def __init__(self, mux: StochasticMux, key: Key, slots: int) -> None:
         self._single = mux.mode == "single_active"
@@ -334,7 +339,8 @@ class _DrawnNode(PickNode):
             "activations": self._n_activated,
         }
 
-    def _restore_own(self, state: dict[str, Any]) -> None:
-        self._draw_from(state["drawn"], state["redrawn"], state["activations"])
+    def _restore_own(self, saved: Saved) -> None:
+        activations = saved.count("activations", most=NUMBERS)
+        self._draw_from(saved.count("drawn"), saved.count("redrawn"), activations)
         self._active = {one.index for one in self.held if one is not None} if self._single else set()
-        super()._restore_own(state)
+        super()._restore_own(saved)

@@ -9,6 +9,7 @@ from ..core.call import Shards, merged
 from ..core.derived import DerivedNode
 from ..core.label import short
 from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.saved import Saved
 from ..core.validate import choice, flag
 from ..exceptions import DataError
 from ..seeding import Key
@@ -74,6 +75,8 @@ class ZipMux(PoolMux):
 class _Side(Node):
     """The members of a ZipMux, side by side, as one node below it."""
 
+    kind = "members"
+
     def __init__(self, pool: Pool, key: Key) -> None:
         self.pool, self.key = pool, key
         self.held: list[Activation | Node] = [Activation(index, 0) for index in range(len(pool))]
@@ -99,12 +102,15 @@ class _Side(Node):
     def given(self, failed: bool = False) -> int:
         return 0
 
-    def state(self, failed: bool = False) -> Any:
-        return [activation_state(held, False) for held in self.held]
+    def state(self, failed: bool = False) -> dict[str, Any]:
+        members = [activation_state(held, False) for held in self.held]
+        return {"kind": self.kind, "version": self.version, "members": members}
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        for index, saved in enumerate(state):
-            self.held[index] = restore_activation(saved, self._open_member, verify, self.pool.name)
+    def restore(self, saved: Saved, verify: bool) -> None:
+        for index, held in enumerate(saved.each("members", len(self.pool))):
+            if held is None or held.count("index") != index:
+                raise saved.wrong("members", "one state for each member, in order")
+            self.held[index] = restore_activation(held, len(self.pool), self._open_member, verify, self.pool.name)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         for held in self.held:
@@ -122,6 +128,7 @@ class _Side(Node):
 class _ZipNode(DerivedNode):
     """Steps over the members."""
 
+    kind = "zip"
     below: _Side
 
     def __init__(self, mux: ZipMux, below: _Side, stride: tuple[int, int]) -> None:

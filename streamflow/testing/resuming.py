@@ -58,12 +58,18 @@ def check_resumes(subject: Subject, states: list[dict[str, Any]], cuts: int | No
         with promise(f"a pass resumes exactly where a state was taken (after {cut} items)"):
             resume_one(subject.seeded, states[cut], cut, subject.expected, subject.ended)
     if subject.ended:
-        with promise("a state taken at the end resumes at the start of the next epoch"):
+        with (
+            promise("a state taken after the end resumes to the end"),
+            _resumed(subject.seeded, states[-1]) as stream,
+        ):
+            expect_position(stream, count)
+            expect(next(stream, stream) is stream, "there is an item after the end")
+        with promise("a state taken after the end is the start of the next epoch for a pass that is cycled"):
             wanted = subject.seeded_items(count + 1, epoch=1)
-            with _resumed(subject.seeded, states[-1]) as stream:
+            with _resumed(subject.seeded, states[-1], cycle=True) as stream:
                 expect(stream.epoch == 1, f"`epoch` is {stream.epoch} instead of 1")
                 expect(stream.position == 0, f"`position` is {stream.position} instead of 0")
-                expect_items(taken(stream, count + 1), wanted, "the next epoch")
+                expect_items(taken(stream, len(wanted)), wanted, "the next epoch")
 
 
 def _places(count: int, cuts: int | None) -> list[int]:
@@ -89,8 +95,8 @@ def resume_one(streamer: Streamer, state: dict[str, Any], cut: int, expected: li
         expect_items(taken(stream, len(wanted) + ended), wanted, f"a pass resumed again {len(head)} items later")
 
 
-def _resumed(streamer: Streamer, state: dict[str, Any]) -> Stream:
-    stream = streamer.open()
+def _resumed(streamer: Streamer, state: dict[str, Any], cycle: bool = False) -> Stream:
+    stream = streamer.open(cycle=cycle)
     try:
         stream.load_state_dict(state)
     except BaseException:

@@ -74,7 +74,7 @@ def test_some_lanes_have_ended_and_others_not(cut):
         assert moved(make, [cut // 2, cut], ways) == expected
     with sf.ZMQStreamer(make(), n_lanes=4).open() as stream:
         got = taken(stream, cut)
-        ended = [entry[-1] for entry in stream.state_dict()["node"]["lanes"]]
+        ended = [entry["ended"] for entry in stream.state_dict()["node"]["lanes"]]
     assert (got, ended[0]) == (expected[:cut], False)
     assert ended[2] or cut < 4
     assert ended[1] or cut < 7, "or this tests nothing"
@@ -97,8 +97,12 @@ def test_at_the_end_and_after_it(n_lanes):
         assert json.loads(json.dumps(stream.state_dict())) == json.loads(after)
     with make(2).open() as stream:
         stream.load_state_dict(json.loads(after))
+        assert (stream.epoch, stream.position, list(stream)) == (0, len(expected), [])
+    following = [digest(item) for item in merged(finite_tree(), n_lanes, 1)]
+    with make(2).open(cycle=True) as stream:
+        stream.load_state_dict(json.loads(after))
         assert (stream.epoch, stream.position) == (1, 0)
-        assert taken(stream) == [digest(item) for item in merged(finite_tree(), n_lanes, 1)]
+        assert taken(stream, len(following)) == following
 
 
 @pytest.mark.parametrize("n_lanes", [1, 2, 5])

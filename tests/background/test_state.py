@@ -107,10 +107,11 @@ def test_cuts_among_many_marks():
     with sf.ZMQStreamer(tree()).open() as stream:
         for i in range(40):
             next(stream)
-            [[number, given, mark, since, ended]] = stream.state_dict()["node"]["lanes"]
-            assert (number, given + since, ended) == (0, i + 1, False)
-            assert since == 1  # the mark behind the last item has not been read yet
-            assert (mark is None) == (i == 0)
+            [lane] = stream.state_dict()["node"]["lanes"]
+            given = lane["mark"]["given"] if i else 0
+            assert (lane["lane"], given + lane["since"], lane["ended"]) == (0, i + 1, False)
+            assert lane["since"] == 1  # the mark behind the last item has not been read yet
+            assert (lane["mark"] is None) == (i == 0)
 
 
 def test_marks_come_by_themselves_and_are_rare():
@@ -118,7 +119,8 @@ def test_marks_come_by_themselves_and_are_rare():
         givens = set()
         for _ in range(60):
             next(stream)
-            givens.add(stream.state_dict()["node"]["lanes"][0][1])
+            mark = stream.state_dict()["node"]["lanes"][0]["mark"]
+            givens.add(mark and mark["given"])
     assert 1 < len(givens) < 30
 
 
@@ -167,10 +169,11 @@ def test_the_end():
         state = stream.state_dict()
         assert list(stream) == []
         after = stream.state_dict()
-    assert (after["epoch"], after["given"]) == (1, 0)
-    with sf.ZMQStreamer([1, 2, 3]).open() as stream:
-        stream.load_state_dict(state)
-        assert list(stream) == []
+    assert (after["epoch"], after["given"], after["ended"]) == (0, 3, True)
+    for at_the_end in (state, after):
+        with sf.ZMQStreamer([1, 2, 3]).open() as stream:
+            stream.load_state_dict(at_the_end)
+            assert list(stream) == []
     with sf.RoundRobinMux([sf.ZMQStreamer([1]), sf.ZMQStreamer([2, 3, 4])]).open() as stream:
         assert [next(stream) for _ in range(3)] == [1, 2, 3]
         state = stream.state_dict()
@@ -239,7 +242,9 @@ def test_what_is_wrong_with_a_state_is_reported_at_loading():
         stream.load_state_dict(state)
     with sf.ZMQStreamer([1, 2]).open() as stream:
         state = stream.state_dict()
-        state["node"], state["given"] = {"turn": 0, "of": 1, "lanes": [[0, 0, None, 3, False]]}, 3
+        lane = {"lane": 0, "mark": None, "since": 3, "ended": False}
+        state["node"] = {"kind": "background", "version": 1, "given": 3, "turn": 0, "of": 1, "lanes": [lane]}
+        state["given"] = 3
     with sf.ZMQStreamer([1, 2]).open() as stream, pytest.raises(sf.StateError, match="ends earlier"):
         stream.load_state_dict(state)
     state["node"]["lanes"] *= 2

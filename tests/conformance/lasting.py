@@ -43,14 +43,18 @@ def _resumes(case: Case) -> None:
             resume_one(case.make(tree), _state_after(case.make(tree), cut), cut, expected, ended=True)
 
 
-def _next_epoch(case: Case) -> None:
+def _ends(case: Case) -> None:
     background = case.make(_tree())
     with background.open() as stream:
         taken(stream, 99)
         state = stream.state_dict()
     with case.make(_tree()).open() as stream:
         stream.load_state_dict(state)
-        expect_items(list(stream), list(_tree()(epoch=1)), "what came after the end of an epoch")
+        expect_items(list(stream), [], "what came after the end")
+    wanted = list(_tree()(epoch=1))
+    with case.make(_tree()).open(cycle=True) as stream:
+        stream.load_state_dict(state)
+        expect_items(taken(stream, len(wanted)), wanted, "what came after the end of an epoch")
 
 
 def _second_epoch(case: Case) -> None:
@@ -164,7 +168,7 @@ def _parts(case: Case) -> None:
 #: Each promise about states and nesting, and the function that holds a background stream to it.
 LASTING = {
     "a pass resumes where a state was taken": _resumes,
-    "a state taken at the end means the beginning of the next epoch": _next_epoch,
+    "a state taken at the end resumes to the end, or with cycle=True to the next epoch": _ends,
     "a pass of a later epoch resumes where a state was taken": _second_epoch,
     "a state is right while items are on their way, and taking it disturbs nothing": _in_flight,
     "after an error there is the state of the last item": _after_error,

@@ -209,9 +209,13 @@ def test_the_end_of_a_pass(name):
     with resumed(name, before) as at_the_end:
         assert (at_the_end.epoch, at_the_end.position) == (0, len(first))
         assert list(at_the_end) == []
-    with resumed(name, after) as next_epoch:
+    with resumed(name, after) as ended:
+        assert (ended.epoch, ended.position) == (0, len(first))
+        assert list(ended) == []
+        assert ended.state_dict() == after
+    with resumed(name, after, cycle=True) as next_epoch:
         assert (next_epoch.epoch, next_epoch.position) == (1, 0)
-        assert take(next_epoch, None) == second
+        assert take(next_epoch, len(second)) == second
     with resumed(name, before, cycle=True) as cycling:
         assert take(cycling, len(second)) == second
 

@@ -18,6 +18,7 @@ from ...core import Streamer
 from ...core.call import Shards, merged
 from ...core.fingerprint import Fingerprint, digest_of
 from ...core.node import Node, Ticks
+from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
 from ...exceptions import StateError
 from ...maps.stacking import BufferPool
@@ -119,6 +120,7 @@ class _DrawNode(Node):
     """A live stream in the order of a sampler."""
 
     __slots__ = ("_length", "_made", "_may_draw", "items", "order", "source", "spec")
+    kind = "source"
     _made: Generator[Any, None, None]
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
@@ -146,13 +148,19 @@ class _DrawNode(Node):
     def _go_to(self, given: int, drawn: int) -> None:
         """Set the position: this many items have been given, made of this many draws."""
 
-    def state(self, failed: bool = False) -> Any:
-        return [self.spec._label(), self._length, self._drawn()]
+    def state(self, failed: bool = False) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "given": self.given(failed),
+            "stream": self.spec._label(),
+            "length": self._length,
+            "draws": self._drawn(),
+        }
 
-    def restore(self, state: Any, given: int, verify: bool) -> None:
-        if state is None:
-            return
-        label, length, drawn = state
+    def restore(self, saved: Saved, verify: bool) -> None:
+        label, length, given = saved.text("stream"), saved.count("length"), saved.count("given")
+        drawn = saved.count("draws", least=given)
         if label != self.spec._label():
             raise StateError(f"was {label}, is now {self.spec._label()}")
         if length != self._length:
