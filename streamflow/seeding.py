@@ -58,6 +58,7 @@ LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP = range(9)
 
 _WORD = 1 << 32
 _SCALAR = 8  #: up to this many positions a loop in Python is quicker than NumPy
+_AHEAD, _MOST_AHEAD = 64, 4096  #: how many numbers of an order are computed ahead, for one who asks for single ones
 
 
 def check_random_state(random_state: Any) -> None:
@@ -255,7 +256,28 @@ def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
     [0, 1, 2, 3, 4]
     """
     found = permutation(n, key, *purpose)
-    return found.place if isinstance(found, Permutation) else found.tolist().__getitem__
+    return _Ahead(found).__getitem__ if isinstance(found, Permutation) else found.tolist().__getitem__
+
+
+class _Ahead(dict[int, int]):
+    """The numbers at some positions of a long order, for one who asks for one after the other.
+
+    Many numbers together take far less time than one by one.  So those that will be asked for next are computed ahead,
+    at the distance of the last two (the parts of a stream are at equal distances); few at first.
+    """
+
+    def __init__(self, order: Permutation) -> None:
+        super().__init__()
+        self._order, self._last = order, -1
+
+    def __missing__(self, position: int) -> int:
+        size = min(max(_AHEAD, 4 * len(self)), _MOST_AHEAD) if self else 1
+        step = max(1, position - self._last)
+        ahead = range(position, min(position + step * size, len(self._order)), step)
+        self.clear()
+        self.update(zip(ahead, self._order[np.arange(ahead.start, ahead.stop, step)].tolist(), strict=True))
+        self._last = ahead[-1]
+        return self[position]
 
 
 def permutation(n: int, key: Key, *purpose: int) -> NDArray[np.intp] | Permutation:
@@ -287,16 +309,17 @@ class Permutation:
     Parameters
     ----------
     n : int
-        How many numbers, from 65 to 2**62.
+        How many numbers, from 3 to 2**62.
     words : (rounds,) array of uint64
         A random word for each round.
 
     Notes
     -----
-    Even and odd permutations are equally likely, because a is even: a round that adds s to `left`, for one value of
-    `right`, is odd exactly if s is odd.  (With a and b odd, or with exclusive or for addition, every round is even.)
-    Two positions are taken to each pair of numbers equally often, to within 0.1 % of all outcomes at n = 1025, in the
-    worst case, and far less for larger n.
+    Half of these permutations are even, as of all permutations, because a is even: what a round adds to `left` for one
+    `right` is an odd permutation exactly if it is an odd number.  (Exclusive or in place of addition would always be
+    even.)  How near the law of two positions is to that of a random order follows from the rounds, for hashes that are
+    random functions: with 7 rounds of the smallest halves, 32 and 33, the total variation is 0.003 %; with 6 it is
+    0.1 %, and 2 % too many numbers come right after their predecessors.
     """
 
     __slots__ = ("_b", "_half", "_mask", "_n", "_words")
@@ -357,7 +380,10 @@ def _word(number: int) -> NDArray[np.uint64]:
 
 
 def _hash(x: int) -> int:
-    """32 bits, each of which depends on every bit of a word of 64; two thirds of the finaliser of SplitMix64."""
+    """32 bits, each of which depends on all 64: multiplications with the high half folded onto the low half between.
+
+    So does the finaliser of SplitMix64 (Steele, Lea and Flood, 2014), of which the factor is.
+    """
     x = (x * MIX_FACTOR) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ (x >> MIX_SHIFT)) * MIX_FACTOR) & 0xFFFFFFFFFFFFFFFF
     return x >> MIX_SHIFT
