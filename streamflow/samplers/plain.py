@@ -51,7 +51,7 @@ class ShuffledSampler(Sampler):
     """Every sample once, in a new random order in each epoch.
 
     Up to 1024 samples all orders are equally likely, and the order is an array.  Above that it is a keyed permutation,
-    which computes the indices that are asked for and needs no memory (`streamflow.seeding.Permutation`).
+    which computes the indices that are asked for and needs no memory (`streamflow.core.permutation`).
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import binomtest, chisquare, hypergeom, norm, poisson
 
 from streamflow.core.format import PERMUTATION_ROUNDS, SORTED_UP_TO
-from streamflow.seeding import ORDER, Key, Permutation, Root, order, permutation
+from streamflow.core.permutation import Permutation
+from streamflow.seeding import ORDER, Key, Root, order, permutation
 
 from ..amount import amount
 
