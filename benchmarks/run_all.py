@@ -26,6 +26,7 @@ SCRIPTS = (
     "zmq_example",
     "minibatches",
     "sources",
+    "orders",
     "lmdb_store",
     "memmap_store",
 )

@@ -24,12 +24,11 @@ from .core.checkpoint import Clock
 from .core.format import (
     DRAWS_IN_BLOCK,
     ENTROPY_WORDS,
-    MIX_FACTOR,
-    MIX_SHIFT,
     NEGATIVE_SEED_BITS,
     PERMUTATION_ROUNDS,
     SORTED_UP_TO,
 )
+from .core.permutation import Ahead, Permutation
 from .core.validate import is_integer, require
 from .exceptions import ParameterError
 
@@ -47,7 +46,6 @@ __all__ = [
     "Draws",
     "Generators",
     "Key",
-    "Permutation",
     "Root",
     "bit_generator",
     "check_random_state",
@@ -61,7 +59,6 @@ __all__ = [
 LEAF, PICKS, POOL, CAPS, ORDER, MAP, REDRAWS, WORKER, CROP, SAMPLE = range(10)
 
 _WORD = 1 << 32
-_SCALAR = 8  #: up to this many positions a loop in Python is quicker than NumPy
 
 
 def check_random_state(random_state: Any) -> None:
@@ -327,7 +324,7 @@ def order(n: int, key: Key, *purpose: int) -> Callable[[int], int]:
     [0, 1, 2, 3, 4]
     """
     found = permutation(n, key, *purpose)
-    return found.place if isinstance(found, Permutation) else found.tolist().__getitem__
+    return Ahead(found).__getitem__ if isinstance(found, Permutation) else found.tolist().__getitem__
 
 
 def permutation(n: int, key: Key, *purpose: int) -> NDArray[np.intp] | Permutation:
@@ -345,103 +342,3 @@ def permutation(n: int, key: Key, *purpose: int) -> NDArray[np.intp] | Permutati
     if n <= SORTED_UP_TO:
         return np.argsort(bits.random_raw(n), kind="stable")
     return Permutation(n, bits.random_raw(PERMUTATION_ROUNDS))
-
-
-class Permutation:
-    """A random order of range(n) that computes each number when it is asked for it, and needs no memory.
-
-    A generalised Feistel network with cycle walking (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
-    A number is split into a pair: `left` below a, the power of two next to the square root of n, and `right` below b,
-    as small as a * b >= n allows.  Each round adds a keyed hash of one half to the other half, modulo its size, which
-    can be undone; so the rounds permute the pairs.  A pair that stands for n or more goes through again until it stands
-    for less, which permutes what is left; above 1024 that concerns fewer than one in 20.
-
-    Parameters
-    ----------
-    n : int
-        How many numbers, from 65 to 2**62.
-    words : (rounds,) array of uint64
-        A random word for each round.
-
-    Notes
-    -----
-    Even and odd permutations are equally likely, because a is even: a round that adds s to `left`, for one value of
-    `right`, is odd exactly if s is odd.  (With a and b odd, or with exclusive or for addition, every round is even.)
-    Two positions are taken to each pair of numbers equally often, to within 0.1 % of all outcomes at n = 1025, in the
-    worst case, and far less for larger n.
-    """
-
-    __slots__ = ("_b", "_half", "_mask", "_n", "_words")
-
-    def __init__(self, n: int, words: NDArray[np.uint64]) -> None:
-        self._n, self._words = n, words
-        self._half = (n - 1).bit_length() // 2
-        self._mask = (1 << self._half) - 1
-        self._b = -(-n >> self._half)
-
-    def __len__(self) -> int:
-        return self._n
-
-    def place(self, position: int) -> int:
-        """The number at a position."""
-        half, mask, b, words = self._half, self._mask, self._b, self._words.tolist()
-        while True:
-            left, right = position & mask, position >> half
-            for step, word in enumerate(words):
-                if step % 2:
-                    left = (left + _hash(right ^ word)) & mask
-                else:
-                    right = (right + _hash(left ^ word)) % b
-            position = right << half | left
-            if position < self._n:
-                return position
-
-    def __getitem__(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The numbers at many positions."""
-        if len(positions) <= _SCALAR:
-            return np.array([self.place(position) for position in positions.tolist()], np.intp)
-        found = self._permuted(positions.astype(np.uint64)).astype(np.intp)
-        (outside,) = np.nonzero(found >= self._n)
-        if outside.size:
-            found[outside] = self[found[outside]]
-        return found
-
-    def _permuted(self, positions: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The pairs at many positions, as numbers below a * b."""
-        half, mask, b = _word(self._half), _word(self._mask), _word(self._b)
-        left, right = positions & mask, positions >> half
-        for step in range(len(self._words)):
-            word = self._words[step, ...]
-            if step % 2:
-                left += _hash_all(right ^ word)
-                left &= mask
-            else:
-                right += _hash_all(left ^ word)
-                right %= b
-        right <<= half
-        right |= left
-        return right
-
-
-def _word(number: int) -> NDArray[np.uint64]:
-    """A number as an array without axes, which NumPy combines with arrays more quickly than a scalar."""
-    return np.array(number, np.uint64)
-
-
-def _hash(x: int) -> int:
-    """32 bits, each of which depends on every bit of a word of 64; two thirds of the finaliser of SplitMix64."""
-    x = (x * MIX_FACTOR) & 0xFFFFFFFFFFFFFFFF
-    x = ((x ^ (x >> MIX_SHIFT)) * MIX_FACTOR) & 0xFFFFFFFFFFFFFFFF
-    return x >> MIX_SHIFT
-
-
-_FACTOR, _SHIFT = _word(MIX_FACTOR), _word(MIX_SHIFT)
-
-
-def _hash_all(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """`_hash` of each number, in place; NumPy's integers drop what lies above 64 bits."""
-    x *= _FACTOR
-    x ^= x >> _SHIFT
-    x *= _FACTOR
-    x >>= _SHIFT
-    return x

@@ -15,6 +15,7 @@ PACKAGE = Path(streamflow.__file__).parent
 LAYERS = (
     {"exceptions"},
     {"core.validate", "core.format", "core.checkpoint"},
+    {"core.permutation"},
     {"seeding"},
     {"util"},
     {"core"},

@@ -13,7 +13,7 @@ from ..core.exact import function_text
 from ..core.label import name_of
 from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
 from ..core.saved import LARGEST, Saved
-from ..core.validate import choice
+from ..core.validate import choice, require
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
 from .base import PoolMux
@@ -40,7 +40,7 @@ class ChainMux(PoolMux):
     Raises
     ------
     ParameterError
-        If `mode` is not one of these, or if `streamers` is not a collection, a function or an iterator.
+        If `mode` is not one of these, or if `streamers` is not a collection of at least one, a function or an iterator.
 
     Notes
     -----
@@ -65,6 +65,8 @@ class ChainMux(PoolMux):
         elif callable(streamers):
             self._lazy = streamers
         self._pool = Pool(() if self._lazy is not None else streamers, type(self).__name__)
+        some = self._lazy is not None or len(self._pool)
+        require(some, "streamers", "a collection of at least one streamer", streamers)
 
     @property
     def n_streams(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.call import Shards, merged
 from ..core.exact import setting
+from ..core.methods import KeepsMethods
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..exceptions import ParameterError
@@ -24,7 +25,7 @@ from .slots import FIRST, Next, SlotNode
 __all__ = ["BaseMux"]
 
 
-class BaseMux(PoolMux):
+class BaseMux(KeepsMethods, PoolMux):
     """A stream that takes each item from one of several members; a subclass says from which.
 
     Parameters
@@ -44,7 +45,8 @@ class BaseMux(PoolMux):
     A subclass answers `choose` and may answer `ended`.  Slot i always holds member i.  The stream ends when no slot is
     live, or when every live member has been opened since the last item and gave nothing.
 
-    What makes two of them the same mux for a state: the class and its public attributes.
+    What makes two of them the same mux for a state: the class and its public attributes.  An attribute with the name of
+    a method (`cycle`, `open`, `shard`, ...) is refused, and names that begin with an underscore are ours.
 
     Sharding: each member is sharded, and each part makes its own choices.  A member that is empty in a part is opened
     whole there, if `ended` says that an empty member is opened again.

@@ -46,6 +46,9 @@ class Sampler(ABC):
     again when a stream is resumed and by each part of a stream.  States identify a sampler by its ``__repr__``, which
     must therefore contain everything else that the order depends on; otherwise a state of another order is accepted.
 
+    Names that mean something here: `order`, `size` and `check` are methods, `random` and `replacement` are True or
+    False.  `size` and `check` are asked of the class, so an instance may keep attributes of its own by these names.
+
     Examples
     --------
     >>> import numpy as np
@@ -93,6 +96,18 @@ class Sampler(ABC):
     def check(self, n: int) -> None:  # noqa: B027  (most fit any source)
         """Raise a `ParameterError` if it does not fit a source of n samples."""
 
+    # The class is asked, because an instance may keep something of its own under these names: its `size`, say.
+    def _size_in(self, n: int) -> int:
+        """The number of indices per epoch over a source of n samples."""
+        size: Any = type(self).size
+        return size(self, n) if callable(size) else n
+
+    def _check_fits(self, n: int) -> None:
+        """Raise a `ParameterError` if it does not fit a source of n samples."""
+        check: Any = type(self).check
+        if callable(check):
+            check(self, n)
+
     def _address(self, key: Key) -> Key:
         """The address of an epoch's randomness, under the sampler's own root if it has one."""
         return key if self._root is None else key.of_root(self._root)
@@ -132,6 +147,7 @@ class Indices:
         if array.dtype.kind == "u":  # the largest would become negative; they are out of range for any source
             array = np.minimum(array.astype(np.uint64), np.iinfo(np.intp).max)
         self.values = np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.intp)
+        require(len(self.values), "indices", "at least one index", indices)
 
     def __len__(self) -> int:
         return len(self.values)

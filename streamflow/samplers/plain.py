@@ -51,7 +51,7 @@ class ShuffledSampler(Sampler):
     """Every sample once, in a new random order in each epoch.
 
     Up to 1024 samples all orders are equally likely, and the order is an array.  Above that it is a keyed permutation,
-    which computes the indices that are asked for and needs no memory (`streamflow.seeding.Permutation`).
+    which computes the indices that are asked for and needs no memory (`streamflow.core.permutation`).
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ class SubsetSampler(Sampler):
     Raises
     ------
     ParameterError
-        If the indices are not integers, or (when a stream is made) are out of range or a mask of another length.
+        If the indices are not integers or there are none, or (when a stream is made) if they are out of range or a mask
+        of another length.
 
     Examples
     --------

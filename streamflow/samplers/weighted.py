@@ -54,7 +54,6 @@ class WeightedSampler(Sampler):
         super().__init__(random_state)
         self._indices = None if indices is None else Indices(indices)
         n = None if self._indices is None else len(self._indices)
-        require(n != 0, "indices", "at least one index", indices)
         self._weights = None if weights is None else validate.weights("weights", weights, n, "index")
         self._cumulated = None if self._weights is None else _cumulated(self._weights)
 

@@ -35,7 +35,7 @@ class FileSource(Source):
     Raises
     ------
     ParameterError
-        If `paths` is a single path or holds anything but paths, or if `decode` is not callable.
+        If `paths` is a single path, is empty or holds anything but paths, or if `decode` is not callable.
 
     Notes
     -----
@@ -57,6 +57,7 @@ class FileSource(Source):
         ordered = not isinstance(paths, (set, frozenset))
         require(ordered, "paths", "an ordered collection of paths", paths, "sort it")
         self._paths = tuple(map(_path, paths))
+        require(self._paths, "paths", "at least one path", list(self._paths), "does a pattern match nothing?")
         require(callable(decode), "decode", "a function of a path", decode)
         self._decode, self._folder = decode, Path.cwd()  # relative paths start here, whichever process reads them
 

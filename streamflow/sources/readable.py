@@ -303,7 +303,7 @@ class ReadableBase(Counted, ABC):
         """The sampler of a stream; asks for the length, which may open files, only if a sampler is given."""
         order = checked_sampler(shuffle, sampler)
         if sampler is not None:
-            order.check(len(self))
+            order._check_fits(len(self))
         return order
 
     # ------------------------------------------------------------------ closing

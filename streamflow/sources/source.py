@@ -19,6 +19,7 @@ from ..core.call import unfilled
 from ..core.exact import function_text, setting
 from ..core.fingerprint import digest_of
 from ..core.label import name_of
+from ..core.methods import KeepsMethods
 from ..core.validate import require
 from ..samplers import Sampler
 from ..seeding import Key
@@ -32,12 +33,13 @@ from .reading.randomness import Draws, fresh, twin
 __all__ = ["Derived", "Mapped", "Selected", "Source", "View"]
 
 
-class Source(ReadableBase):
+class Source(KeepsMethods, ReadableBase):
     """Random-access data: ``source[i]`` is a sample, ``source[slice, indices or mask]`` a lazy view, again a source.
 
     Notes
     -----
-    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.
+    A subclass must define ``__len__()`` and ``sample(index)``, and may define ``fetch(indices)``.  Attributes that have
+    the name of a method (`keys`, `samples`, `map`, ...) are refused.
 
     Examples
     --------

@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import binomtest, chisquare, hypergeom, norm, poisson
 
 from streamflow.core.format import PERMUTATION_ROUNDS, SORTED_UP_TO
-from streamflow.seeding import ORDER, Key, Permutation, Root, order, permutation
+from streamflow.core.permutation import Permutation
+from streamflow.seeding import ORDER, Key, Root, order, permutation
 
 from ..amount import amount
 
@@ -79,18 +80,34 @@ def test_few_numbers_are_computed_in_vain(n):
     assert n <= a * found._b < 1.05 * n
 
 
-def test_an_order_is_computed_where_it_is_asked_for(monkeypatch):
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """How many positions have been computed together, time after time."""
+    counts = []
     permuted = Permutation._permuted
 
     def noted(self, positions):
-        asked.append(len(positions))
+        counts.append(len(positions))
         return permuted(self, positions)
 
     monkeypatch.setattr(Permutation, "_permuted", noted)
+    return counts
+
+
+def test_an_order_is_computed_where_it_is_asked_for(asked):
     for n in (SORTED_UP_TO + 1, 20_000, 10**15):
         ordered(n, 0, np.arange(64))
     assert asked == [64, 64, 64]
+
+
+@pytest.mark.parametrize("step", [1, 3, 64])
+def test_single_numbers_are_computed_ahead_at_the_distance_of_the_last_two(asked, step):
+    positions = range(5, 20_000, step)[:300]
+    place = order(20_000, Key(Root(0), (0,)), ORDER)
+    found = [place(position) for position in positions]
+    assert asked == [64, 248 if step == 64 else 256]
+    assert found == ordered(20_000, 0, positions).tolist()
+    assert place(7) == ordered(20_000, 0, [7])[0], "back to an earlier one"
 
 
 # ---------------------------------------------------------------------- no order more likely than another

@@ -139,7 +139,9 @@ def test_it_resumes_shards_and_pickles():
 
 def test_an_empty_list_is_a_list():
     assert len(sf.StreamerList(read, [])) == 0
-    assert list(sf.ChainMux(sf.StreamerList(read, []))) == []
+    for make in (sf.ChainMux, sf.ShuffledMux):
+        with pytest.raises(sf.ParameterError, match="`streamers` must be a collection of at least one streamer"):
+            make(sf.StreamerList(read, []))
 
 
 def test_errors_name_members_by_index():

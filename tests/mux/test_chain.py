@@ -37,10 +37,16 @@ def test_one_member_is_open_at_a_time():
 
 @MODES
 def test_empties_and_nothing_end(mode):
-    for streamers in (["", []], [""], [], lambda: iter([]), lambda: iter(["", ""])):
+    for streamers in (["", []], [""], lambda: iter([]), lambda: iter(["", ""])):
         mux = ChainMux(streamers, mode=mode)
         assert list(mux) == []
         assert list(mux.cycle()) == []
+
+
+@pytest.mark.parametrize("streamers", [[], (), {}, StreamerList(numbered, [], [])], ids=str)
+def test_a_collection_of_no_streamers_is_refused(streamers):
+    with pytest.raises(ParameterError, match="`streamers` must be a collection of at least one streamer, got"):
+        ChainMux(streamers)
 
 
 def test_cycle_with_members_that_are_empty_every_other_time_goes_on():

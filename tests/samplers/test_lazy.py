@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from streamflow.core.permutation import Permutation
 from streamflow.samplers import BlockShuffledSampler, ShuffledSampler, SubsetSampler
-from streamflow.seeding import Key, Permutation, Root
+from streamflow.seeding import Key, Root
 from streamflow.sources import ArraySource, ChoiceSource, CompositeSource
 
 ROWS = 20_000

@@ -66,10 +66,10 @@ def test_a_generator_is_read_once():
 
 @pytest.mark.parametrize(
     "chosen",
-    [[4, 0, -1, 4], np.array([4, 0, 4, 4], np.uint8), (4, 0, 4, 4), [], np.array([True, False, True, False, False])],
+    [[4, 0, -1, 4], np.array([4, 0, 4, 4], np.uint8), (4, 0, 4, 4), np.array([True, False, True, False, False])],
 )
 def test_subset(chosen):
-    wanted = np.arange(5)[np.array(chosen, dtype=None if len(chosen) else int)].tolist()
+    wanted = np.arange(5)[np.array(chosen)].tolist()
     assert indices(SubsetSampler(chosen), 5) == wanted
     mixed = [indices(SubsetSampler(chosen, shuffle=True), 5, epoch=epoch) for epoch in range(8)]
     assert all(sorted(order) == sorted(wanted) for order in mixed)
@@ -89,6 +89,13 @@ def test_subset_keeps_a_copy():
 def test_wrong_indices(chosen):
     with pytest.raises(ParameterError, match="`indices` must be a list or array of integers"):
         SubsetSampler(chosen)
+
+
+@pytest.mark.parametrize("make", [SubsetSampler, lambda chosen: WeightedSampler(None, indices=chosen)])
+@pytest.mark.parametrize("chosen", [[], (), np.array([], int), [False, False]], ids=str)
+def test_a_subset_of_nothing_is_refused(make, chosen):
+    with pytest.raises(ParameterError, match="`indices` must be at least one index, got"):
+        make(chosen)
 
 
 @pytest.mark.parametrize("make", [SubsetSampler, lambda mask: WeightedSampler(np.ones(sum(mask)), indices=mask)])
@@ -167,6 +174,53 @@ def test_a_custom_sampler_may_call_anything_its_weights():
     with ArraySource("abc").samples(sampler=Own()).open() as stream:
         stream.load_state_dict(state)
         assert list(stream) == ["b", "c"]
+
+
+class Sorted(Sampler):
+    """The samples by length; it keeps what it wants to under names that mean something to a sampler."""
+
+    random = False
+
+    def __init__(self, lengths, size, check):
+        super().__init__()
+        self.lengths, self.size, self.check = np.asarray(lengths), size, check
+
+    def order(self, n, key):
+        return np.argsort(self.lengths)
+
+
+@pytest.mark.parametrize("size", [2, None, len, "large"])
+def test_an_attribute_is_no_method(size):
+    source = ArraySource(np.arange(3))
+    stream = source.batches(2, sampler=Sorted([3, 1, 2], size, check=True))
+    assert np.concatenate(list(stream)).tolist() == [1, 2, 0]
+    assert list(source.samples(sampler=Sorted([3, 1, 2], size, check=False), epochs=2)) == [1, 2, 0] * 2
+
+
+def test_a_class_may_use_the_names_of_methods_for_something_else():
+    class Own(Sampler):
+        size = 2
+        check = None
+        random = False
+
+        def order(self, n, key):
+            return np.arange(n)[::-1]
+
+    class Computed(Own):
+        @property
+        def size(self):
+            raise AssertionError("it is not asked")
+
+    for sampler in (Own(), Computed()):
+        assert list(ArraySource("abc").samples(sampler=sampler)) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("name", ["random", "replacement"])
+def test_what_a_sampler_says_of_itself_is_true_or_false(name):
+    sampler = Twice()
+    setattr(sampler, name, np.random.default_rng(0))
+    with pytest.raises(ParameterError, match=f"`sampler.{name}` must be True or False, got Generator"):
+        ArraySource("abc").samples(sampler=sampler)
 
 
 def returns(found, kind=Sampler):

@@ -202,6 +202,8 @@ def test_a_missing_library_says_what_to_install(monkeypatch, library, read, extr
         ({"a", "b"}, len, "`paths` must be an ordered collection of paths, got .*; sort it"),
         ([1], len, "`paths`"),
         (["a"], None, "`decode`"),
+        ([], len, r"`paths` must be at least one path, got \[\]; does a pattern match nothing\?"),
+        (iter(()), len, "`paths` must be at least one path"),
     ],
 )
 def test_wrong_parameters(paths, decode, text):

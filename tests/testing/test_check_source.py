@@ -415,7 +415,9 @@ def test_the_order_of_samples():
 def test_how_many_samples_come(given, text):
     class Otherwise(Good):
         def samples(self, *args, sampler=None, **how):
-            return super().samples(*args, sampler=sampler or SubsetSampler(np.arange(given) % 12), **how)
+            if sampler is None:
+                return self[np.arange(given) % 12].samples(*args, **how)
+            return super().samples(*args, sampler=sampler, **how)
 
     rejected(Otherwise(), rf"^samples\(\) gives the samples in order: {text} instead of 12")
 

@@ -35,6 +35,8 @@ def checked_sampler(shuffle: Any, sampler: Any) -> Sampler:
     require(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     require(not shuffle, "shuffle", "False if a sampler is given", shuffle)
     checked: Sampler = sampler
+    flag("sampler.random", checked.random)
+    flag("sampler.replacement", checked.replacement)
     return checked
 
 
@@ -78,7 +80,7 @@ class PassOrder:
         self._sampler, self._n, self._key = sampler, n, key
         self._index, self._count = part
         self._epochs = epochs
-        self.size = sampler.size(n)
+        self.size = sampler._size_in(n)
         self.total = None if epochs is None and self.size else self._first(epochs or 0)
         self._first_epoch = key.path[0] * (epochs or 1)
         self._orders: dict[int, dict[tuple[int, ...], Order]] = {}  # per member, by address
