@@ -17,11 +17,13 @@ import numpy as np
 
 from ..exceptions import StateError, StreamflowError
 from .fingerprint import FORMAT
+from .history import MOST, History
 from .label import short
+from .node import skip
 from .passes import Passes
 from .saved import Saved
 from .spec import Spec
-from .validate import epoch_number, item_count, require
+from .validate import epoch_number, is_integer, item_count, require
 
 __all__ = ["Stream"]
 
@@ -56,7 +58,9 @@ class Stream:
         self._lock = threading.RLock()
         self._busy = False
         self._failure = ""  # the text of the error that closed it: the error itself holds our frames
-        self._last_state: dict[str, Any] | None = None
+        self._history: History | None = None
+        self._unwatched = 0  # before how many items the history need not look
+        self._last: tuple[int, dict[str, Any]] | None = None  # count and state when an error closed it
         self._no_state = ""  # why there is no state at that moment
         self._closed = False
         streamer._count(1)
@@ -69,6 +73,9 @@ class Stream:
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
+            if not self._unwatched:
+                self._look()
+            self._unwatched -= 1
             self._busy = True
             try:
                 if self._items is None:
@@ -83,6 +90,12 @@ class Stream:
                 raise
             finally:
                 self._busy = False
+
+    def _look(self) -> None:
+        """Have the history keep a state, if one is due."""
+        if self._history is None:
+            self._history = History(self._passes)
+        self._unwatched = self._history.look(self._passes)
 
     def _begin(self) -> Iterator[Any]:
         """The bare items, for a generator that calls `_fail` and `close` itself."""
@@ -110,7 +123,7 @@ class Stream:
     def _remember_state(self) -> None:
         """Keep the state for `state_dict` when the tree is about to be closed by an error."""
         try:
-            self._last_state = self._state(failed=True)
+            self._last = self._passes.count(failed=True), self._state(failed=True)
         except Exception as no_state:  # noqa: BLE001 - the error on its way is the one to raise
             self._no_state = str(no_state)
 
@@ -142,11 +155,17 @@ class Stream:
         """1 until it is closed, then 0."""
         return 0 if self._closed else 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """The position after the last item delivered, as a dict that can be written as JSON.
+    def state_dict(self, behind: int = 0) -> dict[str, Any]:
+        """The position after the last item delivered, or some items back, as a dict that can be written as JSON.
 
         A state taken after the end resumes to the end, one of a pass with ``cycle=True`` to the next epoch; after an
         error it is still the one after the last item delivered.
+
+        Parameters
+        ----------
+        behind : int
+            How many items back, at most 64: as many as have been drawn and not been used yet.  With ``cycle=True`` they
+            may reach into earlier epochs.
 
         Returns
         -------
@@ -155,22 +174,49 @@ class Stream:
 
         Raises
         ------
+        ParameterError
+            If `behind` is not an integer from 0 to 64.
         StateError
-            If something in the tree cannot be resumed, such as a one-shot iterator.
+            If something in the tree cannot be resumed, such as a one-shot iterator; if `behind` reaches back before the
+            stream was opened, or before the state that was loaded.
+
+        Notes
+        -----
+        For states that are some items back, a stream keeps a dozen states of its tree.  It takes them while items are
+        drawn, in at most a fiftieth of the time.  Loading the state draws the items between the one that was kept and
+        the place that was asked for.
+
+        Examples
+        --------
+        A trainer that draws two items ahead has trained on two of these four:
+
+        >>> from streamflow import Streamer
+        >>> stream = Streamer("abcdef").open()
+        >>> [next(stream) for _ in range(4)]
+        ['a', 'b', 'c', 'd']
+        >>> again = Streamer("abcdef").open()
+        >>> again.load_state_dict(stream.state_dict(behind=2))
+        >>> again.position, next(again)
+        (2, 'c')
         """
+        allowed = is_integer(behind) and 0 <= behind <= MOST
+        require(allowed, "behind", f"an integer from 0 to {MOST}", behind)
         with self._lock:
             if self._busy:
                 raise StateError(
                     "state_dict() was called while an item was being made (from a signal handler, or from inside the "
                     "tree); set a flag there and call it between two items"
                 )
-            if self._last_state is not None:
-                return copy.deepcopy(self._last_state)
             if self._no_state:
                 raise StateError(self._no_state)
-            if self._closed:
+            if self._closed and self._last is None:
                 raise StreamflowError(self._why_closed())
-            return self._state(failed=False)
+            count, state = self._last or (self._passes.count(), self._state(failed=False))
+            if not behind:
+                return copy.deepcopy(state) if self._last else state
+            history = self._history or History(self._passes)
+            place, draw = history.back(count, int(behind))
+            return {**state, **place, "draw": draw}
 
     def _state(self, failed: bool) -> dict[str, Any]:
         own, root = self._spec.fingerprint(), self._passes.root
@@ -211,14 +257,26 @@ class Stream:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             self._check(saved, strict)
             self._passes.root.settle(_entropy(saved))
-            self._items = None
+            draw = saved.count("draw") if "draw" in saved else 0
             try:
                 self._passes.restore(saved, verify)
+                self._history = History(self._passes)
+                if draw:
+                    self._catch_up(draw)
             except BaseException as error:
                 self.close()
                 if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
                     raise StateError(f"the state is damaged: {error!r}") from error
                 raise
+
+    def _catch_up(self, count: int) -> None:
+        """Draw so many items: the state that was kept lies so far before the place that was asked for."""
+        self._items = self._passes.begin()
+        if skip(self._items, count) < count:
+            raise StateError(
+                f"the state stands {count} items after the one that was kept, and this stream ends before; if it was "
+                "taken from a pass with cycle=True, load it into such a pass"
+            )
 
     def _check(self, saved: Saved, strict: bool) -> None:
         own, version = self._spec.fingerprint(), saved.value("version")
