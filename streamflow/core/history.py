@@ -21,7 +21,7 @@ from .passes import Passes
 __all__ = ["MOST", "Checkpoint", "History", "worth_keeping"]
 
 MOST = 64  #: how many items back a state can be
-_LONGEST = 64  #: items between two looks at the clock
+_LONGEST = 128  #: items between two looks at the clock, at most
 
 
 class Checkpoint(NamedTuple):
@@ -51,9 +51,9 @@ class History:
     def look(self, passes: Passes) -> int:
         """Between two items: keep a checkpoint if one is due; returns before how many items to look again."""
         before, self._looked = self._looked, perf_counter()
-        # We look about ten times between two ticks, so that looking costs next to nothing.
+        # Ever less often, as long as that is ten times between two ticks.
         quick = self._looked - before < checkpoint.BETWEEN / 10
-        self._interval = min(2 * self._interval, _LONGEST) if quick else max(self._interval // 2, 1)
+        self._interval = min(2 * self._interval, _LONGEST) if quick else 1
         tick = passes.clock.now()
         if tick != self._seen:
             self._seen = tick
@@ -101,12 +101,11 @@ def worth_keeping(kept: list[Checkpoint]) -> list[Checkpoint]:
     One that is dropped between two others leaves a gap that is at most as long as the younger of these is old.  So a
     state n items back draws fewer than n items because of it.
 
-    >>> def ages(kept):
-    ...     return [kept[-1].count - count for count, _ in kept]
     >>> kept = []
     >>> for count in range(1000):
     ...     kept = worth_keeping([*kept, Checkpoint(count, {})])
-    >>> ages(kept)
+    >>> [kept[-1].count - one.count for one in kept]  # how old they are
+    [81, 54, 27, 18, 9, 6, 3, 2, 1, 0]
     """
     newest = kept[-1].count
     old = [number for number, one in enumerate(kept) if one.count <= newest - MOST]

@@ -6,6 +6,7 @@ When a state is loaded, a leaf is replayed: its items are drawn again and droppe
 
 from __future__ import annotations
 
+import pickle
 import random
 import warnings
 from collections.abc import Iterator
@@ -91,7 +92,8 @@ class Leaf(Node):
         """The state of an iterator that has one, and how many items have been drawn from it."""
         if not (hasattr(self._source, "state_dict") and hasattr(self._source, "load_state_dict")):
             return {}
-        return {"drawn": given if self._drawn is None else self._drawn.given(), "source": self._source.state_dict()}
+        drawn = given if self._drawn is None else self._drawn.given()
+        return {"drawn": drawn, "source": _copied(self._source.state_dict(), self.call._label())}
 
     def restore(self, saved: Saved, verify: bool) -> None:
         given, label = saved.count("given"), saved.text("call")
@@ -100,7 +102,7 @@ class Leaf(Node):
         if "source" in saved:
             if not hasattr(self._source, "load_state_dict"):
                 raise StateError(f"{label} had a state of its own, and has none now")
-            self._source.load_state_dict(saved.value("source"))
+            self._source.load_state_dict(_copied(saved.value("source"), label))
             items = self._strided(saved.count("drawn", least=given), given)
         elif resumes(self.call.source, self.call.args, self.call.kwargs):
             self.close()
@@ -199,6 +201,14 @@ def start(
         kwargs["rng"] = generator(key, LEAF)
     made = bound(source(*args, **kwargs), key, last, opened)
     return iterated(source, made), merged(shards)
+
+
+def _copied(state: Any, label: str) -> Any:
+    """A copy of a leaf's own state: the leaf may go on changing the object that it gave, or that it was given."""
+    try:
+        return pickle.loads(pickle.dumps(state, 5))
+    except Exception as error:
+        raise StateError(f"the state of {label} cannot be copied: {error!r}") from error
 
 
 def _global_randomness() -> Any:

@@ -10,7 +10,7 @@ import copy
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Self
 
 import numpy as np
@@ -59,7 +59,7 @@ class Stream:
         self._busy = False
         self._failure = ""  # the text of the error that closed it: the error itself holds our frames
         self._history: History | None = None
-        self._unwatched = 0  # before how many items the history need not look
+        self._until_look: Iterator[None] = iter(())  # one for each item before which the history need not look
         self._last: tuple[int, dict[str, Any]] | None = None  # count and state when an error closed it
         self._no_state = ""  # why there is no state at that moment
         self._closed = False
@@ -73,9 +73,10 @@ class Stream:
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
-            if not self._unwatched:
+            for _ in self._until_look:  # a countdown in C, at half the price of an integer
+                break
+            else:
                 self._look()
-            self._unwatched -= 1
             self._busy = True
             try:
                 if self._items is None:
@@ -95,7 +96,7 @@ class Stream:
         """Have the history keep a state, if one is due."""
         if self._history is None:
             self._history = History(self._passes)
-        self._unwatched = self._history.look(self._passes)
+        self._until_look = repeat(None, self._history.look(self._passes) - 1)
 
     def _begin(self) -> Iterator[Any]:
         """The bare items, for a generator that calls `_fail` and `close` itself."""
