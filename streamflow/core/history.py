@@ -27,7 +27,7 @@ _LONGEST = 128  #: items between two looks at the clock, at most
 class Checkpoint(NamedTuple):
     """The state of a pass that is kept."""
 
-    count: int  #: items before it, as `Passes.count` counts them
+    count: int  #: `Passes.count` there
     state: dict[str, Any]
 
 
@@ -71,7 +71,13 @@ class History:
         passes.clock.charge(perf_counter() - began)
 
     def back(self, count: int, behind: int) -> tuple[dict[str, Any], int]:
-        """The state `behind` items before the end of the first `count`.
+        """The state `behind` items before a place.
+
+        Parameters
+        ----------
+        count : int
+            `Passes.count` at the place.
+        behind : int
 
         Returns
         -------

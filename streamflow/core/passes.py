@@ -24,7 +24,7 @@ class Passes:
         self.node: Node | None = None
         self.ended = False
         self._at_end = 0  # the items of a pass that a loaded state has at its end
-        self._earlier = 0  # the items of the epochs that have ended since it was opened or a state was loaded
+        self._earlier = 0  # the items of epochs that have ended here
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
@@ -54,7 +54,7 @@ class Passes:
         return self._at_end if self.node is None else self.node.given(failed)
 
     def count(self, failed: bool = False) -> int:
-        """How many items have been given since the start of the epoch in which it was opened or a state was loaded."""
+        """A number that is one more after each item given, whatever epoch that is of."""
         return self._earlier + (0 if self.ended and self.cycle else self.given(failed))
 
     def progress(self, failed: bool = False) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class Passes:
         epoch, given, ended = saved.count("epoch", most=NUMBERS - 1), saved.count("given"), saved.flag("ended")
         inside = saved.below("node")
         self.close()
-        self.node, self._at_end, self._earlier, self.ended = None, 0, 0, False
+        self.node, self._at_end, self.ended = None, 0, False
         if ended and self.cycle:
             epoch = epoch + 1
         elif ended:

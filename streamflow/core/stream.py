@@ -259,6 +259,7 @@ class Stream:
             self._check(saved, strict)
             self._passes.root.settle(_entropy(saved))
             draw = saved.count("draw") if "draw" in saved else 0
+            self._items = None
             try:
                 self._passes.restore(saved, verify)
                 self._history = History(self._passes)

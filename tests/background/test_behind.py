@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +70,9 @@ def resumed(background, state, cycle=False):
 
 def plain(items):
     """Items that can be compared with `==`."""
-    return [{name: getattr(value, "tolist", lambda value=value: value)() for name, value in item.items()} for item in items]
+    return [
+        {name: getattr(value, "tolist", lambda value=value: value)() for name, value in item.items()} for item in items
+    ]
 
 
 @pytest.mark.parametrize("make", [in_threads, in_processes, among_others])
@@ -103,13 +106,36 @@ def test_epochs(make, clock):
             assert list(itertools.islice(again, behind)) == items[place:]
 
 
-def test_after_the_end_and_after_an_error(clock):
+def test_after_the_end(clock):
     background = in_processes(finite())
     with background.open() as stream:
         items = list(stream)
         for behind in (0, 1, 2, 25):
             with resumed(background, stream.state_dict(behind)) as again:
                 assert list(again) == items[25 - behind :]
+
+
+def failing(flag):
+    for i in range(40):
+        if i == 30 and Path(flag).exists():
+            raise OSError("the disk is gone")
+        yield i
+
+
+def test_after_an_error(clock, tmp_path):
+    flag = tmp_path / "gone"
+    flag.touch()
+    background = in_processes(sf.Streamer(failing, str(flag)))
+    with background.open() as stream:
+        items = []
+        with pytest.raises(OSError, match="the disk is gone"):
+            items.extend(stream)
+        states = [stream.state_dict(behind) for behind in (0, 1, 17, 30)]
+    assert items == list(range(30))
+    flag.unlink()
+    for state, place in zip(states, (30, 29, 13, 0), strict=True):
+        with resumed(background, state) as again:
+            assert list(again) == list(range(place, 40))
 
 
 def test_it_is_made_of_marks(every_item_marked):

@@ -16,6 +16,7 @@ from streamflow.core import checkpoint
 from streamflow.core import history as history_file
 from streamflow.core import stream as stream_file
 from streamflow.core.history import MOST, Checkpoint, History, worth_keeping
+from streamflow.core.leaf import Leaf
 
 from ..amount import amount
 
@@ -154,6 +155,35 @@ def test_after_an_error(kept, request, monkeypatch):
         live.state_dict(behind=len(given) + 1)
 
 
+def test_after_an_error_between_two_epochs(monkeypatch):
+    def next_epoch(node, epoch):
+        raise OSError("the disk is gone")
+
+    tree = sf.Streamer(rows, "a", 4).with_seed(0)
+    live = tree.open(cycle=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(Leaf, "next_epoch", next_epoch)
+        with pytest.raises(OSError, match="the disk is gone"):
+            list(live)
+    expected = list(tree.cycle(8))
+    for behind in range(5):
+        again = resumed(tree, live.state_dict(behind=behind), cycle=True)
+        assert list(itertools.islice(again, 4)) == expected[4 - behind : 8 - behind]
+
+
+@pytest.mark.usefixtures("only_start")
+def test_a_stream_that_a_state_is_loaded_into_later():
+    tree = sf.Streamer(rows, "a", 3).with_seed(0)
+    live, state = after(tree, 8, cycle=True), after(tree, 1, cycle=True).state_dict()
+    live.load_state_dict(state)
+    items = list(itertools.islice(live, 7))
+    for behind in range(8):
+        again = resumed(tree, live.state_dict(behind=behind), cycle=True)
+        assert list(itertools.islice(again, behind)) == items[7 - behind :]
+    with pytest.raises(sf.StateError, match="can go back 7 items"):
+        live.state_dict(behind=8)
+
+
 # ---------------------------------------------------------------------- resumed streams
 @pytest.mark.usefixtures("each_item")
 def test_a_resumed_stream_goes_back_to_the_state_that_was_loaded():
@@ -161,7 +191,9 @@ def test_a_resumed_stream_goes_back_to_the_state_that_was_loaded():
     expected = list(tree(max_iter=60))
     live = after(tree, 40)
     again = resumed(tree, live.state_dict())
-    with pytest.raises(sf.StateError, match="can go back 0 items, to where it was opened or to the state that was loaded"):
+    with pytest.raises(
+        sf.StateError, match="can go back 0 items, to where it was opened or to the state that was loaded"
+    ):
         again.state_dict(behind=1)
     assert again.state_dict(behind=0) == live.state_dict()
     list(itertools.islice(again, 5))
