@@ -77,7 +77,7 @@ class Leaf(Node):
         if not given:
             return None
         return {
-            "kind": "leaf",
+            "kind": self.kind,
             "version": 1,
             "given": given,
             "call": self.call._label(),

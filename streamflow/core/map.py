@@ -22,14 +22,13 @@ from .label import name_of, short
 from .node import Node, Ticks
 from .validate import choice
 
-__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "plain_map", "stream_map"]
+__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "stream_map", "trusted_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 Kind: TypeAlias = Literal["stateless", "windowed", "replayed"]
 KINDS = ("stateless", "windowed", "replayed")
 _SEEDED = ("rng", "random_state")
-_LAST_WORD = (1 << 32) - 1
 
 
 class Address(NamedTuple):
@@ -41,11 +40,9 @@ class Address(NamedTuple):
 
     def generators(self, root: Root | None) -> Generators:
         """A generator for each window or item; `root` is the map's own, if it has one."""
+        key = self.key if root is None else self.key.of_root(root)
         index, parts = self.part
-        # Levels count down from the last word, so that no member below has this address (theirs is no pool's index).
-        return Generators(
-            self.key if root is None else self.key.of_root(root), MAP, _LAST_WORD - self.level, parts, index
-        )
+        return Generators(key, MAP, self.level, parts, index)
 
 
 class StreamMap:
@@ -55,7 +52,7 @@ class StreamMap:
         self, fn: Callable[..., Any], check: Callable[..., Any] | None, kind: Kind, checked: bool = True
     ) -> None:
         self.fn, self.check, self.kind = fn, check, kind
-        self.checked = checked  # see `StatelessNode`
+        self.checked = checked  # whether nodes see to it that it holds nothing back
         self.signature, self.seeded = _signature(fn)
         if self.seeded and kind == "stateless":
             raise ParameterError(
@@ -104,9 +101,9 @@ class StreamMap:
     def node(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, address: Address) -> DerivedNode:
         """The live node over the node below."""
         run, label, clock = Run(self, args, kwargs, address), self.label(args, kwargs), address.key.clock
-        if self.kind == "stateless":
-            return StatelessNode(label, below, run, clock, self.checked)
-        return (WindowedNode if self.kind == "windowed" else ReplayedNode)(label, below, run, clock)
+        if self.kind == "replayed":
+            return ReplayedNode(label, below, run, clock)
+        return (StatelessNode if self.kind == "stateless" else WindowedNode)(label, below, run, clock, self.checked)
 
 
 class Run(NamedTuple):
@@ -193,7 +190,8 @@ def stream_map(
     ParameterError
         If `kind` is none of these, or 'stateless' for a map that draws random numbers.
     StateError
-        While iterating, if a stateless map in a tree gives an output for which it drew no item.
+        While iterating, if a stateless map in a tree gives an output for which it drew no item, or a windowed one a
+        list.
     DataError
         While iterating, if a windowed map yields something else than a list.
 
@@ -223,9 +221,11 @@ def stream_map(
     return lambda fn: declare(StreamMap(fn, check, kind))
 
 
-def plain_map(check: Callable[..., Any]) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
-    """Declare a stateless map that surely gives one output for each item; it may return any iterator."""
-    return lambda fn: declare(StreamMap(fn, check, "stateless", checked=False))
+def trusted_map(
+    check: Callable[..., Any], kind: Kind
+) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
+    """Declare a map of ours, which surely holds nothing back; it may return any iterator."""
+    return lambda fn: declare(StreamMap(fn, check, kind, checked=False))
 
 
 def declare(declared: StreamMap) -> Any:

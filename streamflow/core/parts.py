@@ -11,12 +11,13 @@ from typing import Any, cast
 
 from ..seeding import Key
 from .binding import Bindable
-from .call import Call, Shards, merged, unfilled
+from .call import Call, Shards, merged, resumes, unfilled
 from .fingerprint import Fingerprint, joined
 from .label import name_of, short, size_of
 from .leaf import Leaf
 from .map import Address, StreamMap
 from .node import Node
+from .replayed import ReplayedLeaf
 from .spec import Spec
 
 __all__ = ["CallPart", "MapPart", "Part", "StreamPart"]
@@ -62,7 +63,16 @@ class CallPart(Part):
                 yield name, cast("Spec", arg)
 
     def node(self, key: Key, shards: Shards) -> Node:
-        return Leaf(self.call, key, shards)
+        return (ReplayedLeaf if self._is_replayed() else Leaf)(self.call, key, shards)
+
+    def _is_replayed(self) -> bool:
+        """Whether it is a function over a stream, which a resume runs again."""
+        call = self.call
+        return (
+            callable(call.source)
+            and any(True for _ in self.children())
+            and not resumes(call.source, call.args, call.kwargs)
+        )
 
     def fingerprint(self) -> Fingerprint:
         source = self.call.source
@@ -71,7 +81,9 @@ class CallPart(Part):
         random = getattr(source, "gives_streamers", False) or (
             callable(source) and "rng" in unfilled(source, self.call.args, self.call.kwargs)
         )
-        return inner.then(f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random)
+        return inner.then(
+            f"{name_of(source)}{size}{inner.text and f'({inner.text})'}", random=random, replayed=self._is_replayed()
+        )
 
 
 class MapPart(Part):

@@ -21,6 +21,7 @@ from .history import MOST, History
 from .label import short
 from .node import skip
 from .passes import Passes
+from .replayed import warn_of_replays
 from .saved import Saved
 from .spec import Spec
 from .validate import epoch_number, is_integer, item_count, require
@@ -213,11 +214,14 @@ class Stream:
             if self._closed and self._last is None:
                 raise StreamflowError(self._why_closed())
             count, state = self._last or (self._passes.count(), self._state(failed=False))
-            if not behind:
-                return copy.deepcopy(state) if self._last else state
-            history = self._history or History(self._passes)
-            place, draw = history.back(count, int(behind))
-            return {**state, **place, "draw": draw}
+            if behind:
+                place, draw = (self._history or History(self._passes)).back(count, int(behind))
+                state = {**state, **place, "draw": draw}
+            elif self._last:
+                state = copy.deepcopy(state)
+        if self._spec.fingerprint().replayed:
+            warn_of_replays(state)
+        return state
 
     def _state(self, failed: bool) -> dict[str, Any]:
         own, root = self._spec.fingerprint(), self._passes.root
