@@ -11,6 +11,7 @@ the younger they are.
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ _LONGEST = 128  #: items between two looks at the clock, at most
 class Checkpoint(NamedTuple):
     """The state of a pass that is kept."""
 
-    count: int  #: `Passes.count` there
+    at: int  #: `Passes.count` there
     state: dict[str, Any]
 
 
@@ -62,11 +63,8 @@ class History:
 
     def _keep(self, passes: Passes) -> None:
         began = perf_counter()
-        try:
+        with suppress(Exception):  # nobody asked for this state; asking for one will raise it
             newest = Checkpoint(passes.count(), passes.state(failed=False))
-        except Exception:  # noqa: BLE001 - nobody asked for this state; asking for one will raise it
-            pass
-        else:
             self._kept = worth_keeping([*self._kept, newest])
         passes.clock.charge(perf_counter() - began)
 
@@ -94,7 +92,7 @@ class History:
         for at, state in reversed(self._kept):
             if at <= count - behind:
                 return copy.deepcopy(state), count - behind - at
-        reach = count - self._kept[0].count if self._kept else 0
+        reach = count - self._kept[0].at if self._kept else 0
         raise StateError(
             f"there is no state {behind} items back: this stream can go back {reach} items, to where it was opened or "
             "to the state that was loaded"
@@ -110,14 +108,14 @@ def worth_keeping(kept: list[Checkpoint]) -> list[Checkpoint]:
     >>> kept = []
     >>> for count in range(1000):
     ...     kept = worth_keeping([*kept, Checkpoint(count, {})])
-    >>> [kept[-1].count - one.count for one in kept]  # how old they are
+    >>> [kept[-1].at - one.at for one in kept]  # how old they are
     [81, 54, 27, 18, 9, 6, 3, 2, 1, 0]
     """
-    newest = kept[-1].count
-    old = [number for number, one in enumerate(kept) if one.count <= newest - MOST]
+    newest = kept[-1].at
+    old = [number for number, one in enumerate(kept) if one.at <= newest - MOST]
     few: list[Checkpoint] = []
     for one in kept[old[-1] if old else 0 :]:
-        while len(few) > 1 and one.count - few[-2].count <= newest - one.count:
+        while len(few) > 1 and one.at - few[-2].at <= newest - one.at:
             few.pop()
         few.append(one)
     return few

@@ -387,10 +387,10 @@ def test_a_dozen_is_kept(steps):
         kept = worth_keeping([*kept, Checkpoint(count, {})])
         every.append(count)
         assert len(kept) <= 12
-        assert kept[0].count <= max(count - MOST, 0)
+        assert kept[0].at <= max(count - MOST, 0)
         for behind in range(min(count, MOST) + 1):
             place = count - behind
-            at, best = (max(one for one in those if one <= place) for those in ([k.count for k in kept], every))
+            at, best = (max(one for one in those if one <= place) for those in ([one.at for one in kept], every))
             assert place - at < max(behind, 1) + place - best
 
 
