@@ -52,7 +52,7 @@ class History:
     def look(self, passes: Passes) -> int:
         """Between two items: keep a checkpoint if one is due; returns before how many items to look again."""
         before, self._looked = self._looked, perf_counter()
-        # Ever less often, as long as that is ten times between two ticks.
+        # Twice as many items, as long as they take less than a tenth of the time between two ticks.
         quick = self._looked - before < checkpoint.BETWEEN / 10
         self._interval = min(2 * self._interval, _LONGEST) if quick else 1
         tick = passes.clock.now()
