@@ -103,6 +103,21 @@ def test_it_may_lie_in_an_earlier_epoch(length, request):
             assert list(itertools.islice(resumed(tree, back, cycle=True), 20)) == expected[place : place + 20]
 
 
+@pytest.mark.parametrize("kept", ["each_item", "only_start"])
+def test_a_source_that_counts_its_own_epochs(kept, request):
+    request.getfixturevalue(kept)
+    rows_of = sf.sources.ArraySource(np.arange(23))
+    for tree in (rows_of.batches(5, shuffle=True, random_state=0, epochs=None), rows_of.samples(epochs=None)):
+        live, items, places = tree.open(), [], [(0, 0)]
+        for item in itertools.islice(live, 80):
+            items.append(item)
+            places.append((live.epoch, live.position))
+        for behind in range(MOST + 1):
+            again = resumed(tree, live.state_dict(behind=behind))
+            assert (again.epoch, again.position) == places[80 - behind]
+            assert np.array_equal(next(again), items[80 - behind]) if behind else next(again) is not None
+
+
 def test_a_pass_that_was_opened_at_a_later_epoch():
     tree = sf.Streamer(rows, "a", 3).with_seed(0)
     live = tree.open(epoch=4, cycle=True)
