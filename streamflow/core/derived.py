@@ -158,7 +158,7 @@ class DerivedNode(Node):
 
     def restore(self, saved: Saved, verify: bool) -> None:
         given, below = saved.count("given"), saved.below("stream")
-        made = saved.count("after", most=given)
+        made = saved.count("after", most=0 if below is None else given)
         windows = saved.count("windows") if self._counts_windows else 0
         if below is not None:
             self.below.resume(below, verify)
@@ -205,6 +205,11 @@ class ReplayedNode(DerivedNode):
 
     def _border(self) -> Note:
         return _START
+
+    def restore(self, saved: Saved, verify: bool) -> None:
+        if saved.value("stream") is not None:
+            raise saved.wrong("stream", "null, because this map is run again from its start")
+        super().restore(saved, verify)
 
 
 class StatelessNode(DerivedNode):

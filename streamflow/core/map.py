@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, cast
@@ -65,11 +66,13 @@ class StreamMap:
         """The checked arguments of a call, the stream first; a seed becomes a root of randomness."""
         call = self.signature.bind(*args, **kwargs)
         call.apply_defaults()
-        stream, *settings = call.args
+        stream = call.args[0]
         if not isinstance(stream, Iterable) and not hasattr(type(stream), "__getitem__"):
             raise ParameterError(f"`stream` must be a stream or another iterable, got {short(stream)}")
         if self.check is not None:
-            self.check(*settings, **call.kwargs)
+            without_rng = {name: value for name, value in call.arguments.items() if name != "rng"}
+            checked = inspect.BoundArguments(_without_rng(self.signature), OrderedDict(without_rng))
+            self.check(*checked.args[1:], **checked.kwargs)
         if self.seeded:
             seed = call.arguments[self.seeded]
             call.arguments[self.seeded] = seed if seed is None or isinstance(seed, Root) else Root(seed)
@@ -137,6 +140,10 @@ def _signature(fn: Callable[..., Any]) -> tuple[inspect.Signature, str]:
         raise ParameterError(f"`{seeded}` must be the last parameter of a map, or have a default") from None
 
 
+def _without_rng(signature: inspect.Signature) -> inspect.Signature:
+    return signature.replace(parameters=[each for each in signature.parameters.values() if each.name != "rng"])
+
+
 def _keyed(
     windows: Generator[Any, None, None], rng: np.random.Generator, generators: Generators, number: int
 ) -> Generator[Any, None, None]:
@@ -168,7 +175,7 @@ def stream_map(
     Parameters
     ----------
     check : function
-        Called with the arguments after the first as soon as they are given; raises if one is wrong.
+        Called with the arguments after the first, without `rng`, as soon as they are given; raises if one is wrong.
     kind : {'stateless', 'windowed', 'replayed'}
         What the map holds between two outputs, which says how it is resumed.
 

@@ -68,11 +68,10 @@ class CallPart(Part):
     def _is_replayed(self) -> bool:
         """Whether it is a function over a stream, which a resume runs again."""
         call = self.call
-        return (
-            callable(call.source)
-            and any(True for _ in self.children())
-            and not resumes(call.source, call.args, call.kwargs)
-        )
+        for arg in (*call.args, *call.kwargs.values()):
+            if isinstance(arg, Bindable):
+                return callable(call.source) and not resumes(call.source, call.args, call.kwargs)
+        return False
 
     def fingerprint(self) -> Fingerprint:
         source = self.call.source

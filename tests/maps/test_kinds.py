@@ -190,6 +190,19 @@ def test_rng_comes_after_what_must_be_given():
         stream_map(kind="windowed")(noisy)
 
 
+def test_a_check_gets_all_but_rng():
+    seen = []
+
+    @stream_map(lambda size, *, more: seen.append((size, more)), kind="windowed")
+    def checked(stream, size, rng, *, more=3):
+        yield from ()
+
+    checked([], 5)
+    sf.Streamer([]).pipe(checked, size=6, more=4)
+    checked([], 7, rng=0)
+    assert seen == [(5, 3), (6, 4), (7, 3)]
+
+
 @pytest.mark.parametrize("window", [(1, 2), None, 3, {"x": 1}, "ab"])
 @pytest.mark.parametrize("direct", [True, False])
 def test_a_windowed_map_yields_lists(window, direct):
