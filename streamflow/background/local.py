@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Callable
 
 from ..exceptions import BackgroundError
-from .produce import RunningJob, produce, snapshot
-from .records import ERROR, ITEM, MARK, Failure, Record, Stopped, as_exception, no_record
+from .produce import RunningJob, produce
+from .records import ERROR, ITEM, Failure, Record, Stopped, as_exception, no_record
 from .seeds import draw_entropy
 from .task import Job
 
@@ -42,10 +42,9 @@ class InlineWorker:
 
     def receive(self) -> Record | None:
         try:
-            record = next(self._records)
+            return next(self._records)
         except Exception as error:  # noqa: BLE001  (the receiver raises it)
             return [ERROR, Failure(error, self._running.where())]
-        return [MARK, snapshot(record[1])] if record[0] == MARK else record
 
     def death(self) -> str:
         raise NotImplementedError  # it cannot die
@@ -93,9 +92,7 @@ class ThreadChannel:
             raise Stopped
 
     def send(self, kind: int, value: object) -> None:
-        if kind == MARK:
-            value = snapshot(value)
-        elif isinstance(value, Failure):
+        if isinstance(value, Failure):
             value = Failure(as_exception(value.error, "in a thread"), value.path)
         self.records.put([kind, value])
 

@@ -9,7 +9,6 @@ where the replacement of a dead worker starts.
 
 from __future__ import annotations
 
-import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from ..seeding import Key
 from .records import END, ERROR, ITEM, MARK, READY, Failure, Record, Sender, Stopped
 from .task import Job, LaneJob
 
-__all__ = ["RunningJob", "produce", "snapshot"]
+__all__ = ["RunningJob", "produce"]
 
 
 class RunningJob:
@@ -107,16 +106,6 @@ class RunningJob:
         nodes = list(self._nodes.values())
         self._nodes.clear()
         close_all(nodes)
-
-
-def snapshot(mark: Any) -> Any:
-    """A copy of a mark that stays in this process: a leaf may keep changing the object that it gave as its state."""
-    if isinstance(mark, StateError):
-        return mark
-    try:
-        return pickle.loads(pickle.dumps(mark, 5))
-    except Exception as error:  # noqa: BLE001  (raised when a state is asked for)
-        return StateError(f"the state of a leaf cannot be copied: {error!r}")
 
 
 def produce(

@@ -6,6 +6,7 @@ When a state is loaded, a leaf is replayed: its items are drawn again and droppe
 
 from __future__ import annotations
 
+import pickle
 import random
 import warnings
 from collections.abc import Iterator
@@ -85,7 +86,7 @@ class Leaf(Node):
         }
         if source.__class__ is not GeneratorType and _has_state(source):
             state["drawn"] = given if self._drawn is None else self._drawn.given()
-            state["source"] = source.state_dict()
+            state["source"] = _copied(source.state_dict(), call._label())
         return state
 
     def restore(self, saved: Saved, verify: bool) -> None:
@@ -110,7 +111,7 @@ class Leaf(Node):
         if not _has_state(self._source):
             raise StateError(f"{label} had a state of its own, and has none now")
         try:
-            self._source.load_state_dict(state)
+            self._source.load_state_dict(_copied(state, label))
         except Exception as error:
             raise StateError(f"{label} does not take its own state {short(state)}: it raised {error!r}") from error
 
@@ -208,6 +209,14 @@ def start(
 def _has_state(source: Any) -> bool:
     """Whether an iterator keeps a state of its own."""
     return hasattr(source, "state_dict") and hasattr(source, "load_state_dict")
+
+
+def _copied(state: Any, label: str) -> Any:
+    """A copy of a leaf's own state: the leaf may go on changing the object that it gave, or that it was given."""
+    try:
+        return pickle.loads(pickle.dumps(state, 5))
+    except Exception as error:
+        raise StateError(f"the state of {label} cannot be copied: {error!r}") from error
 
 
 def _global_randomness() -> Any:

@@ -94,7 +94,8 @@ class Node(ABC):
     def state(self, failed: bool = False) -> dict[str, Any] | None:
         """Where it stands after the last item given, for JSON: `kind`, `version`, `given` and what else it needs.
 
-        None: it stands where it was opened.  `failed`: an item was being made and did not come.
+        None: it stands where it was opened.  `failed`: an item was being made and did not come.  What it gives is kept
+        (by the pass, by maps, as marks), so it must not be changed afterwards.
         """
 
     @abstractmethod

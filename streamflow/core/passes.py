@@ -24,6 +24,7 @@ class Passes:
         self.node: Node | None = None
         self.ended = False
         self._at_end = 0  # the items of a pass that a loaded state has at its end
+        self._earlier = 0  # the items of epochs that have ended here
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
@@ -47,7 +48,8 @@ class Passes:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
-            self.ended = True  # in case of an error while the next is being opened
+            # In case of an error while the next is being opened.
+            self._earlier, self.ended = self._earlier + self.node.given(), True
             if not self.node.next_epoch(self.epoch + 1):
                 self.node.close()
                 self.node = None
@@ -56,6 +58,10 @@ class Passes:
 
     def given(self, failed: bool = False) -> int:
         return self._at_end if self.node is None else self.node.given(failed)
+
+    def count(self, failed: bool = False) -> int:
+        """A number that is one more after each item given, whatever epoch that is of."""
+        return self._earlier + (0 if self.ended and self.cycle else self.given(failed))
 
     def progress(self, failed: bool = False) -> tuple[int, int]:
         """The epoch of the last item given, and how many of that epoch have been."""

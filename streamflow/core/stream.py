@@ -10,19 +10,21 @@ import copy
 import threading
 import warnings
 from collections.abc import Collection, Generator, Iterator, Mapping
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Self
 
 import numpy as np
 
 from ..exceptions import StateError, StreamflowError
 from .fingerprint import FORMAT, differing
+from .history import MOST, History
 from .label import short
+from .node import skip
 from .passes import Passes
 from .replayed import warn_of_replays
 from .saved import Loading, Saved
 from .spec import Spec
-from .validate import epoch_number, item_count, require
+from .validate import epoch_number, is_integer, item_count, require
 
 __all__ = ["Stream"]
 
@@ -57,7 +59,9 @@ class Stream:
         self._lock = threading.RLock()
         self._busy = False
         self._failure = ""  # the text of the error that closed it: the error itself holds our frames
-        self._last_state: dict[str, Any] | None = None
+        self._history: History | None = None
+        self._until_look: Iterator[None] = iter(())  # one for each item before which the history need not look
+        self._last: tuple[int, dict[str, Any]] | None = None  # count and state when an error closed it
         self._no_state = ""  # why there is no state at that moment
         self._plain = False  # whether neither epoch nor cycle was named
         self._closed = False
@@ -71,6 +75,10 @@ class Stream:
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
+            for _ in self._until_look:  # a countdown in C, at half the price of an integer
+                break
+            else:
+                self._look()
             self._busy = True
             try:
                 if self._items is None:
@@ -85,6 +93,12 @@ class Stream:
                 raise
             finally:
                 self._busy = False
+
+    def _look(self) -> None:
+        """Have the history keep a state, if one is due."""
+        if self._history is None:
+            self._history = History(self._passes)
+        self._until_look = repeat(None, self._history.look(self._passes) - 1)
 
     def _begin(self) -> Iterator[Any]:
         """The bare items, for a generator that calls `_fail` and `close` itself."""
@@ -114,7 +128,7 @@ class Stream:
     def _remember_state(self) -> None:
         """Keep the state for `state_dict` when the tree is about to be closed by an error."""
         try:
-            self._last_state = self._state(failed=True)
+            self._last = self._passes.count(failed=True), self._state(failed=True)
         except Exception as no_state:  # noqa: BLE001 - the error on its way is the one to raise
             self._no_state = str(no_state)
 
@@ -146,11 +160,17 @@ class Stream:
         """1 until it is closed, then 0."""
         return 0 if self._closed else 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """The position after the last item delivered, as a dict that can be written as JSON.
+    def state_dict(self, behind: int = 0) -> dict[str, Any]:
+        """The position after the last item delivered, or some items back, as a dict that can be written as JSON.
 
         A state taken after the end resumes to the end, one of a pass with ``cycle=True`` to the next epoch; after an
         error it is still the one after the last item delivered.
+
+        Parameters
+        ----------
+        behind : int
+            How many items back, at most 64: as many as have been drawn and not been used yet.  With ``cycle=True`` they
+            may reach into earlier epochs.
 
         Returns
         -------
@@ -159,22 +179,49 @@ class Stream:
 
         Raises
         ------
+        ParameterError
+            If `behind` is not an integer from 0 to 64.
         StateError
-            If something in the tree cannot be resumed, such as a one-shot iterator.
+            If something in the tree cannot be resumed, such as a one-shot iterator; if `behind` reaches back before the
+            stream was opened, or before the state that was loaded.
+
+        Notes
+        -----
+        For states that are some items back, a stream keeps a dozen states of its tree.  It takes them while items are
+        drawn, in at most a fiftieth of the time.  Loading the state draws the items between the one that was kept and
+        the place that was asked for.
+
+        Examples
+        --------
+        A trainer that draws two items ahead has trained on two of these four:
+
+        >>> from streamflow import Streamer
+        >>> stream = Streamer("abcdef").open()
+        >>> [next(stream) for _ in range(4)]
+        ['a', 'b', 'c', 'd']
+        >>> again = Streamer("abcdef").open()
+        >>> again.load_state_dict(stream.state_dict(behind=2))
+        >>> again.position, next(again)
+        (2, 'c')
         """
+        allowed = is_integer(behind) and 0 <= behind <= MOST
+        require(allowed, "behind", f"an integer from 0 to {MOST}", behind)
         with self._lock:
             if self._busy:
                 raise StateError(
                     "state_dict() was called while an item was being made (from a signal handler, or from inside the "
                     "tree); set a flag there and call it between two items"
                 )
-            if self._last_state is not None:
-                return copy.deepcopy(self._last_state)
             if self._no_state:
                 raise StateError(self._no_state)
-            if self._closed:
+            if self._closed and self._last is None:
                 raise StreamflowError(self._why_closed())
-            state = self._state(failed=False)
+            count, state = self._last or (self._passes.count(), self._state(failed=False))
+            if behind:
+                place, draw = (self._history or History(self._passes)).back(count, int(behind))
+                state = {**state, **place, "draw": draw}
+            elif self._last:
+                state = copy.deepcopy(state)
         if self._spec.fingerprint().replayed:
             warn_of_replays(state)
         return state
@@ -226,14 +273,27 @@ class Stream:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             self._check(saved, strict)
             self._passes.root.settle(_entropy(saved))
+            draw = saved.count("draw") if "draw" in saved else 0
             self._items = None
             try:
                 self._passes.restore(saved, verify)
+                self._history = History(self._passes)
+                if draw:
+                    self._catch_up(draw)
             except BaseException as error:
                 self.close()
                 if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
                     raise StateError(f"the state is damaged: {error!r}") from error
                 raise
+
+    def _catch_up(self, count: int) -> None:
+        """Draw so many items: the state that was kept lies so far before the place that was asked for."""
+        self._items = self._passes.begin()
+        if skip(self._items, count) < count:
+            raise StateError(
+                f"the state stands {count} items after the one that was kept, and this stream ends before; if it was "
+                "taken from a pass with cycle=True, load it into such a pass"
+            )
 
     def _check(self, saved: Saved, strict: bool) -> None:
         own, version = self._spec.fingerprint(), saved.value("version")

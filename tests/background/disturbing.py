@@ -85,7 +85,10 @@ def settings(dice: random.Random, n_lanes: int) -> dict[str, Any]:
 
 
 def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> None:
-    """One pass over a random tree, resumed `cuts` times with other settings; raises if it differs from a serial one."""
+    """One pass over a random tree, resumed `cuts` times with other settings; raises if it differs from a serial one.
+
+    It is resumed where it was cut, or some items back.
+    """
     trees = {**LARGE, **FINITE}
     name, n_lanes = dice.choice(sorted(trees)), dice.choice([1, 2, 3, 5])
     expected = expected_items(trees[name], n_lanes, 120 if name in LARGE else None)
@@ -99,6 +102,7 @@ def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> 
             if state is not None:
                 stream.load_state_dict(json.loads(state))
             assert stream.position == position, where
+            first = position
             while position < end:
                 try:
                     item = next(stream)
@@ -116,7 +120,8 @@ def disturbed_pass(dice: random.Random, disturber: Disturber, cuts: int = 2) -> 
                 if disturber.dice.random() < 0.05:
                     json.dumps(stream.state_dict())
                 disturber.item(n_lanes, 0.15)
-            state = json.dumps(stream.state_dict())
+            behind = dice.randint(0, min(64, position - first))
+            state, position = json.dumps(stream.state_dict(behind)), position - behind
             disturber.wait()
     for place, item in held:
         assert digest(item) == expected[place], (place, "held", where)

@@ -10,6 +10,7 @@ import time
 from streamflow import StateError, Streamer, ThreadStreamer, ZMQStreamer, thread_stream
 from streamflow.background import local
 from streamflow.background.node import BackgroundNode
+from streamflow.core import leaf
 
 from .breaking import bent, in_node
 from .case import threads_left
@@ -143,7 +144,7 @@ def test_states_that_know_no_arguments(rejected):
 
 
 def test_states_that_follow_the_source(rejected, monkeypatch):
-    monkeypatch.setattr(local, "snapshot", lambda mark: mark)
+    monkeypatch.setattr(leaf, "_copied", lambda state, label: state)
     rejected("the state of a leaf is a snapshot", ThreadStreamer, "the resumed pass (differs|has)|it raised")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import streamflow as sf
 from streamflow.background import InlineWorker, WorkerPool, produce
-from streamflow.core import checkpoint, derived
+from streamflow.core import checkpoint, derived, history
 from streamflow.maps import stream_map
 
 from ..amount import amount
@@ -212,7 +212,7 @@ class Time:
 @pytest.fixture(name="time")
 def time_fixture(monkeypatch):
     time = Time()
-    for module in (checkpoint, derived, produce):
+    for module in (checkpoint, derived, history, produce):
         monkeypatch.setattr(module, "perf_counter", time)
     return time
 
