@@ -265,6 +265,7 @@ class BackgroundNode(Node):
                 if not lane.ended:
                     self._await_ready(slot, lane)
                     break
+        self._loading = self._loading._replace(grown=False)
 
     def _lanes_of(self, state: Saved) -> list[Lane]:
         """The lanes of a state."""
@@ -298,6 +299,8 @@ class BackgroundNode(Node):
                 self._replace(slot, lane)
             elif record[0] == ERROR:
                 self._raise(record)
+            elif record[0] == MARK:
+                self._take_mark(slot, record[1])
             elif record[0] == READY:
                 return
 

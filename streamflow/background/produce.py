@@ -49,6 +49,8 @@ class RunningJob:
         """
         for lane in self.job.lanes:
             self._open(lane)
+        if self.job.loading.grown:  # the loaded states have fewer members
+            yield self._mark()
         yield [READY, None]
         record: Record = [ITEM]
         # `append` is a C function: no frame holds an item while the next one is made.
@@ -80,6 +82,7 @@ class RunningJob:
         self._current = node
         if lane.mark is not None:
             node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark", job.loading), job.loading.verify)
+        Saved({}, loading=job.loading).check_redrawn(lane.skip, f"lane {lane.number}")
         if skip(node.items, lane.skip) < lane.skip:
             raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 

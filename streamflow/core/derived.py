@@ -156,6 +156,7 @@ class DerivedNode(Node):
         self._stop()
         self._begin(Note(made, windows, None if below is None else saved.value("stream")))
         missing = given - self._given_of(made)
+        saved.check_redrawn(missing, self.label)
         if skip(self.items, missing) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 

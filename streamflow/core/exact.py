@@ -208,7 +208,7 @@ class _Writer:
         return self._object(value) if said is None else said
 
     def _named(self, thing: Any) -> str:
-        """Module and name; of ours and of a main script the name alone: our files move, and a script is also imported."""
+        """Module and name; only its name if it is ours (files move) or of a main script (it may be imported)."""
         module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None) or name_of(thing)
         if not self.deep or str(module).partition(".")[0] in _NAMELESS:
             return str(name)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import compress, islice, repeat
 from typing import Any, ClassVar
 
 from ..exceptions import StateError
-from .saved import LARGEST, Saved
+from .saved import Saved
 
 __all__ = [
     "MANY",
@@ -26,9 +26,7 @@ __all__ = [
     "Activation",
     "Node",
     "Ticks",
-    "activation_state",
     "close_all",
-    "restore_activation",
     "skip",
 ]
 
@@ -157,51 +155,3 @@ def close_all(things: list[Any]) -> None:
             raise failed
         finally:
             failed = None  # its traceback holds this frame
-
-
-def activation_state(activation: Activation | Node, failed: bool) -> dict[str, Any]:
-    """The state of an activation for JSON: with the state of its node where that is open, else with its count."""
-    given = activation.given(failed)
-    spent = given == activation.budget
-    inside = None if spent else activation.state(failed)
-    return {
-        "index": activation.index,
-        "number": activation.number,
-        "budget": activation.budget,
-        **({"given": given} if inside is None else {"node": inside}),
-    }
-
-
-def restore_activation(
-    saved: Saved, members: int, open_member: Callable[[Activation], Node], verify: bool, name: Callable[[int], Any]
-) -> Activation | Node:
-    """An activation from its state.
-
-    Parameters
-    ----------
-    saved : Saved
-    members : int
-        How many there are.
-    open_member : function
-        Opens an `Activation`.
-    verify : bool
-    name : function
-        What a member is called in errors, by its index.
-    """
-    index, number = saved.count("index", most=members - 1), saved.count("number", most=NUMBERS - 1)
-    budget = saved.optional_count("budget", least=1)
-    most = LARGEST if budget is None else budget
-    inside = saved.below("node") if "node" in saved else None
-    if inside is None:
-        return Activation(index, number, budget, saved.count("given", most=most))
-    inside.count("given", most=most)
-    node = open_member(Activation(index, number, budget))
-    try:
-        node.resume(inside, verify)
-    except StateError as error:
-        node.close()
-        raise StateError(f"member {name(index)}: {error}") from None
-    except BaseException:
-        node.close()
-        raise
-    return node

@@ -22,7 +22,8 @@ class Loading(NamedTuple):
 
     verify: bool = True
     ignore: frozenset[Any] = frozenset()  #: keys of items that may differ
-    grown: bool = False  #: whether members may have been added to muxes, and weights may have changed
+    loose: bool = False  #: whether weights may have changed
+    grown: bool = False  #: whether members have been added to muxes
 
 
 class Saved:
@@ -85,6 +86,14 @@ class Saved:
     def optional_count(self, name: str, most: int = LARGEST, least: int = 0) -> int | None:
         """None, or an integer from `least` to `most`."""
         return None if self.value(name) is None else self.count(name, most, least)
+
+    def check_redrawn(self, count: int, what: str) -> None:
+        """Raise if some items would have to be made again from a tree that has other members now."""
+        if count and self.loading.grown:
+            raise StateError(
+                f"{what} has to make {count} items again from where it was noted last, and with other "
+                "members they would be others; members can be added only where none has to be made again"
+            )
 
     def weight(self, name: str) -> float:
         """A finite number that is not negative."""

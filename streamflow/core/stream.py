@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..exceptions import StateError, StreamflowError
+from .exact import bounded
 from .fingerprint import FORMAT, differing
 from .label import short
 from .passes import Passes
@@ -181,6 +182,7 @@ class Stream:
             "numpy": np.__version__,
             "format": FORMAT,
             "tree": own.text,
+            "root": _identity(self._spec),
             "weights": own.weights,
             "entropy": root.drawn,
             **self._passes.state(failed),
@@ -196,7 +198,9 @@ class Stream:
         state : dict
             From `state_dict` of a Stream over the same tree.
         strict : bool
-            False allows the weights of muxes to have changed.
+            False allows the weights of muxes to have changed, and members to have been added: what is open goes on,
+            and the added members are in the draw from then on.  Of muxes that have a slot for each member, that give
+            each member once or in turn, they must have been added at the end.
         verify : bool
             False skips the check that leaves give the same items when they are opened again.
         ignore : collection
@@ -209,7 +213,7 @@ class Stream:
         """
         listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
         require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
-        loading = Loading(verify, frozenset(ignore), not strict)
+        loading = Loading(bool(verify), frozenset(ignore), not strict)
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
@@ -217,6 +221,8 @@ class Stream:
             if saved is None or "version" not in saved:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             self._check(saved, strict)
+            if saved.value("tree") != self._spec.fingerprint().text:
+                saved = Saved(state, "", loading._replace(grown=True))
             self._passes.root.settle(_entropy(saved))
             self._items = None
             try:
@@ -234,8 +240,11 @@ class Stream:
         tree, weights, numpy = saved.text("tree"), saved.text("weights"), saved.text("numpy")
         if saved.text("format") != FORMAT:
             raise StateError("the state is of another release of streamflow, whose streams have other items")
-        if tree != own.text:
-            raise StateError("the state is of another tree: it has {}, this has {}".format(*differing(tree, own.text)))
+        root, own_root = saved.text("root"), _identity(self._spec)
+        if tree != own.text and (strict or root != own_root):
+            was, now = differing(tree, own.text) if root == own_root else differing(root, own_root)
+            hint = " (strict=False goes on if members were only added)" if root == own_root else ""
+            raise StateError(f"the state is of another tree: it has {was}, this has {now}{hint}")
         if strict and weights != own.weights:
             raise StateError("the state is of a tree with other weights (strict=False allows it)")
         if numpy != np.__version__:
@@ -269,6 +278,11 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _identity(spec: Spec) -> str:
+    """What a tree is apart from the members of its muxes."""
+    return bounded(spec._identity(), 1000)
 
 
 def _entropy(saved: Saved) -> int | list[int] | None:
