@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from ..core.checkpoint import Clock
-from ..core.node import Node, close_all, skip
+from ..core.node import Node, close_all, skip_told
 from ..core.saved import Saved
 from ..core.signals import deferred
 from ..exceptions import StateError
@@ -83,7 +83,7 @@ class RunningJob:
         if lane.mark is not None:
             node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark", job.loading), job.loading.verify)
         Saved({}, loading=job.loading).check_redrawn(lane.skip, f"lane {lane.number}")
-        if skip(node.items, lane.skip) < lane.skip:
+        if skip_told(node.items, lane.skip, lambda: f"lane {lane.number}") < lane.skip:
             raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 
     def _mark(self) -> Record:

@@ -29,7 +29,7 @@ from ..exceptions import DataError, StateError
 from . import checkpoint
 from .checkpoint import Clock
 from .label import short
-from .node import Node, Ticks, skip
+from .node import Node, Ticks, skip_told
 from .saved import Saved
 
 __all__ = ["DerivedNode", "Maker", "ReplayedNode", "StatelessNode", "WindowedNode", "emptied"]
@@ -157,7 +157,7 @@ class DerivedNode(Node):
         self._begin(Note(made, windows, None if below is None else saved.value("stream")))
         missing = given - self._given_of(made)
         saved.check_redrawn(missing, self.label)
-        if skip(self.items, missing) < missing:
+        if skip_told(self.items, missing, lambda: self.label) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 
     def children(self) -> Iterable[tuple[Any, Node]]:

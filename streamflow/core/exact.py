@@ -85,9 +85,13 @@ def call_text(source: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     >>> call_text(range, (3, 4), {}), call_text([1, 2], (), {})
     ('range(3, 4)', '[1, 2]')
     """
-    if source.__class__ is FunctionType and not kwargs and _IN_CALLS.issuperset(map(type, args)):
-        text = f"{source.__name__}({', '.join(map(repr, args))})"
-        if len(text) <= 60:  # so each argument is as `argument` writes it
+    if not kwargs and _IN_CALLS.issuperset(map(type, args)) and callable(source):
+        name = source.__name__ if source.__class__ is FunctionType else name_of(source)
+        try:
+            text = f"{name}({', '.join(map(repr, args))})"
+        except ValueError:  # an integer of thousands of digits
+            text = ""
+        if text and len(text) <= 60:  # so each argument is as `argument` writes it
             return text
     if not callable(source):
         return bounded(argument(source), _LONGEST_CALL)

@@ -11,10 +11,12 @@ is spent) is an `Activation`; one that is open is the node itself.  Both have `i
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, islice, repeat
+from time import perf_counter
 from typing import Any, ClassVar
 
 from ..exceptions import StateError
@@ -28,9 +30,12 @@ __all__ = [
     "Ticks",
     "close_all",
     "skip",
+    "skip_told",
 ]
 
+_log = logging.getLogger("streamflow")
 MANY = 1 << 62  #: more items than anybody will draw
+FEW, MANY_AGAIN, PATIENCE = 64, 1 << 20, 10.0  #: making so many items again, or so many seconds, is told of
 NUMBERS = 1 << 32  #: activations are numbered below this
 
 
@@ -139,6 +144,21 @@ def skip(items: Iterator[Any], count: int) -> int:
     ticks = Ticks(islice(items, count))
     deque(ticks.items, maxlen=0)
     return ticks.given()
+
+
+def skip_told(items: Iterator[Any], count: int, label: Callable[[], str], advice: str = "") -> int:
+    """`skip`, for a state that is being loaded: if it takes long, a warning of the logger says what is going on."""
+    step = min(count, FEW)
+    done = skip(items, step)
+    end = perf_counter() + PATIENCE
+    while done == step < count and step < MANY_AGAIN and perf_counter() < end:
+        step = min(2 * step, count)
+        done += skip(items, step - done)
+    if done == step < count:
+        text = "resuming %s: %d items have to be made again, %d of them have been so far%s"
+        _log.warning(text, label(), count, done, advice)
+        done += skip(items, count - done)
+    return done
 
 
 def close_all(things: list[Any]) -> None:

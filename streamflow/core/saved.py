@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..exceptions import StateError
 from .label import short
+from .watch import Watch
 
 __all__ = ["LARGEST", "Loading", "Saved"]
 
@@ -24,6 +25,7 @@ class Loading(NamedTuple):
     ignore: frozenset[Any] = frozenset()  #: keys of items that may differ
     loose: bool = False  #: whether weights may have changed
     grown: bool = False  #: whether members have been added to muxes
+    watch: Watch = Watch()  #: of leaves that are replayed
 
 
 class Saved:

@@ -23,10 +23,12 @@ from .passes import Passes
 from .saved import Loading, Saved
 from .spec import Spec
 from .validate import epoch_number, item_count, require
+from .watch import Watch
 
 __all__ = ["Stream"]
 
 _VERSION = 2
+_MOST_BITS, _MOST_WORDS = 1 << 14, 1 << 10  #: of the entropy in a state
 
 
 class Stream:
@@ -56,7 +58,7 @@ class Stream:
         self._items: Iterator[Any] | None = None
         self._lock = threading.RLock()
         self._busy = False
-        self._failure = ""  # the text of the error that closed it: the error itself holds our frames
+        self._failure = ""  # what closed it, as text: an error itself holds our frames
         self._last_state: dict[str, Any] | None = None
         self._no_state = ""  # why there is no state at that moment
         self._closed = False
@@ -102,7 +104,7 @@ class Stream:
         where = [self._spec._label()] if passes.node is None else passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
         error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
-        self._failure = repr(error)
+        self._failure = f"an error ({error!r})"
         try:
             self.close()
         except Exception as second:  # noqa: BLE001 - the first error is the one to raise
@@ -209,11 +211,12 @@ class Stream:
         Raises
         ------
         StateError
-            If the state is of another tree, or if a leaf that was open has other arguments now or gives other items.
+            If the state is of another tree, is damaged, or if a leaf that was open has other arguments now or gives
+            other items.  If it is of another tree this pass stays as it was; what is found later closes it.
         """
         listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
         require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
-        loading = Loading(bool(verify), frozenset(ignore), not strict)
+        loading = Loading(bool(verify), frozenset(ignore), not strict, watch=Watch())
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
@@ -223,14 +226,13 @@ class Stream:
             self._check(saved, strict)
             if saved.value("tree") != self._spec.fingerprint().text:
                 saved = Saved(state, "", loading._replace(grown=True))
-            self._passes.root.settle(_entropy(saved))
+            self._passes.root.settle(_entropy(saved, self._spec.fingerprint().random))
             self._items = None
             try:
                 self._passes.restore(saved, verify)
             except BaseException as error:
+                self._failure = f"a state that could not be loaded ({error})"
                 self.close()
-                if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
-                    raise StateError(f"the state is damaged: {error!r}") from error
                 raise
 
     def _check(self, saved: Saved, strict: bool) -> None:
@@ -256,7 +258,7 @@ class Stream:
     # ------------------------------------------------------------------ closing
     def _why_closed(self) -> str:
         if self._failure:
-            return f"this Stream was closed by an error ({self._failure}); open another with streamer.open()"
+            return f"this Stream was closed by {self._failure}; open another with streamer.open()"
         return "this Stream is closed; open another with streamer.open()"
 
     def close(self) -> None:
@@ -285,19 +287,12 @@ def _identity(spec: Spec) -> str:
     return bounded(spec._identity(), 1000)
 
 
-def _entropy(saved: Saved) -> int | list[int] | None:
+def _entropy(saved: Saved, needed: bool) -> int | list[int] | None:
     """The entropy of a state: None, an integer of any size, or a list of such."""
     found = saved.value("entropy")
     words = found if isinstance(found, list) else [0 if found is None else found]
-    if any(type(word) is not int or word < 0 for word in words):
-        raise saved.wrong("entropy", "null, an integer that is not negative, or a list of these")
+    fits = all(type(word) is int and word >= 0 and word.bit_length() <= _MOST_BITS for word in words)
+    if not fits or not 1 <= len(words) <= _MOST_WORDS or (needed and found is None):
+        rule = "an integer that is not negative, or a list of these"
+        raise saved.wrong("entropy", rule if needed else f"null, {rule}")
     return found  # type: ignore[no-any-return]
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether an error was raised by a line of this package, not by a user's function."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return module.startswith(f"{__name__.partition('.')[0]}.") and not isinstance(error, StreamflowError)

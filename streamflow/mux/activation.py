@@ -26,8 +26,10 @@ def activation_state(one: Activation | Node, failed: bool, pool: Pool | None) ->
 
     Its member is named unless the node says what it calls; `pool` is None where members have no names.
     """
-    given = one.given(failed)
-    inside = None if given == one.budget else one.state(failed)
+    inside = one.state(failed)
+    given = one.given(failed) if inside is None else inside["given"]
+    if given == one.budget:
+        inside = None  # it is spent
     state: dict[str, Any] = {"index": one.index, "number": one.number, "budget": one.budget}
     if inside is None:
         state["given"] = given

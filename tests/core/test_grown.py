@@ -1,4 +1,4 @@
-"""States loaded into a tree to which members have been added: what is open goes on, and the new ones are in the draw."""
+"""States loaded into a tree that has got more members: what is open goes on, and the new ones are in the draw."""
 
 import json
 from itertools import islice
@@ -121,7 +121,7 @@ def test_a_state_of_the_grown_pass_resumes_exactly(where, cut):
 
 
 def test_weights_of_new_members_count():
-    weights = {path: 1.0 for path in OLD}
+    weights = dict.fromkeys(OLD, 1.0)
     _, state, _ = after(drawn(named(OLD), weights=weights), 300)
     tree = drawn(named([*OLD, "late"]), weights=weights | {"late": 50.0})
     tail = list(islice(grown(tree, state), 10_000))
@@ -197,8 +197,8 @@ def test_a_state_of_such_a_mux_resumes_exactly_after_it_has_grown(name, cut):
 FINITE = {
     "exhaustive": lambda pool: sf.StochasticMux(pool, 3, None, mode="exhaustive", random_state=0),
     "exhaustive, all open": lambda pool: sf.StochasticMux(pool, None, None, mode="exhaustive", random_state=0),
-    "chain": lambda pool: sf.ChainMux(pool),
-    "in turn": lambda pool: sf.RoundRobinMux(pool),
+    "chain": sf.ChainMux,
+    "in turn": sf.RoundRobinMux,
 }
 
 

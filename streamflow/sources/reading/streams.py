@@ -18,7 +18,7 @@ from ...core import Streamer
 from ...core.call import Shards, merged
 from ...core.exact import bounded
 from ...core.fingerprint import Fingerprint, differing, digest_of
-from ...core.node import Node, Ticks
+from ...core.node import NUMBERS, Node, Ticks
 from ...core.saved import Saved
 from ...core.validate import flag, optional_positive_integer, positive_integer
 from ...exceptions import StateError
@@ -151,6 +151,11 @@ class _DrawNode(Node):
         """A block in which draws `first` to `end` - 1 are read or prefetched."""
         return ReadContext(SampleNumbers(self.order, first, end)) if self._may_draw else nullcontext()
 
+    def _most_draws(self) -> int:
+        """How many draws a pass can come to; epochs are numbered below `NUMBERS`."""
+        total = self.order.total
+        return self.order.size * (NUMBERS >> 1) if total is None else total
+
     @abstractmethod
     def _drawn(self) -> int:
         """How many draws have been delivered."""
@@ -172,7 +177,7 @@ class _DrawNode(Node):
     def restore(self, saved: Saved, verify: bool) -> None:
         was, now, given = saved.text("source"), self.spec._source_text(), saved.count("given")
         length, label = saved.count("length"), self.spec._label()
-        drawn = saved.count("draws", least=given)
+        drawn = saved.count("draws", most=self._most_draws(), least=given)
         if was != now:
             raise StateError("{}: was {}, is now {}".format(label, *differing(was, now)))
         if length != self._length:
