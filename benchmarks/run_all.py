@@ -14,6 +14,7 @@ SCRIPTS = (
     "import_time",
     "mux_cost",
     "batching",
+    "maps",
     "resume",
     "eviction",
     "activation",

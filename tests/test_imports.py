@@ -30,7 +30,9 @@ NAMES = [
     "ZipMux",
     "buffer_stream",
     "cache",
+    "filter_items",
     "keras_tuples",
+    "map_items",
     "streamable",
     "tuples",
 ]

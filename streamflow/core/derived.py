@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, islice, repeat
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
 
 from ..exceptions import DataError, StateError
 from . import checkpoint
@@ -72,13 +72,27 @@ class DerivedNode(Node):
     maker : Maker
     clock : Clock, optional
         Of the tree.
+    checked : bool
+        Whether to raise where outputs come for which nothing was drawn: something has been held back at a border.
     """
 
     _counts_windows: ClassVar[bool] = False
-    __slots__ = ("_clock", "_maker", "_note", "_outputs", "_refused", "_seen", "_ticks", "below", "items", "label")
+    __slots__ = (
+        "_checked",
+        "_clock",
+        "_maker",
+        "_note",
+        "_outputs",
+        "_refused",
+        "_seen",
+        "_ticks",
+        "below",
+        "items",
+        "label",
+    )
 
-    def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None) -> None:
-        self.label, self.below, self._maker = label, below, maker
+    def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None, checked: bool = True) -> None:
+        self.label, self.below, self._maker, self._checked = label, below, maker, checked
         self._clock = Clock() if clock is None else clock
         self._refused = ""  # why no state can be taken
         self._begin(_START)
@@ -92,29 +106,26 @@ class DerivedNode(Node):
     def _border(self) -> Note:
         """The last border at which a state can be taken, when no item has failed to come."""
 
-    def _given_of(self, made: int) -> int:
-        """How many of the first outputs are given: a part gives some of them."""
-        return made
-
-    def _furthest(self, given: int) -> int:
-        """How many outputs may have been made when so many have been given."""
-        return given
-
     # ------------------------------------------------------------------ running
     def _begin(self, note: Note) -> None:
         self._note = note
         self._seen: int | None = self._clock.tick  # at the last note; None: notes fail
         self._outputs: Iterator[Any] | None = None  # what the maker has started
         outputs = self._run(note)
-        self._ticks = Ticks(outputs, self._given_of(note.made))
+        self._ticks = Ticks(outputs, note.made)
         self.items = self._ticks.items
 
     def _start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
         outputs = self._outputs = self._maker.start(items, number)
         return outputs
 
-    def _at_border(self, made: int, windows: int) -> None:
-        """Take a note if there has been a tick since the last."""
+    def _refuse(self, why: str) -> NoReturn:
+        """End with an error, because states are wrong."""
+        self._refused = why
+        raise StateError(why)
+
+    def _take_note(self, made: int, windows: int) -> None:
+        """Note this border, if there has been a tick since the last note."""
         if self._seen is None or self._clock.now() == self._seen:
             return
         self._seen = self._clock.tick
@@ -149,13 +160,13 @@ class DerivedNode(Node):
 
     def restore(self, saved: Saved, verify: bool) -> None:
         given, below = saved.count("given"), saved.below("stream")
-        made = saved.count("after", most=self._furthest(given))
+        made = saved.count("after", most=0 if below is None else given)
         windows = saved.count("windows") if self._counts_windows else 0
         if below is not None:
             self.below.resume(below, verify)
         self._stop()
         self._begin(Note(made, windows, None if below is None else saved.value("stream")))
-        missing = given - self._given_of(made)
+        missing = given - made
         saved.check_redrawn(missing, self.label)
         if skip_told(self.items, missing, lambda: self.label) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
@@ -199,22 +210,17 @@ class ReplayedNode(DerivedNode):
     def _border(self) -> Note:
         return _START
 
+    def restore(self, saved: Saved, verify: bool) -> None:
+        if saved.value("stream") is not None:
+            raise saved.wrong("stream", "null, because this map is run again from its start")
+        super().restore(saved, verify)
+
 
 class StatelessNode(DerivedNode):
-    """At most one output for each item drawn, and nothing held back between outputs.
-
-    Parameters
-    ----------
-    checked : bool
-        Whether to see to it that no output comes for which nothing was drawn.
-    """
+    """At most one output for each item drawn, and nothing held back between outputs."""
 
     kind = "stateless map"
-    __slots__ = ("_checked", "_ended")
-
-    def __init__(self, label: str, below: Node, maker: Maker, clock: Clock | None = None, checked: bool = True) -> None:
-        self._checked = checked
-        super().__init__(label, below, maker, clock)
+    __slots__ = ("_ended",)
 
     def _run(self, note: Note) -> Iterator[Any]:
         return chain.from_iterable(self._blocks(note.made))
@@ -224,7 +230,7 @@ class StatelessNode(DerivedNode):
         outputs = start(self.below.items, self.below.given())
         length, moment = 1, perf_counter()
         while True:
-            self._at_border(given, 0)
+            self._take_note(given, 0)
             yield islice(outputs, length)
             given += length
             if self._ticks.given() < given:
@@ -234,11 +240,10 @@ class StatelessNode(DerivedNode):
             quick = moment - before < checkpoint.BETWEEN / 10
             length = min(2 * length, _LONGEST) if quick else max(length // 2, 1)
         if self._checked and not self._ended:
-            self._refused = (
+            self._refuse(
                 f"{self.label} gave an output for which it drew no item, so a resume could lose one: a map that gives "
                 "several outputs for an item is declared with stream_map(kind='windowed') and yields lists of them"
             )
-            raise StateError(self._refused)
 
     def _start_checked(self, items: Iterator[Any], number: int) -> Iterator[Any]:
         """The outputs up to the first for which nothing was drawn; only if there is none does `_ended` become True.
@@ -261,57 +266,37 @@ class StatelessNode(DerivedNode):
 
 
 class WindowedNode(DerivedNode):
-    """Outputs that are made window by window, and nothing held back between windows.
-
-    Parameters
-    ----------
-    stride : (index, count)
-        Which of its outputs are given.
-    """
+    """Outputs that are made window by window, and nothing held back between windows."""
 
     kind = "windowed map"
     _counts_windows = True
-    __slots__ = ("_end", "_stride", "_windows")
-
-    def __init__(
-        self, label: str, below: Node, maker: Maker, clock: Clock | None = None, stride: tuple[int, int] = (0, 1)
-    ) -> None:
-        self._stride = stride
-        super().__init__(label, below, maker, clock)
+    __slots__ = ("_end", "_windows")
 
     def _run(self, note: Note) -> Iterator[Any]:
         # Where the last window ends that has been made, and how many windows that are.
         self._end, self._windows = note.made, note.windows
-        outputs = chain.from_iterable(self._blocks())
-        index, count = self._stride
-        if count == 1:
-            return outputs
-        return islice(outputs, index + count * self._given_of(note.made) - note.made, None, count)
+        return chain.from_iterable(self._blocks())
 
     def _blocks(self) -> Iterator[Iterator[Any]]:
-        windows = self._start(self.below.items, self._windows)
-        while True:
-            self._at_border(self._end, self._windows)
-            window = next(windows, None)
-            if window is None:
-                return
+        clock, below, drawn = self._clock, self.below, self.below.given()
+        for window in self._start(self.below.items, self._windows):
             block = emptied(window, self.label)
-            self._windows, self._end = self._windows + 1, self._end + len(window)
+            if self._checked:
+                before, drawn = drawn, below.given()
+                if window and before == drawn:
+                    self._refuse(
+                        f"{self.label} gave outputs for which it drew no item, so a resume could lose or repeat them: "
+                        "a map that holds something between two lists is declared with stream_map(kind='replayed')"
+                    )
+            self._windows += 1
+            self._end += len(window)
             yield block
-
-    def _given_of(self, made: int) -> int:
-        index, count = self._stride
-        return max(0, (made - index + count - 1) // count)
-
-    def _furthest(self, given: int) -> int:
-        index, count = self._stride
-        return index + count * given
+            if perf_counter() >= clock.due or clock.tick != self._seen:
+                self._take_note(self._end, self._windows)
 
     def _border(self) -> Note:
         given = self.given()
-        index, count = self._stride
-        made = index + count * (given - 1) + 1 if given else 0
-        return Note(made, self._windows, self.below.state()) if made == self._end else self._note
+        return Note(given, self._windows, self.below.state()) if given == self._end else self._note
 
 
 def emptied(window: Any, label: str) -> Iterator[Any]:
@@ -321,7 +306,10 @@ def emptied(window: Any, label: str) -> Iterator[Any]:
     >>> next(emptied(window, "map")), window
     (1, [3, 2])
     """
-    if not isinstance(window, list):
+    if window.__class__ is not list and not isinstance(window, list):
         raise DataError(f"{label} is declared as windowed, so it must yield lists of outputs, got {short(window)}")
+    n = len(window)
+    if n == 1:
+        return map(list.pop, (window,))
     window.reverse()
-    return map(list.pop, repeat(window, len(window)))
+    return map(list.pop, repeat(window, n))

@@ -314,9 +314,9 @@ class Description(Bindable):
         for index, count in own.shards:
             text = f"part {index} of {count} of {text}"
         if own.root is None:
-            return Fingerprint(text, shape.weights, shape.random)
+            return shape._replace(text=text)
         seed = digest_of([own.root.prefix, str(own.root.entropy)])
-        return Fingerprint(f"{text} seeded {seed[:8]}", shape.weights, False)
+        return shape._replace(text=f"{text} seeded {seed[:8]}", random=False)
 
 
 def _forked() -> None:

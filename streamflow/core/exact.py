@@ -250,8 +250,8 @@ def _said(value: Any) -> str | None:
         found = method(value)
     except TypeError:  # it wants arguments, so it is something else
         return None
-    if isinstance(found, tuple) and len(found) == 3:  # a `Fingerprint`
-        return f"{found[0]} {found[1]}".strip()
+    if hasattr(found, "text") and hasattr(found, "weights"):  # a `Fingerprint`
+        return f"{found.text} {found.weights}".strip()
     return found if isinstance(found, str) else None
 
 

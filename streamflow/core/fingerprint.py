@@ -20,24 +20,26 @@ class Fingerprint(NamedTuple):
     text: str  #: types, sizes, settings and names
     weights: str = ""  #: the weights, as a digest
     random: bool = False  #: whether anything in it may draw random numbers
+    replayed: bool = False  #: whether a function over a stream may be in it (see `replayed.py`)
 
-    def then(self, text: str, weights: str = "", random: bool = False) -> Fingerprint:
-        """This fingerprint with another text, and with weights and randomness added to its own."""
-        return Fingerprint(text, digest(self.weights, weights) if weights else self.weights, self.random or random)
+    def then(self, text: str, weights: str = "", random: bool = False, replayed: bool = False) -> Fingerprint:
+        """This fingerprint with another text, and with weights and the rest added to its own."""
+        weights = digest(self.weights, weights) if weights else self.weights
+        return Fingerprint(text, weights, self.random or random, self.replayed or replayed)
 
 
 def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
     """Many fingerprints as one; equal neighbours are written once, with their number."""
     texts: list[str] = []
     weights: set[str] = set()
-    random = False
+    random = replayed = False
     for fingerprint, run in groupby(fingerprints):
         count = sum(1 for _ in run)
         texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
         weights.add(fingerprint.weights)
-        random = random or fingerprint.random
+        random, replayed = random or fingerprint.random, replayed or fingerprint.replayed
     text = bounded(", ".join(texts), _LONGEST)
-    return Fingerprint(text, digest(*sorted(weights)) if weights != {""} else "", random)
+    return Fingerprint(text, digest(*sorted(weights)) if weights != {""} else "", random, replayed)
 
 
 def described(thing: Any) -> str:

@@ -75,7 +75,7 @@ class Leaf(Node):
             return None
         call, source = self.call, self._source
         state = {
-            "kind": "leaf",
+            "kind": self.kind,
             "version": 1,
             "given": given,
             "call": call_text(call.source, call.args, call.kwargs),

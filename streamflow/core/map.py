@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, cast
@@ -22,14 +23,13 @@ from .label import name_of, short
 from .node import Node, Ticks
 from .validate import choice
 
-__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "plain_map", "stream_map"]
+__all__ = ["Address", "Run", "StreamMap", "declare", "declared_map", "stream_map", "trusted_map"]
 
 P = ParamSpec("P")
 _Map: TypeAlias = Callable[Concatenate[Any, P], Generator[Any, None, None]]
 Kind: TypeAlias = Literal["stateless", "windowed", "replayed"]
 KINDS = ("stateless", "windowed", "replayed")
 _SEEDED = ("rng", "random_state")
-_LAST_WORD = (1 << 32) - 1
 
 
 class Address(NamedTuple):
@@ -41,11 +41,9 @@ class Address(NamedTuple):
 
     def generators(self, root: Root | None) -> Generators:
         """A generator for each window or item; `root` is the map's own, if it has one."""
+        key = self.key if root is None else self.key.of_root(root)
         index, parts = self.part
-        # Levels count down from the last word, so that no member below has this address (theirs is no pool's index).
-        return Generators(
-            self.key if root is None else self.key.of_root(root), MAP, _LAST_WORD - self.level, parts, index
-        )
+        return Generators(key, MAP, self.level, parts, index)
 
 
 class StreamMap:
@@ -55,7 +53,7 @@ class StreamMap:
         self, fn: Callable[..., Any], check: Callable[..., Any] | None, kind: Kind, checked: bool = True
     ) -> None:
         self.fn, self.check, self.kind = fn, check, kind
-        self.checked = checked  # see `StatelessNode`
+        self.checked = checked  # whether nodes see to it that it holds nothing back
         self.signature, self.seeded = _signature(fn)
         if self.seeded and kind == "stateless":
             raise ParameterError(
@@ -68,11 +66,13 @@ class StreamMap:
         """The checked arguments of a call, the stream first; a seed becomes a root of randomness."""
         call = self.signature.bind(*args, **kwargs)
         call.apply_defaults()
-        stream, *settings = call.args
+        stream = call.args[0]
         if not isinstance(stream, Iterable) and not hasattr(type(stream), "__getitem__"):
             raise ParameterError(f"`stream` must be a stream or another iterable, got {short(stream)}")
         if self.check is not None:
-            self.check(*settings, **call.kwargs)
+            without_rng = {name: value for name, value in call.arguments.items() if name != "rng"}
+            checked = inspect.BoundArguments(_without_rng(self.signature), OrderedDict(without_rng))
+            self.check(*checked.args[1:], **checked.kwargs)
         if self.seeded:
             seed = call.arguments[self.seeded]
             call.arguments[self.seeded] = seed if seed is None or isinstance(seed, Root) else Root(seed)
@@ -104,9 +104,9 @@ class StreamMap:
     def node(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], below: Node, address: Address) -> DerivedNode:
         """The live node over the node below."""
         run, label, clock = Run(self, args, kwargs, address), self.label(args, kwargs), address.key.clock
-        if self.kind == "stateless":
-            return StatelessNode(label, below, run, clock, self.checked)
-        return (WindowedNode if self.kind == "windowed" else ReplayedNode)(label, below, run, clock)
+        if self.kind == "replayed":
+            return ReplayedNode(label, below, run, clock)
+        return (StatelessNode if self.kind == "stateless" else WindowedNode)(label, below, run, clock, self.checked)
 
 
 class Run(NamedTuple):
@@ -140,6 +140,10 @@ def _signature(fn: Callable[..., Any]) -> tuple[inspect.Signature, str]:
         raise ParameterError(f"`{seeded}` must be the last parameter of a map, or have a default") from None
 
 
+def _without_rng(signature: inspect.Signature) -> inspect.Signature:
+    return signature.replace(parameters=[each for each in signature.parameters.values() if each.name != "rng"])
+
+
 def _keyed(
     windows: Generator[Any, None, None], rng: np.random.Generator, generators: Generators, number: int
 ) -> Generator[Any, None, None]:
@@ -171,7 +175,7 @@ def stream_map(
     Parameters
     ----------
     check : function
-        Called with the arguments after the first as soon as they are given; raises if one is wrong.
+        Called with the arguments after the first, without `rng`, as soon as they are given; raises if one is wrong.
     kind : {'stateless', 'windowed', 'replayed'}
         What the map holds between two outputs, which says how it is resumed.
 
@@ -193,7 +197,8 @@ def stream_map(
     ParameterError
         If `kind` is none of these, or 'stateless' for a map that draws random numbers.
     StateError
-        While iterating, if a stateless map in a tree gives an output for which it drew no item.
+        While iterating, if a stateless map in a tree gives an output for which it drew no item, or a windowed one a
+        list.
     DataError
         While iterating, if a windowed map yields something else than a list.
 
@@ -223,9 +228,11 @@ def stream_map(
     return lambda fn: declare(StreamMap(fn, check, kind))
 
 
-def plain_map(check: Callable[..., Any]) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
-    """Declare a stateless map that surely gives one output for each item; it may return any iterator."""
-    return lambda fn: declare(StreamMap(fn, check, "stateless", checked=False))
+def trusted_map(
+    check: Callable[..., Any], kind: Kind
+) -> Callable[[Callable[Concatenate[Iterator[Any], P], Any]], _Map[P]]:
+    """Declare a map of ours, which surely holds nothing back; it may return any iterator."""
+    return lambda fn: declare(StreamMap(fn, check, kind, checked=False))
 
 
 def declare(declared: StreamMap) -> Any:

@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from ..seeding import Key
 from .binding import Bindable
-from .call import Call, Shards, merged, unfilled
+from .call import Call, Shards, merged, resumes, unfilled
 from .exact import call_text, function_text, setting
 from .fingerprint import Fingerprint, joined
 from .label import name_of, size_of
 from .leaf import Leaf
 from .map import Address, StreamMap
 from .node import Node
+from .replayed import ReplayedLeaf
 from .spec import Spec
 
 __all__ = ["CallPart", "MapPart", "Part", "StreamPart"]
@@ -67,7 +68,15 @@ class CallPart(Part):
                 yield name, cast("Spec", arg)
 
     def node(self, key: Key, shards: Shards) -> Node:
-        return Leaf(self.call, key, shards)
+        return (ReplayedLeaf if self._is_replayed() else Leaf)(self.call, key, shards)
+
+    def _is_replayed(self) -> bool:
+        """Whether it is a function over a stream, which a resume runs again."""
+        call = self.call
+        for arg in (*call.args, *call.kwargs.values()):
+            if isinstance(arg, Bindable):
+                return callable(call.source) and not resumes(call.source, call.args, call.kwargs)
+        return False
 
     def fingerprint(self) -> Fingerprint:
         source = self.call.source
@@ -77,7 +86,8 @@ class CallPart(Part):
             callable(source) and "rng" in unfilled(source, self.call.args, self.call.kwargs)
         )
         name = function_text(source, deep=False) if callable(source) else name_of(source)
-        return inner.then(f"{name}{size}{inner.text and f'({inner.text})'}", random=random)
+        text = f"{name}{size}{inner.text and f'({inner.text})'}"
+        return inner.then(text, random=random, replayed=self._is_replayed())
 
     def identity(self) -> str:
         return call_text(self.call.source, self.call.args, self.call.kwargs)

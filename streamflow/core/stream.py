@@ -20,6 +20,7 @@ from .exact import bounded
 from .fingerprint import FORMAT, differing
 from .label import short
 from .passes import Passes
+from .replayed import warn_of_replays
 from .saved import Loading, Saved
 from .spec import Spec
 from .validate import epoch_number, item_count, require
@@ -173,7 +174,10 @@ class Stream:
                 raise StateError(self._no_state)
             if self._closed:
                 raise StreamflowError(self._why_closed())
-            return self._state(failed=False)
+            state = self._state(failed=False)
+        if self._spec.fingerprint().replayed:
+            warn_of_replays(state)
+        return state
 
     def _state(self, failed: bool) -> dict[str, Any]:
         own, root = self._spec.fingerprint(), self._passes.root

@@ -11,8 +11,8 @@ from collections.abc import Generator, Iterator
 from itertools import islice, repeat
 from typing import Any
 
-from ..core import stream_map
 from ..core.label import short
+from ..core.map import trusted_map
 from ..core.validate import choice, flag, optional_integer, positive_integer
 from ..exceptions import DataError
 from .stacking import RAGGED, BufferPool, stacked
@@ -29,10 +29,10 @@ def _check(buffer_size: Any, partial: Any = False, axis: Any = None, ragged: Any
     choice("ragged", ragged, RAGGED)
 
 
-@stream_map(_check, kind="windowed")
+@trusted_map(_check, "stateless")
 def buffer_stream(
     stream: Iterator[Any], buffer_size: int, partial: bool = False, axis: int | None = None, ragged: str = "error"
-) -> Generator[list[Any], None, None]:
+) -> Generator[Any, None, None]:
     """Collate samples into batches.
 
     Parameters
@@ -82,9 +82,9 @@ def buffer_stream(
             _log_dropped(buffer_size)
         return []
 
-    while window := following():
+    while batch := following():
         is_first = False
-        yield window  # it is emptied, so this frame keeps no batch alive while it waits
+        yield batch.pop()  # out of a list, so that this frame does not keep it alive while it waits
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..core.label import short
-from ..core.map import plain_map
+from ..core.map import trusted_map
 from ..core.validate import require
 from ..exceptions import DataError, ParameterError
 
@@ -36,7 +36,7 @@ def _check_keys(*keys: Any) -> None:
     _check_hashable("keys", keys)
 
 
-@plain_map(_check_keys)
+@trusted_map(_check_keys, "stateless")
 def tuples(stream: Iterator[Any], *keys: Any) -> Iterator[tuple[Any, ...]]:
     """Turn dicts into tuples of some of their values.
 
@@ -94,7 +94,7 @@ def _side(keys: Any) -> Callable[[Any], Any]:
     return lambda item: [_column(item, name) for name in names]
 
 
-@plain_map(_check_sides)
+@trusted_map(_check_sides, "stateless")
 def keras_tuples(stream: Iterator[Any], inputs: Any = None, outputs: Any = None) -> Iterator[Any]:
     """Turn dicts into the pairs (inputs, outputs) that Keras trains on.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from ..core.call import Shards, merged
-from ..core.derived import WindowedNode
+from ..core.derived import StatelessNode
 from ..core.label import short
 from ..core.node import Activation, Node
 from ..core.saved import Saved
@@ -101,7 +102,8 @@ class _Side(Node):
         return self.pool[held.index]._activate(self.key, held.index, held.number, None, ())
 
     def given(self, failed: bool = False) -> int:
-        return 0
+        """How many items have been asked of all members together; after a first step never 0."""
+        return sum(held.number + held.given() for held in self.held)
 
     def state(self, failed: bool = False) -> dict[str, Any]:
         members = [activation_state(held, False, self.pool) for held in self.held]
@@ -132,17 +134,23 @@ class _Side(Node):
 
 
 class _Steps:
-    """Makes one item of those of the members."""
+    """Makes one item of those of the members; of a part those of some steps."""
 
-    def __init__(self, mux: ZipMux, side: _Side) -> None:
-        self.mux, self.side = mux, side
+    def __init__(self, mux: ZipMux, side: _Side, part: tuple[int, int]) -> None:
+        self.mux, self.side, self.part = mux, side, part
 
     def at_epoch(self, epoch: int) -> _Steps:
         return self
 
-    def start(self, items: Iterator[Any], number: int) -> Iterator[list[Any]]:
+    def start(self, items: Iterator[Any], number: int) -> Iterator[Any]:
+        index, count = self.part
+        steps = self._steps()
+        # Where some have been made, the last was one of this part.
+        return steps if count == 1 else islice(steps, count - 1 if number else index, None, count)
+
+    def _steps(self) -> Iterator[Any]:
         while step := self._step():
-            yield step  # it is emptied, so this frame holds no item while it waits
+            yield step.pop()  # a name would hold it while this waits
 
     def _step(self) -> list[Any]:
         """The next item in a list, which is empty at the end."""
@@ -166,14 +174,14 @@ class _Steps:
         return [_merged_items(items) if self.mux.flatten else tuple(items)]
 
 
-class _ZipNode(WindowedNode):
-    """Steps over the members, each a window of its own."""
+class _ZipNode(StatelessNode):
+    """Steps over the members."""
 
     kind = "zip"
     below: _Side
 
-    def __init__(self, mux: ZipMux, below: _Side, key: Key, stride: tuple[int, int]) -> None:
-        super().__init__(mux._label(), below, _Steps(mux, below), key.clock, stride)
+    def __init__(self, mux: ZipMux, below: _Side, key: Key, part: tuple[int, int]) -> None:
+        super().__init__(mux._label(), below, _Steps(mux, below, part), key.clock, checked=False)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         return self.below.children()

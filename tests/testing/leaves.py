@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,29 @@ def doubled(stream: Iterator[Any]) -> Iterator[Any]:
     for item in stream:
         yield item
         yield item
+
+
+@stream_map(kind="windowed")
+def jumbled(stream: Iterator[Any], size: int, rng: Any) -> Iterator[Any]:
+    """Items in a random order within windows, and sometimes one of them twice."""
+    while window := list(islice(stream, size)):
+        rng.shuffle(window)
+        yield window[: rng.integers(2)] + window
+
+
+def jittered(item: Any, rng: Any) -> Any:
+    """A sample that shows its random number."""
+    return {**item, "r": int(rng.integers(1 << 40))}
+
+
+def numbered(item: Any, epoch: int, *, index: int) -> Any:
+    """A sample that shows its number and its epoch."""
+    return {**item, "r": 100 * epoch + index}
+
+
+def chosen(item: Any, rng: Any, index: int) -> bool:
+    """Most samples, the first among them."""
+    return bool(index == 0 or rng.random() < 0.7)
 
 
 @stream_map()

@@ -379,9 +379,9 @@ class Careless(Good):
     """Seeks, then reads: with a pause in between, in which another thread may seek."""
 
     def sample(self, index):
-        self.place = index
+        self._place = index
         time.sleep(0.0002)
-        return super().sample(self.place)
+        return super().sample(self._place)
 
 
 class Stuck(Good):

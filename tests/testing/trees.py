@@ -22,7 +22,9 @@ from streamflow import (
     ZipMux,
     buffer_stream,
     cache,
+    filter_items,
     keras_tuples,
+    map_items,
     tuples,
 )
 
@@ -215,6 +217,9 @@ def _derived(below: st.SearchStrategy[Any]) -> st.SearchStrategy[Made]:
         st.builds(Made, st.just(with_seed), below, st.integers(0, 3)),
         st.builds(Made, st.just(Streamer), below),
         st.builds(Made, st.just(pipe), below, st.just(leaves.noisy)),
+        st.builds(Made, st.just(pipe), below, st.just(leaves.jumbled), st.integers(1, 4)),
+        st.builds(Made, st.just(pipe), below, st.just(map_items), st.sampled_from([leaves.jittered, leaves.numbered])),
+        st.builds(Made, st.just(pipe), below, st.just(filter_items), st.just(leaves.chosen)),
         st.builds(Made, st.just(pipe), below, st.just(leaves.twice)),
         st.builds(Made, st.just(Streamer), st.just(leaves.paired), below, below),
         st.builds(Made, st.just(pipe), _maps(below), st.sampled_from([leaves.sampled, leaves.sampled, leaves.noisy])),
