@@ -22,7 +22,7 @@ from weakref import WeakSet
 from ..core.call import Shards, merged
 from ..core.fork import at_fork
 from ..core.node import Node, Ticks
-from ..core.saved import LARGEST, Loading, Saved
+from ..core.saved import Loading, Saved
 from ..core.signals import deferred
 from ..core.streamer import Streamer
 from ..exceptions import BackgroundError, StateError, StreamflowError, WorkerDied
@@ -37,6 +37,7 @@ __all__ = ["BackgroundNode"]
 MAX_DEATHS = 3
 #: Kinds of records that are about one lane.
 _OF_LANES = (ITEM, END)
+_MOST_LANES = 4096  #: in a state, where the tree does not say how many
 _log = logging.getLogger("streamflow")
 
 
@@ -265,11 +266,12 @@ class BackgroundNode(Node):
                 if not lane.ended:
                     self._await_ready(slot, lane)
                     break
+        self._loading = self._loading._replace(grown=False)
 
     def _lanes_of(self, state: Saved) -> list[Lane]:
         """The lanes of a state."""
         index, count = merged(self._shards)
-        saved, n_lanes = state.each("lanes", 1, LARGEST), self._pool.n_lanes
+        saved, n_lanes = state.each("lanes", 1, _MOST_LANES), self._pool.n_lanes
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
                 f"the state was taken with n_lanes={len(saved)}, but this stream has n_lanes={n_lanes}; only the "
@@ -298,6 +300,8 @@ class BackgroundNode(Node):
                 self._replace(slot, lane)
             elif record[0] == ERROR:
                 self._raise(record)
+            elif record[0] == MARK:
+                self._take_mark(slot, record[1])
             elif record[0] == READY:
                 return
 

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from ..core.checkpoint import Clock
-from ..core.node import Node, close_all, skip
+from ..core.node import Node, close_all, skip_told
 from ..core.saved import Saved
 from ..core.signals import deferred
 from ..exceptions import StateError
@@ -48,6 +48,8 @@ class RunningJob:
         """
         for lane in self.job.lanes:
             self._open(lane)
+        if self.job.loading.grown:  # the loaded states have fewer members
+            yield self._mark()
         yield [READY, None]
         record: Record = [ITEM]
         # `append` is a C function: no frame holds an item while the next one is made.
@@ -79,7 +81,8 @@ class RunningJob:
         self._current = node
         if lane.mark is not None:
             node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark", job.loading), job.loading.verify)
-        if skip(node.items, lane.skip) < lane.skip:
+        Saved({}, loading=job.loading).check_redrawn(lane.skip, f"lane {lane.number}")
+        if skip_told(node.items, lane.skip, lambda: f"lane {lane.number}") < lane.skip:
             raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 
     def _mark(self) -> Record:

@@ -119,7 +119,7 @@ class BackgroundStreamer(Streamer):
         return self._marked(inner.then(f"background({inner.text})", random=self.seeds_workers))
 
     def _identity(self) -> str:
-        return f"background({self.streamer._identity()})"
+        return self._marked(Fingerprint(f"background({self.streamer._identity()})")).text
 
     def _label(self) -> str:
         return type(self).__name__

@@ -28,7 +28,7 @@ from ..exceptions import DataError, StateError
 from . import checkpoint
 from .checkpoint import Clock
 from .label import short
-from .node import Node, Ticks, skip
+from .node import Node, Ticks, skip_told
 from .saved import Saved
 
 __all__ = ["DerivedNode", "Maker", "ReplayedNode", "StatelessNode", "WindowedNode", "emptied"]
@@ -164,7 +164,9 @@ class DerivedNode(Node):
             self.below.resume(below, verify)
         self._stop()
         self._begin(Note(made, windows, None if below is None else saved.value("stream")))
-        if skip(self.items, given - made) < given - made:
+        missing = given - made
+        saved.check_redrawn(missing, self.label)
+        if skip_told(self.items, missing, lambda: self.label) < missing:
             raise StateError(f"{self.label} had given {given} items and now ends earlier")
 
     def children(self) -> Iterable[tuple[Any, Node]]:

@@ -85,9 +85,13 @@ def call_text(source: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     >>> call_text(range, (3, 4), {}), call_text([1, 2], (), {})
     ('range(3, 4)', '[1, 2]')
     """
-    if source.__class__ is FunctionType and not kwargs and _IN_CALLS.issuperset(map(type, args)):
-        text = f"{source.__name__}({', '.join(map(repr, args))})"
-        if len(text) <= 60:  # so each argument is as `argument` writes it
+    if not kwargs and _IN_CALLS.issuperset(map(type, args)) and callable(source):
+        name = source.__name__ if source.__class__ is FunctionType else name_of(source)
+        try:
+            text = f"{name}({', '.join(map(repr, args))})"
+        except ValueError:  # an integer of thousands of digits
+            text = ""
+        if text and len(text) <= 60:  # so each argument is as `argument` writes it
             return text
     if not callable(source):
         return bounded(argument(source), _LONGEST_CALL)
@@ -208,7 +212,7 @@ class _Writer:
         return self._object(value) if said is None else said
 
     def _named(self, thing: Any) -> str:
-        """Module and name; of ours and of a main script the name alone: our files move, and a script is also imported."""
+        """Module and name; only its name if it is ours (files move) or of a main script (it may be imported)."""
         module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None) or name_of(thing)
         if not self.deep or str(module).partition(".")[0] in _NAMELESS:
             return str(name)
@@ -246,8 +250,8 @@ def _said(value: Any) -> str | None:
         found = method(value)
     except TypeError:  # it wants arguments, so it is something else
         return None
-    if isinstance(found, tuple) and len(found) == 3:  # a `Fingerprint`
-        return f"{found[0]} {found[1]}".strip()
+    if hasattr(found, "text") and hasattr(found, "weights"):  # a `Fingerprint`
+        return f"{found.text} {found.weights}".strip()
     return found if isinstance(found, str) else None
 
 

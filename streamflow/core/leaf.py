@@ -7,15 +7,11 @@ When a state is loaded, a leaf is replayed: its items are drawn again and droppe
 from __future__ import annotations
 
 import pickle
-import random
-import warnings
 from collections.abc import Iterator
 from itertools import compress, islice, repeat
 from types import GeneratorType
 from typing import Any, ClassVar
 from weakref import WeakSet
-
-import numpy as np
 
 from ..exceptions import StateError
 from ..seeding import LEAF, Key, generator
@@ -25,13 +21,14 @@ from .equal import difference
 from .exact import call_text
 from .fingerprint import differing
 from .label import name_of, short
-from .node import MANY, Node, Ticks, close_all, skip
-from .saved import Saved
+from .node import MANY, Node, Ticks, close_all, skip_told
+from .saved import Loading, Saved
+from .watch import warn_once
 
 __all__ = ["Leaf"]
 
 _CHECKED = 2  #: items of a leaf that are compared when a state is loaded
-_warned: set[str] = set()  #: names of functions: a pool may have as many labels as members
+_ADVICE = " (a parameter `start` would let it begin there)"
 
 
 class Leaf(Node):
@@ -102,7 +99,7 @@ class Leaf(Node):
             items = self._start(given)
         else:
             items = self.items
-            self._replay(items, given, verify, saved.loading.ignore)
+            self._replay(items, given, verify, saved.loading)
         self._given = repeat(True, MANY - given)
         self.items = compress(items, self._given)
 
@@ -115,29 +112,30 @@ class Leaf(Node):
         except Exception as error:
             raise StateError(f"{label} does not take its own state {short(state)}: it raised {error!r}") from error
 
-    def _replay(self, items: Iterator[Any], given: int, verify: bool, ignore: frozenset[Any]) -> None:
+    def _replay(self, items: Iterator[Any], given: int, verify: bool, loading: Loading) -> None:
         """Draw again what had been given, and compare its first items with those of another opening."""
         checked = min(given, _CHECKED) if verify else 0
-        before = _global_randomness()
+        loading.watch.begin()
         head: list[Any] = []
         if checked:
             twin = Leaf(self.call, self.key, self.shards)
             head = list(islice(twin.items, checked))
             twin.close()
         again = list(islice(items, checked))
-        differs = difference(head, again, ignore)
-        short = len(again) < checked or skip(items, given - checked) < given - checked
-        label = self.call._label()
-        if before != _global_randomness():
-            _warn_once(name_of(self.call.source), label)
+        differs = difference(head, again, loading.ignore)
+        short = len(again) < checked or skip_told(items, given - checked, self.call._label, _ADVICE) < given - checked
+        name = name_of(self.call.source)
+        if loading.watch.drew(name, suspect=differs is not None):
+            warn_once(name, self.call._label())
         elif differs is not None:
             raise StateError(
-                f"{label} gives other items when it is opened again{differs and f' (they differ in {differs})'}; to be "
-                "resumable a leaf must depend on nothing but its arguments and `rng` (verify=False skips this check"
+                f"{self.call._label()} gives other items when it is opened again"
+                f"{differs and f' (they differ in {differs})'}; to be resumable a leaf must depend on nothing but its "
+                "arguments and `rng` (verify=False skips this check"
                 f"{differs and ', `ignore` names keys that may differ'})"
             )
         elif short:
-            raise StateError(f"{label} had given {given} items and now ends earlier")
+            raise StateError(f"{self.call._label()} had given {given} items and now ends earlier")
 
     def here(self) -> tuple[str, None]:
         return self.call._label(), None
@@ -217,18 +215,3 @@ def _copied(state: Any, label: str) -> Any:
         return pickle.loads(pickle.dumps(state, 5))
     except Exception as error:
         raise StateError(f"the state of {label} cannot be copied: {error!r}") from error
-
-
-def _global_randomness() -> Any:
-    kind, numbers, *rest = np.random.get_state(legacy=True)
-    return random.getstate(), kind, numbers.tobytes() if isinstance(numbers, np.ndarray) else numbers, rest
-
-
-def _warn_once(name: str, label: str) -> None:
-    if name not in _warned:
-        _warned.add(name)
-        warnings.warn(
-            f"{label} draws from a global random state: after a resume it continues after the same number of items, "
-            "but not with the items that would have come; draw from a parameter named `rng` instead",
-            stacklevel=2,
-        )

@@ -11,14 +11,16 @@ is spent) is an `Activation`; one that is open is the node itself.  Both have `i
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, islice, repeat
+from time import perf_counter
 from typing import Any, ClassVar
 
 from ..exceptions import StateError
-from .saved import LARGEST, Saved
+from .saved import Saved
 
 __all__ = [
     "MANY",
@@ -26,13 +28,14 @@ __all__ = [
     "Activation",
     "Node",
     "Ticks",
-    "activation_state",
     "close_all",
-    "restore_activation",
     "skip",
+    "skip_told",
 ]
 
+_log = logging.getLogger("streamflow")
 MANY = 1 << 62  #: more items than anybody will draw
+FEW, MANY_AGAIN, PATIENCE = 64, 1 << 20, 10.0  #: making so many items again, or so many seconds, is told of
 NUMBERS = 1 << 32  #: activations are numbered below this
 
 
@@ -144,6 +147,21 @@ def skip(items: Iterator[Any], count: int) -> int:
     return ticks.given()
 
 
+def skip_told(items: Iterator[Any], count: int, label: Callable[[], str], advice: str = "") -> int:
+    """`skip`, for a state that is being loaded: if it takes long, a warning of the logger says what is going on."""
+    step = min(count, FEW)
+    done = skip(items, step)
+    end = perf_counter() + PATIENCE
+    while done == step < count and step < MANY_AGAIN and perf_counter() < end:
+        step = min(2 * step, count)
+        done += skip(items, step - done)
+    if done == step < count:
+        text = "resuming %s: %d items have to be made again, %d of them have been so far%s"
+        _log.warning(text, label(), count, done, advice)
+        done += skip(items, count - done)
+    return done
+
+
 def close_all(things: list[Any]) -> None:
     """Close each, even where others fail, and empty the list; the first error is raised at the end."""
     failed: BaseException | None = None
@@ -158,51 +176,3 @@ def close_all(things: list[Any]) -> None:
             raise failed
         finally:
             failed = None  # its traceback holds this frame
-
-
-def activation_state(activation: Activation | Node, failed: bool) -> dict[str, Any]:
-    """The state of an activation for JSON: with the state of its node where that is open, else with its count."""
-    given = activation.given(failed)
-    spent = given == activation.budget
-    inside = None if spent else activation.state(failed)
-    return {
-        "index": activation.index,
-        "number": activation.number,
-        "budget": activation.budget,
-        **({"given": given} if inside is None else {"node": inside}),
-    }
-
-
-def restore_activation(
-    saved: Saved, members: int, open_member: Callable[[Activation], Node], verify: bool, name: Callable[[int], Any]
-) -> Activation | Node:
-    """An activation from its state.
-
-    Parameters
-    ----------
-    saved : Saved
-    members : int
-        How many there are.
-    open_member : function
-        Opens an `Activation`.
-    verify : bool
-    name : function
-        What a member is called in errors, by its index.
-    """
-    index, number = saved.count("index", most=members - 1), saved.count("number", most=NUMBERS - 1)
-    budget = saved.optional_count("budget", least=1)
-    most = LARGEST if budget is None else budget
-    inside = saved.below("node") if "node" in saved else None
-    if inside is None:
-        return Activation(index, number, budget, saved.count("given", most=most))
-    inside.count("given", most=most)
-    node = open_member(Activation(index, number, budget))
-    try:
-        node.resume(inside, verify)
-    except StateError as error:
-        node.close()
-        raise StateError(f"member {name(index)}: {error}") from None
-    except BaseException:
-        node.close()
-        raise
-    return node

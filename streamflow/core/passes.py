@@ -76,8 +76,10 @@ class Passes:
         return {"epoch": self.epoch, "given": given, "ended": self.ended, "node": inside}
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        epoch, given, ended = saved.count("epoch", most=NUMBERS - 1), saved.count("given"), saved.flag("ended")
+        epoch, given, ended = saved.count("epoch", most=NUMBERS - 2), saved.count("given"), saved.flag("ended")
         inside = saved.below("node")
+        if ended and inside is not None:
+            raise saved.wrong("ended", "false where there is a node")
         self.close()
         self.node, self._at_end, self.ended = None, 0, False
         if ended and self.cycle:

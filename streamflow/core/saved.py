@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..exceptions import StateError
 from .label import short
+from .watch import Watch
 
 __all__ = ["LARGEST", "Loading", "Saved"]
 
@@ -22,7 +23,9 @@ class Loading(NamedTuple):
 
     verify: bool = True
     ignore: frozenset[Any] = frozenset()  #: keys of items that may differ
-    grown: bool = False  #: whether members may have been added to muxes, and weights may have changed
+    loose: bool = False  #: whether weights may have changed
+    grown: bool = False  #: whether members have been added to muxes
+    watch: Watch = Watch()  #: of leaves that are replayed
 
 
 class Saved:
@@ -85,6 +88,14 @@ class Saved:
     def optional_count(self, name: str, most: int = LARGEST, least: int = 0) -> int | None:
         """None, or an integer from `least` to `most`."""
         return None if self.value(name) is None else self.count(name, most, least)
+
+    def check_redrawn(self, count: int, what: str) -> None:
+        """Raise if some items would have to be made again from a tree that has other members now."""
+        if count and self.loading.grown:
+            raise StateError(
+                f"{what} has to make {count} items again from where it was noted last, and with other "
+                "members they would be others; members can be added only where none has to be made again"
+            )
 
     def weight(self, name: str) -> float:
         """A finite number that is not negative."""

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..exceptions import StateError, StreamflowError
+from .exact import bounded
 from .fingerprint import FORMAT, differing
 from .history import MOST, History
 from .label import short
@@ -25,10 +26,12 @@ from .replayed import warn_of_replays
 from .saved import Loading, Saved
 from .spec import Spec
 from .validate import epoch_number, is_integer, item_count, require
+from .watch import Watch
 
 __all__ = ["Stream"]
 
 _VERSION = 2
+_MOST_BITS, _MOST_WORDS = 1 << 14, 1 << 10  #: of the entropy in a state
 
 
 class Stream:
@@ -58,7 +61,7 @@ class Stream:
         self._items: Iterator[Any] | None = None
         self._lock = threading.RLock()
         self._busy = False
-        self._failure = ""  # the text of the error that closed it: the error itself holds our frames
+        self._failure = ""  # what closed it, as text: an error itself holds our frames
         self._history: History | None = None
         self._until_look: Iterator[None] = iter(())  # one for each item before which the history need not look
         self._last: tuple[int, dict[str, Any]] | None = None  # count and state when an error closed it
@@ -119,7 +122,7 @@ class Stream:
         where = [self._spec._label()] if passes.node is None else passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
         error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
-        self._failure = repr(error)
+        self._failure = f"an error ({error!r})"
         try:
             self.close()
         except Exception as second:  # noqa: BLE001 - the first error is the one to raise
@@ -236,6 +239,7 @@ class Stream:
             "numpy": np.__version__,
             "format": FORMAT,
             "tree": own.text,
+            "root": _identity(self._spec),
             "weights": own.weights,
             "entropy": root.drawn,
             **self._passes.state(failed),
@@ -251,7 +255,9 @@ class Stream:
         state : dict
             From `state_dict` of a Stream over the same tree.
         strict : bool
-            False allows the weights of muxes to have changed.
+            False allows the weights of muxes to have changed, and members to have been added: what is open goes on,
+            and the added members are in the draw from then on.  Of muxes that have a slot for each member, that give
+            each member once or in turn, they must have been added at the end.
         verify : bool
             False skips the check that leaves give the same items when they are opened again.
         ignore : collection
@@ -260,11 +266,12 @@ class Stream:
         Raises
         ------
         StateError
-            If the state is of another tree, or if a leaf that was open has other arguments now or gives other items.
+            If the state is of another tree, is damaged, or if a leaf that was open has other arguments now or gives
+            other items.  If it is of another tree this pass stays as it was; what is found later closes it.
         """
         listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
         require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
-        loading = Loading(verify, frozenset(ignore), not strict)
+        loading = Loading(bool(verify), frozenset(ignore), not strict, watch=Watch())
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
@@ -272,7 +279,9 @@ class Stream:
             if saved is None or "version" not in saved:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             self._check(saved, strict)
-            self._passes.root.settle(_entropy(saved))
+            if saved.value("tree") != self._spec.fingerprint().text:
+                saved = Saved(state, "", loading._replace(grown=True))
+            self._passes.root.settle(_entropy(saved, self._spec.fingerprint().random))
             draw = saved.count("draw") if "draw" in saved else 0
             self._items = None
             try:
@@ -281,9 +290,8 @@ class Stream:
                 if draw:
                     self._catch_up(draw)
             except BaseException as error:
+                self._failure = f"a state that could not be loaded ({error})"
                 self.close()
-                if isinstance(error, (KeyError, IndexError, TypeError, ValueError)) and _is_ours(error):
-                    raise StateError(f"the state is damaged: {error!r}") from error
                 raise
 
     def _catch_up(self, count: int) -> None:
@@ -302,8 +310,11 @@ class Stream:
         tree, weights, numpy = saved.text("tree"), saved.text("weights"), saved.text("numpy")
         if saved.text("format") != FORMAT:
             raise StateError("the state is of another release of streamflow, whose streams have other items")
-        if tree != own.text:
-            raise StateError("the state is of another tree: it has {}, this has {}".format(*differing(tree, own.text)))
+        root, own_root = saved.text("root"), _identity(self._spec)
+        if tree != own.text and (strict or root != own_root):
+            was, now = differing(tree, own.text) if root == own_root else differing(root, own_root)
+            hint = " (strict=False goes on if members were only added)" if root == own_root else ""
+            raise StateError(f"the state is of another tree: it has {was}, this has {now}{hint}")
         if strict and weights != own.weights:
             raise StateError("the state is of a tree with other weights (strict=False allows it)")
         if numpy != np.__version__:
@@ -315,7 +326,7 @@ class Stream:
     # ------------------------------------------------------------------ closing
     def _why_closed(self) -> str:
         if self._failure:
-            return f"this Stream was closed by an error ({self._failure}); open another with streamer.open()"
+            return f"this Stream was closed by {self._failure}; open another with streamer.open()"
         return "this Stream is closed; open another with streamer.open()"
 
     def close(self) -> None:
@@ -339,19 +350,17 @@ class Stream:
         self.close()
 
 
-def _entropy(saved: Saved) -> int | list[int] | None:
+def _identity(spec: Spec) -> str:
+    """What a tree is apart from the members of its muxes."""
+    return bounded(spec._identity(), 1000)
+
+
+def _entropy(saved: Saved, needed: bool) -> int | list[int] | None:
     """The entropy of a state: None, an integer of any size, or a list of such."""
     found = saved.value("entropy")
     words = found if isinstance(found, list) else [0 if found is None else found]
-    if any(type(word) is not int or word < 0 for word in words):
-        raise saved.wrong("entropy", "null, an integer that is not negative, or a list of these")
+    fits = all(type(word) is int and word >= 0 and word.bit_length() <= _MOST_BITS for word in words)
+    if not fits or not 1 <= len(words) <= _MOST_WORDS or (needed and found is None):
+        rule = "an integer that is not negative, or a list of these"
+        raise saved.wrong("entropy", rule if needed else f"null, {rule}")
     return found  # type: ignore[no-any-return]
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether an error was raised by a line of this package, not by a user's function."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return module.startswith(f"{__name__.partition('.')[0]}.") and not isinstance(error, StreamflowError)

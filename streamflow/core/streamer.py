@@ -201,7 +201,9 @@ class Streamer(Description):
         return self._marked(inner.then(f"{described(self)}{inner.text and f' of {inner.text}'}", random=True))
 
     def _identity(self) -> str:
-        return self._part().identity() if type(self) is Streamer else super()._identity()
+        if type(self) is not Streamer:
+            return super()._identity()
+        return self._marked(Fingerprint(self._part().identity())).text
 
     def _length(self, shards: Shards) -> int | None:
         return self._part().length(shards)

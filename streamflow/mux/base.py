@@ -83,7 +83,7 @@ class PoolMux(Streamer, ABC):
         return found
 
     def _identity(self) -> str:
-        return f"{type(self).__name__}({self._settings()})"
+        return self._marked(Fingerprint(f"{type(self).__name__}({self._settings()})")).text
 
     def _twin(self, own: Any) -> Any:
         twin = super()._twin(own)

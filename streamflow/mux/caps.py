@@ -52,6 +52,11 @@ class CapLaw:
         return caps
 
     @property
+    def largest(self) -> int:
+        """The largest value."""
+        return self._first + len(self._list)
+
+    @property
     def certain(self) -> bool:
         """Whether there is only one value."""
         return not len(self._below)

@@ -11,11 +11,12 @@ from ..core import Streamer
 from ..core.call import OneShot, Shards, merged
 from ..core.exact import function_text
 from ..core.label import name_of
-from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
-from ..core.saved import LARGEST, Saved
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import Saved
 from ..core.validate import choice, require
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
+from .activation import Members, activation_state, restore_activation
 from .base import PoolMux
 from .pool import Pool, dealt, turned
 
@@ -114,7 +115,7 @@ class _ChainNode(Node):
     kind = "chain"
 
     def __init__(self, mux: ChainMux, key: Key, shards: Shards) -> None:
-        self._mux, self.key = mux, key
+        self._mux, self.key, self._shards_given = mux, key, shards
         self._cycle = mux.mode == "cycle"
         size = None if mux._lazy is not None else len(mux._pool)
         self._first, self._step = 0, 1
@@ -184,29 +185,47 @@ class _ChainNode(Node):
         if isinstance(self._mux._lazy, OneShot):
             why = "its members cannot be resumed"
             raise StateError(self._mux._lazy.refusal(why, "give ChainMux a function that makes it"))
+        pool = None if self._mux._lazy is not None else self._mux._pool
         return {
             "kind": self.kind,
             "version": self.version,
             "given": self.given(failed),
+            **({} if pool is None else {"pool": pool.census()}),
             "begun": self._begun,
             "before": self._before,
             "before_round": self._before_round,
-            "member": None if self._held is None else activation_state(self._held, failed),
+            "member": None if self._held is None else activation_state(self._held, failed, pool),
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
         self._begun, given = saved.flag("begun"), saved.count("given")
         self._before = saved.count("before", most=given)
         self._before_round = saved.count("before_round", most=self._before)
+        members = None if self._mux._lazy is not None else Members(self._mux._pool, saved)
         held = saved.below("member")
         if held is not None:
-            members = LARGEST if self._mux._lazy is not None else len(self._mux._pool)
-            index = held.count("index", most=members - 1)
-            if self._at(index, held.count("number", most=NUMBERS - 1)) is None:
+            index = held.count("index") if members is None else members.find(held)
+            number = held.count("number", most=NUMBERS - 1 if self._cycle else 0)
+            if not self._begun or index % self._step != self._first:
+                raise held.wrong("index", "that of a member of this part, and `begun` true")
+            if self._at(index, number) is None:
                 raise StateError(f"member {index} no longer exists")
-            self._held = restore_activation(held, members, self._open_member, verify, self._name)
+            self._held = restore_activation(held, index, self._open_member, verify, self._name(index), None)
+        elif members is not None and members.grown and self._begun:  # it had ended: the added ones follow
+            later = range(self._first, len(self._mux._pool), self._step)
+            self._held = self._at(next((at for at in later if at >= members.before), len(self._mux._pool)), 0)
+        if members is not None and members.grown and not self._cycle:
+            self._check_parts(members.before)
+        if not self._begun and given:
+            raise saved.wrong("begun", "true")
         if given != self.given():
             raise saved.wrong("given", f"the items of its members ({self.given()})")
+
+    def _check_parts(self, before: int) -> None:
+        """Raise if members are dealt out to parts in another way than when there were fewer."""
+        pool = self._mux._pool
+        if dealt(before, self._shards_given)[:2] != (self._first, self._step):
+            raise StateError(f"{pool.kind} had fewer members than parts, now has {len(pool)} and deals them out")
 
     def _name(self, index: int) -> Any:
         return index if self._mux._lazy is not None else self._mux._pool.name(index)

@@ -144,8 +144,8 @@ class _ChosenNode(SlotNode):
         asleep = [{"slot": slot, "number": activation.number} for slot, activation in self._asleep.items()]
         return {"asleep": asleep, "asleep_at": self._asleep_at}
 
-    def _restore_own(self, saved: Saved) -> None:
-        n = len(self.held)
-        asleep = [(one.count("slot", most=n - 1), one) for one in saved.each("asleep", 0, n) if one is not None]
-        self._asleep = {slot: Activation(slot, one.count("number", most=NUMBERS - 1)) for slot, one in asleep}
-        self._asleep_at = saved.count("asleep_at", least=-1)
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
+        for one in saved.dicts("asleep", len(self.held)):
+            slot = self._dead_slot(one, self._asleep)
+            self._asleep[slot] = Activation(slot, one.count("number", most=NUMBERS - 1))
+        self._asleep_at = saved.count("asleep_at", most=self.given() + 1, least=-1)

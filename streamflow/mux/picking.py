@@ -236,20 +236,39 @@ class PickNode(SlotNode):
             "retried_at": self._retried_at,
         }
 
-    def _restore_own(self, saved: Saved) -> None:
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
         self._dead, self._away = self._weighed(saved, "dead"), self._weighed(saved, "away")
-        self._away_at = saved.count("away_at")
-        self._aside, self._empty = self._members_in(saved, "aside"), self._members_in(saved, "empty")
-        self._empty_at, self._retried_at = saved.count("empty_at", least=-1), saved.count("retried_at", least=-1)
+        if self._away.keys() & self._dead:
+            raise saved.wrong("away", "slots that are not in `dead`")
+        now = self.given() + 1
+        self._away_at = saved.count("away_at", most=now)
+        self._empty_at = saved.count("empty_at", most=now, least=-1)
+        self._retried_at = saved.count("retried_at", most=now, least=-1)
+        if grown:  # everybody is in the draw again, and the sets are of another pool
+            self._empty_at = self._retried_at = -1
+        else:
+            self._aside, self._empty = self._members_in(saved, "aside"), self._members_in(saved, "empty")
         self._begin_picks()
+        for slot, one in enumerate(self.held):
+            if one is not None and not self._weights[slot]:
+                if not saved.loading.loose:
+                    raise saved.wrong("slots", "a list of activations of members whose weight is not 0")
+                one.close()
+                self.held[slot] = None
+                self.live -= 1
+
+    def _complete(self, saved: Saved) -> None:
+        if saved.loading.loose:
+            for slot, one in enumerate(self.held):
+                activation = self._revive(slot, set()) if one is None else None
+                if activation is not None:
+                    self._enter(slot, activation)
 
     def _weighed(self, saved: Saved, name: str) -> dict[int, float]:
         """Some dead slots with their weights."""
-        found = {}
-        for one in saved.each(name, 0, len(self.held)):
-            if one is None:
-                raise saved.wrong(name, "a list of dicts")
-            found[one.count("slot", most=len(self.held) - 1)] = one.weight("weight")
+        found: dict[int, float] = {}
+        for one in saved.dicts(name, len(self.held)):
+            found[self._dead_slot(one, found)] = one.weight("weight")
         return found
 
     def _members_in(self, saved: Saved, name: str) -> set[int]:

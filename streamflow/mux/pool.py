@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core import Streamer, StreamerList
 from ..core.call import OneShot, Shards
+from ..core.exact import bounded, digest, setting
 from ..core.fingerprint import Fingerprint, digest_of, joined
 from ..core.label import short
 from ..exceptions import ParameterError
@@ -20,10 +21,11 @@ __all__ = ["Pool", "check_repeatable", "dealt", "turned"]
 class Pool:
     """Members by index; what is not a Streamer has been wrapped in one."""
 
-    __slots__ = ("kind", "members", "names")
+    __slots__ = ("_samples", "kind", "members", "names")
 
     def __init__(self, streamers: Any, kind: str) -> None:
         self.kind = kind
+        self._samples: dict[int, str] = {}
         self.names: tuple[Any, ...] | None = None
         if isinstance(streamers, Mapping):
             self.names, streamers = tuple(streamers), streamers.values()
@@ -64,6 +66,26 @@ class Pool:
         members = self.members[:1] if isinstance(self.members, StreamerList) else _different(self.members)
         return next(filter(None, (member._must_agree(shards) for member in members)), None)
 
+    def identity(self, index: int) -> str:
+        """What a member is known by."""
+        return bounded(self.members[index]._identity(), 200)
+
+    def census(self) -> dict[str, Any]:
+        """How many members there are, and a digest of some of them, for a state."""
+        return {"members": len(self.members), "sample": self.sample(len(self.members))}
+
+    def sample(self, n: int) -> str:
+        """A digest of up to 16 of the first n members, the first and the last among them.
+
+        It differs if one has come in between or has gone, and costs the same for any number of members.
+        """
+        found = self._samples.get(n)
+        if found is None:
+            places = sorted({place * (n - 1) // 15 for place in range(16)})
+            texts = [f"{setting(self.name(place))}: {self.identity(place)}" for place in places]
+            found = self._samples[n] = digest(*texts)
+        return found
+
     def fingerprint(self, settings: str, weights: NDArray[np.float64] | None) -> Fingerprint:
         """The fingerprint of the mux."""
         if isinstance(self.members, StreamerList):
@@ -72,8 +94,8 @@ class Pool:
             below = joined(_fingerprints(self.members))
         if self.names is not None:
             settings = f"{settings and settings + ', '}named {digest_of(map(str, self.names))}"
-        digest = "" if weights is None else digest_of([weights.tobytes()])
-        return below.then(f"{self.kind}({settings and settings + ': '}{below.text})", digest)
+        weighed = "" if weights is None else digest(weights.tobytes())
+        return below.then(f"{self.kind}({settings and settings + ': '}{below.text})", weighed)
 
 
 def _members(streamers: Any) -> Sequence[Streamer]:

@@ -11,6 +11,7 @@ from ..core.call import Shards, merged
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice
+from ..exceptions import StateError
 from ..seeding import ORDER, Key, permutation
 from .base import PoolMux
 from .pool import dealt, turned
@@ -83,12 +84,14 @@ class _RoundRobinNode(SlotNode):
 
     def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
         members: range | list[int] = range(len(mux._pool))
+        self._shards_given = shards
         if mux.mode == "exhaustive":
             first, step, _, shards = dealt(len(members), shards)
             members = members[first::step]
         super().__init__(mux._pool, key, shards)
         self._mode, self._members, self._dealt = mux.mode, members, shards
         self._round, self._given_before = 0, 0
+        self._before = len(members)  # slots that a loaded state had
         self._quiet = 0  # rounds in a row that gave nothing
         self._begin_round()
 
@@ -129,6 +132,19 @@ class _RoundRobinNode(SlotNode):
         self._cut()
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 
+    def _fits(self, slot: int, index: int, number: int) -> bool:
+        return index == self._members[slot]
+
+    def _grow(self, saved: Saved, before: int, slots: int) -> None:
+        if (
+            self._mode == "exhaustive"
+            and dealt(before, self._shards_given)[:2] != dealt(len(self.pool), self._shards_given)[:2]
+        ):
+            raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
+        self._before = slots
+        number = saved.count("round", most=NUMBERS - 1)
+        self.held[slots:] = [Activation(index, number) for index in self._members[slots:]]
+
     def _own_state(self) -> dict[str, Any]:
         return {
             "round": self._round,
@@ -141,9 +157,14 @@ class _RoundRobinNode(SlotNode):
         self._turn_to(saved.count("round", most=NUMBERS - 1))  # before members are opened
         super().restore(saved, verify)
 
-    def _restore_own(self, saved: Saved) -> None:
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
         n = len(self.held)
-        self._given_before = saved.count("given_before")
-        self._order = np.array(saved.counts("order", n - 1, n), np.intp)
+        found = saved.counts("order", n - 1, n)
+        live = {slot for slot, one in enumerate(self.held) if one is not None}
+        found += [slot for slot in range(self._before, n) if slot not in found]  # of members that were added
+        if len(set(found)) < len(found) or not live.issubset(found):
+            raise saved.wrong("order", "each slot at most once, and each whose member has not ended")
+        self._order = np.array(found, np.intp)
         self._at = saved.count("at", most=max(0, len(self._order) - 1))
         self._from = saved.count("asked")
+        self._given_before = saved.count("given_before", most=self.given())

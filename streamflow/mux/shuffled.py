@@ -115,14 +115,21 @@ class AllActiveNode(PickNode):
         never = self._pick_weights is not None and not self._pick_weights[slot]
         return None if never or slot in barred else Activation(*self._again(slot))
 
+    def _largest_cap(self) -> int | None:
+        return None if self._cap is None else self._cap.largest
+
+    def _complete(self, saved: Saved) -> None:
+        """A member that has ended for good stays so."""
+
     def _own_state(self) -> dict[str, Any]:
         dead = [{"slot": slot, "opened": self._opened[slot]} for slot, one in enumerate(self.held) if one is None]
         return {**super()._own_state(), "closed": dead}
 
-    def _restore_own(self, saved: Saved) -> None:
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
         self._opened = [0 if one is None else one.number + 1 for one in self.held]
-        for one in saved.each("closed", 0, len(self.held)):
-            if one is None:
-                raise saved.wrong("closed", "a list of dicts")
-            self._opened[one.count("slot", most=len(self.held) - 1)] = one.count("opened", most=NUMBERS)
-        super()._restore_own(saved)
+        closed: set[int] = set()
+        for one in saved.dicts("closed", len(self.held)):
+            slot = self._dead_slot(one, closed)
+            closed.add(slot)
+            self._opened[slot] = one.count("opened", most=NUMBERS - 1)
+        super()._restore_own(saved, grown)

@@ -30,7 +30,7 @@ that members with fewer items than there are parts have their share in each.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice, repeat
@@ -42,9 +42,10 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
 from ..core.format import DEAD_MISSES, DEAD_SLOTS_PER_MISS, REPEATED, WHOLE
-from ..core.node import NUMBERS, Activation, Node, activation_state, restore_activation
-from ..core.saved import Saved
+from ..core.node import NUMBERS, Activation, Node
+from ..core.saved import LARGEST, Saved
 from ..seeding import Key
+from .activation import Members, activation_state, restore_activation
 from .pool import Pool, check_repeatable
 
 __all__ = ["FIRST", "Next", "SlotNode"]
@@ -82,6 +83,8 @@ class SlotNode(Node):
     _weighs = False
     #: Whether a slot may hold another activation when one has ended (`_next`); if not, it is dead.
     _renews = True
+    #: Whether members may be added anywhere in the pool when a state is loaded; else only at the end.
+    _grows_anywhere = False
     #: Whether a member that ends before its activation is opened again in it; if not, whether `_ran_dry` is told.
     _repeats = False
     _counts_dry = False
@@ -91,6 +94,8 @@ class SlotNode(Node):
         self.held: list[Activation | Node | None] = []  # what each slot holds; None: it is dead
         self._passes: dict[int, Pass] = {}  # by slot; one of an earlier activation means nothing
         self._whole: set[int] = set()  # slots whose members are opened whole
+        # By slot: an activation's number, and the index that its member had when it was opened, where that has changed.
+        self._moved: dict[int, tuple[int, int]] = {}
         self.asked = self.misses = 0
         self._owed: int | None = None
         self._missed_at = 0  # how many had been asked at the last miss
@@ -134,12 +139,28 @@ class SlotNode(Node):
     def _weigh(self, slot: int, index: int) -> None:
         """A slot holds another member (asked only if `_weighs`)."""
 
+    def _largest_cap(self) -> int | None:
+        """The most items that an activation may have to give; None: all that its member has."""
+        return None
+
+    def _fits(self, slot: int, index: int, number: int) -> bool:
+        """Whether a slot can hold this activation of a member."""
+        return index == slot  # of all muxes that have a slot for each member
+
+    def _grow(self, saved: Saved, before: int, slots: int) -> None:
+        """Before a state is loaded that had fewer members, and so many slots: what is held behind these stays."""
+        if slots != before:
+            raise saved.wrong("slots", f"a list of {before} values")
+
+    def _complete(self, saved: Saved) -> None:
+        """A state has been loaded; weights may have changed or members been added, if it was loaded so."""
+
     def _own_state(self) -> dict[str, Any]:
         """What `_restore_own` needs besides the activations."""
         return {}
 
-    def _restore_own(self, saved: Saved) -> None:
-        """Take up `_own_state`; the slots are filled already."""
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
+        """Take up `_own_state`, when members may have been added; the slots are filled already."""
 
     # ------------------------------------------------------------------ slots
     def _fill(self, held: Iterable[Activation | Node | None]) -> None:
@@ -247,14 +268,21 @@ class SlotNode(Node):
 
     def _open(self, slot: int, one: Activation) -> Node:
         key, shards = self._address(slot)
-        member, last = self.pool.members[one.index], self._pass(slot, one)
+        member, last, index = self.pool.members[one.index], self._pass(slot, one), self._index_of_key(slot, one)
         if not last.number:
-            return member._activate(key, one.index, one.number, one.budget, shards)
+            node = member._activate(key, index, one.number, one.budget, shards)
+            node.index = one.index
+            return node
         if last.number == 1:
             check_repeatable(member)  # one of a `StreamerList` has not been looked at
-        node = member._activate(key.below(one.number, one.index), REPEATED, last.number, one.budget, shards)
+        node = member._activate(key.below(one.number, index), REPEATED, last.number, one.budget, shards)
         node.index, node.number = one.index, one.number
         return node
+
+    def _index_of_key(self, slot: int, one: Activation | Node) -> int:
+        """The index that is in the key of an activation."""
+        number, index = self._moved.get(slot, (-1, -1))
+        return index if number == one.number else one.index
 
     # ------------------------------------------------------------------ blocks
     def _segments(self) -> Generator[Iterator[Any], None, None]:
@@ -333,17 +361,25 @@ class SlotNode(Node):
             "misses": self.misses,
             "dropped_at": self._dropped_at,
             "owed": owed,
+            "pool": self.pool.census(),
             "slots": self._slot_states(owed if failed else None),
             **self._own_state(),
         }
 
     def _slot_states(self, failed: int | None) -> list[dict[str, Any] | None]:
         """The states of the slots, of which one may have failed."""
-        slots = [None if one is None else activation_state(one, slot == failed) for slot, one in enumerate(self.held)]
+        pool = self.pool
+        slots = [
+            None if one is None else activation_state(one, slot == failed, pool) for slot, one in enumerate(self.held)
+        ]
         for slot, last in self._passes.items():
             state = slots[slot]
             if state is not None and state["number"] == last.activation:
                 state |= {"pass": last.number, "before": last.before}
+        for slot, (number, index) in self._moved.items():
+            state = slots[slot]
+            if state is not None and state["number"] == number:
+                state["key"] = index
         for slot in self._whole:
             state = slots[slot]
             if state is not None:
@@ -351,10 +387,18 @@ class SlotNode(Node):
         return slots
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        slots = saved.each("slots", len(self.held))
+        members = Members(self.pool, saved, not self._grows_anywhere)
+        slots = saved.each("slots", 0 if members.grown else len(self.held), len(self.held))
+        if members.grown:
+            self._grow(saved, members.before, len(slots))
         held: list[Activation | Node | None] = []
+        later = self.held[len(slots) :]
         self.held = held  # filled one by one, so that `close` finds what is open if one fails
-        held.extend(self._restored(slot, one, verify) for slot, one in enumerate(slots))
+        cap = self._largest_cap()
+        if cap is not None and saved.loading.loose:
+            cap = LARGEST  # other weights may mean other caps
+        held.extend(self._restored(slot, one, members, cap, verify) for slot, one in enumerate(slots))
+        held.extend(later)
         self._owed = saved.optional_count("owed", most=len(held) - 1)
         waiting = self._owed is not None
         asked = saved.count("asked", least=waiting)
@@ -364,17 +408,33 @@ class SlotNode(Node):
         self._dropped_at = saved.count("dropped_at", most=self.misses)
         self._forget_block()
         self._fill(held)
-        self._restore_own(saved)
+        self._restore_own(saved, members.grown)
+        self._complete(saved)
 
-    def _restored(self, slot: int, saved: Saved | None, verify: bool) -> Activation | Node | None:
+    def _restored(
+        self, slot: int, saved: Saved | None, members: Members, cap: int | None, verify: bool
+    ) -> Activation | Node | None:
         if saved is None:
             return None
+        index, number = members.find(saved), saved.count("number", most=NUMBERS - 1)
+        if not self._fits(slot, index, number):
+            raise saved.wrong("index", "that of a member which this slot can hold")
         if self._repeats and "pass" in saved:
-            number = saved.count("pass", most=NUMBERS - 1, least=1)
-            self._passes[slot] = Pass(saved.count("number"), number, saved.count("before", least=1))
+            passes = saved.count("pass", most=NUMBERS - 1, least=1)
+            self._passes[slot] = Pass(number, passes, saved.count("before", least=1))
         if "whole" in saved and saved.flag("whole") and self._divided():
             self._whole.add(slot)
-        return restore_activation(saved, len(self.pool), partial(self._open, slot), verify, self.pool.name)
+        of_key = saved.count("key" if "key" in saved else "index", most=NUMBERS - 1)
+        if of_key != index:
+            self._moved[slot] = number, of_key
+        return restore_activation(saved, index, partial(self._open, slot), verify, self.pool.name(index), cap)
+
+    def _dead_slot(self, saved: Saved, known: Container[int]) -> int:
+        """The slot that a dict of a state names: a dead one that is not known yet."""
+        slot = saved.count("slot", most=len(self.held) - 1)
+        if self.held[slot] is not None or slot in known:
+            raise saved.wrong("slot", "that of a slot whose member has ended, each once")
+        return slot
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         names = self.pool.names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any
@@ -17,6 +18,7 @@ from ..core.format import BARRED_TRIES
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice, flag, optional_positive_integer, require
+from ..exceptions import StateError
 from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
 from .base import PoolMux
 from .caps import DISTS, CapLaw, cap_law, own_cap
@@ -30,6 +32,7 @@ __all__ = ["StochasticMux"]
 
 MODES = ("with_replacement", "single_active", "exhaustive")
 SHORT = ("next", "repeat")
+_MOST_DRAWS = (NUMBERS - 2) * Draws.SIZE  #: blocks of draws are numbered as activations are
 _ENOUGH = 100  #: activations after which it is said that members run dry
 _log = logging.getLogger("streamflow")
 
@@ -236,6 +239,8 @@ class _ExhaustiveNode(PickNode):
         weights = mux._weights
         self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights)
         size = len(mux._pool) if self._candidates is None else len(self._candidates)
+        self._n_candidates, self._dealt = size, shards
+        self._earlier: list[int] = []  # how many there were before members were added, each time
         self._place = order(size, key, ORDER)
         self._first, self._step, left, below = dealt(size, shards)
         self._left, self._taken = left or 0, 0
@@ -263,12 +268,63 @@ class _ExhaustiveNode(PickNode):
     def _found_empty(self, index: int) -> None:
         """No member is drawn a second time."""
 
-    def _own_state(self) -> dict[str, Any]:
-        return {**super()._own_state(), "taken": self._taken}
+    # ------------------------------------------------------------------ state
+    def _largest_cap(self) -> int | None:
+        return None if self._cap is None else self._cap.largest
 
-    def _restore_own(self, saved: Saved) -> None:
-        self._taken = saved.count("taken", most=self._left)
-        super()._restore_own(saved)
+    def _fits(self, slot: int, index: int, number: int) -> bool:
+        return not number
+
+    def _grow(self, saved: Saved, before: int, slots: int) -> None:
+        self.held[slots:] = [None] * (len(self.held) - slots)  # `_complete` fills them
+        size = before if self._candidates is None else bisect_left(self._candidates, before)
+        if dealt(size, self._dealt)[:2] != (self._first, self._step):
+            raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
+
+    def _own_state(self) -> dict[str, Any]:
+        return {**super()._own_state(), "taken": self._taken, "size": self._n_candidates, "earlier": self._earlier}
+
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
+        before = saved.count("size", least=1)
+        earlier = saved.counts("earlier", before - 1, before)
+        if earlier != sorted(set(earlier)) or 0 in earlier:
+            raise saved.wrong("earlier", "a list of numbers, each above the one before")
+        now = self._n_candidates
+        if grown:
+            census = saved.below("pool")
+            assert census is not None  # `Members` has read it
+            members = census.count("members")
+            now = members if self._candidates is None else bisect_left(self._candidates, members)
+        if before != now:
+            raise StateError(f"{before} members had a weight above zero, now {now} have, of which each has its turn")
+        self._earlier = [*earlier, before] if grown else earlier
+        self._place = _in_turn([*self._earlier, self._n_candidates], self.key)
+        held = [one.index for one in self.held if one is not None]
+        self._taken = saved.count("taken", most=self._left, least=len(held))
+        if len(set(held)) < len(held):
+            raise saved.wrong("slots", "a list in which each member stands once")
+        super()._restore_own(saved, grown)
+
+    def _complete(self, saved: Saved) -> None:
+        for slot, one in enumerate(self.held):
+            following = self._take() if one is None else None
+            if following is not None:
+                self._enter(slot, Activation(*following))
+
+
+def _in_turn(sizes: list[int], key: Key) -> Callable[[int], int]:
+    """A random order of the first members, then one of those that were added, and so on; as `order`."""
+    begins = [0, *sizes[:-1]]
+    orders = [
+        order(size - begin, key, ORDER, *([number] if number else []))
+        for number, (begin, size) in enumerate(zip(begins, sizes, strict=True))
+    ]
+
+    def place(position: int) -> int:
+        number = bisect_right(begins, position) - 1
+        return begins[number] + orders[number](position - begins[number])
+
+    return orders[0] if len(orders) == 1 else place
 
 
 def _at_least_one(n_active: int, shards: Shards) -> int:
@@ -281,6 +337,7 @@ class _DrawnNode(PickNode):
     """Members drawn from the pool as long as anything comes: with_replacement and single_active."""
 
     kind = "drawn"
+    _grows_anywhere = True
 
     def __init__(self, mux: StochasticMux, key: Key, slots: int) -> None:
         self._single = mux.mode == "single_active"
@@ -403,6 +460,18 @@ class _DrawnNode(PickNode):
             self._counts_dry = False
 
     # ------------------------------------------------------------------ state
+    def _largest_cap(self) -> int | None:
+        if self._caps is None or self._means is None:
+            return None if self._caps is None else self._caps.largest
+        return cap_law(self._dist, float(self._means.max()), self._slots_in_all).largest
+
+    def _grow(self, saved: Saved, before: int, slots: int) -> None:
+        if slots != len(self.held):
+            raise saved.wrong("slots", f"a list of {len(self.held)} values")
+
+    def _fits(self, slot: int, index: int, number: int) -> bool:
+        return True
+
     def _own_state(self) -> dict[str, Any]:
         return {
             **super()._own_state(),
@@ -411,12 +480,17 @@ class _DrawnNode(PickNode):
             "activations": self._n_activated,
         }
 
-    def _restore_own(self, saved: Saved) -> None:
-        activations = saved.count("activations", most=NUMBERS)
-        self._draw_from(saved.count("drawn"), saved.count("redrawn"), activations)
+    def _restore_own(self, saved: Saved, grown: bool) -> None:
+        held = [one for one in self.held if one is not None]
+        activations = saved.count("activations", most=NUMBERS - 1, least=1 + max([-1, *(one.number for one in held)]))
+        if len({one.number for one in held}) < len(held):
+            raise saved.wrong("slots", "a list of activations that each have a number of their own")
+        if self._single and len({one.index for one in held}) < len(held):
+            raise saved.wrong("slots", "a list in which each member stands once")
+        self._draw_from(saved.count("drawn", most=_MOST_DRAWS), saved.count("redrawn", most=_MOST_DRAWS), activations)
         self._dry, self._dry_since = 0, activations
+        super()._restore_own(saved, grown)
         self._active = {one.index for one in self.held if one is not None} if self._single else set()
-        super()._restore_own(saved)
 
 
 @functools.cache

@@ -10,12 +10,13 @@ from ..core.call import Shards, merged
 from ..core.derived import StatelessNode
 from ..core.label import short
 from ..core.lengths import strided
-from ..core.node import Activation, Node, activation_state, restore_activation
+from ..core.node import Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice, flag
 from ..core.walk import divides, drawn_from_above
-from ..exceptions import DataError
+from ..exceptions import DataError, StateError
 from ..seeding import Key
+from .activation import Members, activation_state, restore_activation
 from .base import PoolMux
 from .pool import Pool
 
@@ -120,14 +121,19 @@ class _Side(Node):
         return sum(held.number + held.given() for held in self.held)
 
     def state(self, failed: bool = False) -> dict[str, Any]:
-        members = [activation_state(held, False) for held in self.held]
-        return {"kind": self.kind, "version": self.version, "members": members}
+        members = [activation_state(held, False, self.pool) for held in self.held]
+        return {"kind": self.kind, "version": self.version, "pool": self.pool.census(), "members": members}
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        for index, held in enumerate(saved.each("members", len(self.pool))):
-            if held is None or held.count("index") != index:
+        members, pool = Members(self.pool, saved), self.pool
+        if members.grown:
+            raise StateError(
+                f"a ZipMux of {members.before} members cannot go on with {len(pool)}: its items would differ"
+            )
+        for index, held in enumerate(saved.each("members", len(pool))):
+            if held is None or members.find(held) != index:
                 raise saved.wrong("members", "one state for each member, in order")
-            self.held[index] = restore_activation(held, len(self.pool), self._open_member, verify, self.pool.name)
+            self.held[index] = restore_activation(held, index, self._open_member, verify, pool.name(index), None)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         for held in self.held:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..core import Streamer
+from ..core.fingerprint import differing
 from ..core.validate import flag, optional_positive_integer, positive_integer, require
 from .parts import check_shards
 from .passes import check_closing, check_draws, check_pickles, check_repeats, check_unchanged
 from .pickling import pickled_copies
-from .resuming import check_fresh_process, check_resumes, states_of
-from .subject import Subject, promise, seconds
+from .resuming import check_fresh_process, check_refuses, check_resumes, states_of
+from .subject import Subject, expect, promise, seconds
 
 __all__ = ["check_streamer"]
 
@@ -28,6 +29,7 @@ def check_streamer(
     fresh_process: bool = True,
     cuts: int | None = None,
     timeout: float = 60,
+    other: Streamer | None = None,
 ) -> None:
     """Check that a streamer keeps every promise of streams; raise an `AssertionError` where it does not.
 
@@ -57,6 +59,9 @@ def check_streamer(
         From how many of the states after 0, 1, ..., `n_items` items a pass is resumed.  None: from each.
     timeout : float
         How many seconds the new interpreter may take.
+    other : Streamer, optional
+        One that must not go on where this one stands: of the same class, with another parameter, so that it gives other
+        items.  Nobody but you can say what that is.
 
     Raises
     ------
@@ -78,7 +83,8 @@ def check_streamer(
     5. A state taken before any item, after the last or past the end is JSON and resumes exactly, and so does a state of
        the resumed pass; some of them resume in a new interpreter.
     6. Parts repeat, resume and make up the whole.
-    7. After all this, the description is unchanged.
+    7. A state is refused by `other`, if one is given: their fingerprints differ, or the arguments of an open leaf.
+    8. After all this, the description is unchanged, and so is its fingerprint.
 
     A tree that depends on the time, on files that change or on randomness other than its ``rng`` fails.
 
@@ -104,6 +110,8 @@ def check_streamer(
     require(samples_of is None or callable(samples_of), "samples_of", "None or a function", samples_of)
     pickles = None if pickles is None else flag("pickles", pickles)
     fresh_process, timeout = flag("fresh_process", fresh_process), seconds("timeout", timeout)
+    require(other is None or isinstance(other, Streamer), "other", "None or a Streamer", other)
+    fingerprint = streamer.fingerprint()
     subject = Subject(streamer, n_items, samples_of)
     copies = pickled_copies(subject.seeded, "Streamer", pickles)
     with promise("a stream can be iterated"):
@@ -118,4 +126,9 @@ def check_streamer(
         check_fresh_process(subject, states, timeout)
     if shards is not None:
         check_shards(subject, shards)
+    if other is not None:
+        check_refuses(subject, other)
     check_unchanged(subject)
+    with promise("a fingerprint stays the same, so that a state can be loaded at any time"):
+        now = streamer.fingerprint()
+        expect(now == fingerprint, "was {}, is now {}".format(*differing(fingerprint.text, now.text)))

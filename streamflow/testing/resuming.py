@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..core import Stream, Streamer
+from ..core.equal import same
+from ..core.label import short
+from ..core.validate import require
+from ..exceptions import StateError
 from .subject import Subject, expect, expect_items, expect_position, promise, taken
 
-__all__ = ["check_fresh_process", "check_resumes", "resume_one", "states_of"]
+__all__ = ["check_fresh_process", "check_refuses", "check_resumes", "resume_one", "states_of"]
 
 _FURTHER = 3  #: items after which a resumed pass is saved again
 
@@ -70,6 +74,29 @@ def check_resumes(subject: Subject, states: list[dict[str, Any]], cuts: int | No
                 expect(stream.epoch == 1, f"`epoch` is {stream.epoch} instead of 1")
                 expect(stream.position == 0, f"`position` is {stream.position} instead of 0")
                 expect_items(taken(stream, len(wanted)), wanted, "the next epoch")
+
+
+def check_refuses(subject: Subject, other: Streamer) -> None:
+    """A streamer that gives other items refuses the states of this one."""
+    own, stranger = subject.streamer.with_seed(0), other.with_seed(0)  # what differs must not be the seed
+    limit = subject.n_items
+    items, others = taken(own(limit), limit), taken(stranger(limit), limit)
+    same_items = len(items) == len(others) and all(map(same, items, others))
+    require(not same_items, "other", "a stream that gives other items", other, "give its class another parameter")
+    with promise("a stream that gives other items refuses the state, so that nobody goes on with another one"):
+        for place in {1, (len(items) + 1) // 2, len(items)} - {0}:
+            with own.open() as live, stranger.open() as another:
+                taken(live, place)
+                state = _through_json(live.state_dict())
+                try:
+                    another.load_state_dict(state)
+                except StateError:
+                    continue
+                raise AssertionError(
+                    f"the state after {place} items was loaded into {other!r}: both have the fingerprint "
+                    f"{short(stranger.fingerprint().text)}; the class needs the parameter in a public attribute, or a "
+                    "`fingerprint` of its own"
+                )
 
 
 def _places(count: int, cuts: int | None) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.fingerprint import differing
 from ..core.validate import flag, positive_integer, require
 from ..samplers import SubsetSampler
 from ..sources import Source
@@ -15,7 +16,8 @@ from .check import check_streamer
 from .elsewhere import check_fork, check_threads
 from .pickling import pickled_copies
 from .reading import Reading, agrees, leaves
-from .subject import describe, expect, promise, rows, seconds, taken
+from .resuming import check_refuses
+from .subject import Subject, describe, expect, promise, rows, seconds, taken
 
 __all__ = ["check_source"]
 
@@ -30,6 +32,7 @@ def check_source(
     n_threads: int = 4,
     fresh_process: bool = True,
     timeout: float = 60,
+    other: Source | None = None,
 ) -> None:
     """Check that a source keeps every promise of sources; raise an `AssertionError` where it does not.
 
@@ -55,6 +58,9 @@ def check_source(
         Whether its streams are resumed in a new interpreter too, as in `check_streamer`.
     timeout : float
         How many seconds the threads, the forked process and the new interpreter may each take.
+    other : Source, optional
+        One that must not go on where a stream of this one stands: of the same class, with another parameter, so that it
+        has other samples.  Nobody but you can say what that is.
 
     Raises
     ------
@@ -74,7 +80,8 @@ def check_source(
     4. Prefetching changes nothing; `keys()` are those of the samples, and a stream of some keys gives only these.
     5. It can be closed, and read again.
     6. Pickled copies, a forked process and several threads read the same data.
-    7. Its streams give its samples in order or in the order of a sampler, and keep the promises of `check_streamer`.
+    7. Its fingerprint is text that stays the same, also in copies, and is not that of `other`, if one is given.
+    8. Its streams give its samples in order or in the order of a sampler, and keep the promises of `check_streamer`.
 
     Examples
     --------
@@ -98,6 +105,7 @@ def check_source(
     pickles = None if pickles is None else flag("pickles", pickles)
     fork, fresh_process = flag("fork", fork), flag("fresh_process", fresh_process)
     timeout = seconds("timeout", timeout)
+    require(other is None or isinstance(other, Source), "other", "None or a Source", other)
     with promise("a source has as many samples as its data"):
         reading = Reading(source, data, n_samples)
     check_samples(reading)
@@ -108,14 +116,39 @@ def check_source(
         source.close()
         source.close()
         reading.check(source)
-    for library, copy in pickled_copies(source, "source", pickles):
+    fingerprint = source.fingerprint()
+    copies = pickled_copies(source, "source", pickles)
+    for library, copy in copies:
         with promise(f"a copy made with {library} reads the same data"):
             reading.check(copy)
             copy.close()
     if fork:
         check_fork(reading, timeout)
     check_threads(reading, n_threads, timeout)
+    for one in (source, *(copy for _, copy in copies)):
+        check_fingerprint(one, fingerprint)
+    if other is not None:
+        check_other(source, other)
     check_streams(reading, pickles, fresh_process=fresh_process, timeout=timeout)
+
+
+def check_fingerprint(source: Source, fingerprint: str) -> None:
+    """What a source is for states is text, and stays the same."""
+    with promise("a fingerprint is text that stays the same"):
+        now = source.fingerprint()
+        expect(isinstance(now, str), f"it is {describe(now)}")
+        expect(now == fingerprint, "was {}, is now {}".format(*differing(fingerprint, now)))
+
+
+def check_other(source: Source, other: Source) -> None:
+    """A source with other samples has another fingerprint, and its streams refuse the states of this one's."""
+    with promise("a source with other samples has another fingerprint"):
+        shared = source.fingerprint()
+        expect(
+            other.fingerprint() != shared,
+            f"both have {shared!r}; its class needs the parameter in a public attribute, or a `fingerprint` of its own",
+        )
+    check_refuses(Subject(source.samples(), 1, None), other.samples())
 
 
 def check_samples(reading: Reading) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from streamflow import ParameterError, RoundRobinMux, Streamer, buffer_stream
 from streamflow.core import stream_map
+from streamflow.mux import BaseMux
 from streamflow.testing import check_streamer, rows
 
 from . import leaves
@@ -22,6 +23,52 @@ RESUMES = "^a pass resumes exactly where a state was taken"
 def rejected(streamer, text, **how):
     with pytest.raises(AssertionError, match=text):
         check_streamer(streamer, **{"n_items": 12, "fresh_process": False, **how})
+
+
+# ---------------------------------------------------------------------- fingerprints
+class Offset(BaseMux):
+    """A mux that begins with a slot, and keeps from states which."""
+
+    def __init__(self, streamers, first, random_state=None):
+        super().__init__(streamers, random_state)
+        self._first = first
+
+    def choose(self, step, live, u):
+        return live[(step + self._first) % len(live)]
+
+
+class Told(Offset):
+    """The same, but it says so."""
+
+    def fingerprint(self):
+        found = super().fingerprint()
+        return found.then(f"{found.text} from {self._first} on")
+
+
+def test_two_that_share_a_fingerprint():
+    pool = ["abcdefgh", "stuvwxyz"]
+    rejected(
+        Offset(pool, 0),
+        "^a stream that gives other items refuses the state",
+        other=Offset(pool, 1),
+        shards=None,
+    )
+    check_streamer(Told(pool, 0), 12, other=Told(pool, 1), fresh_process=False)
+    with pytest.raises(ParameterError, match="`other` must be a stream that gives other items"):
+        check_streamer(Told(pool, 0), 12, other=Told(pool, 2), fresh_process=False)
+
+
+def test_a_fingerprint_that_changes():
+    asked = []
+
+    class Counting(Offset):
+        def fingerprint(self):
+            asked.append(1)
+            found = super().fingerprint()
+            return found.then(f"{found.text} asked for {len(asked) > 3}")
+
+    one = Counting(["abc"], 0)
+    rejected(one, "^a fingerprint stays the same|^a pass resumes exactly", pickles=False, shards=None)
 
 
 # ---------------------------------------------------------------------- repeats

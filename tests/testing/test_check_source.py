@@ -379,9 +379,9 @@ class Careless(Good):
     """Seeks, then reads: with a pause in between, in which another thread may seek."""
 
     def sample(self, index):
-        self.place = index
+        self._place = index
         time.sleep(0.0002)
-        return super().sample(self.place)
+        return super().sample(self._place)
 
 
 class Stuck(Good):
@@ -473,17 +473,78 @@ def test_what_streams_promise():
 
 
 class FreshOnly(Good):
-    """Its label changes, and so does what its states say."""
+    """Its fingerprint changes, and so does what its states say."""
 
     calls = 0
 
-    def _label(self):
+    def fingerprint(self):
         FreshOnly.calls += 1
         return f"source {FreshOnly.calls}"
 
 
+class Named(Good):
+    """A source whose samples depend on what it keeps private."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.x, self._shift = self.x + shift, shift
+
+
+class Told(Named):
+    """The same, but it says so."""
+
+    def fingerprint(self):
+        return f"Told by {self._shift}"
+
+
+class Counting(Good):
+    """Its fingerprint changes as it is read."""
+
+    n_read = 0
+
+    def sample(self, index):
+        self.n_read += 1
+        return super().sample(index)
+
+
+class Numbered(Good):
+    """Its fingerprint is no text."""
+
+    def fingerprint(self):
+        return 3
+
+
+def test_fingerprints():
+    class Hidden(Named):
+        x, y = None, None
+
+        def __init__(self, shift):
+            self._shift, self._data = shift, Named(shift)
+
+        def __len__(self):
+            return len(self._data)
+
+        def sample(self, index):
+            return self._data.sample(index)
+
+        def fetch(self, indices):
+            return self._data.fetch(indices)
+
+    rejected(
+        Hidden(0),
+        "^a source with other samples has another fingerprint: both",
+        other=Hidden(1),
+        pickles=False,
+    )
+    rejected(Counting(), pickles=False, text="^a fingerprint is text that stays the same: was")
+    rejected(Numbered(), "^a fingerprint is text that stays the same: it is 3", pickles=False)
+    check_source(Told(0), other=Told(1), fresh_process=False, pickles=False)
+    with pytest.raises(ParameterError, match="`other`"):
+        check_source(Told(0), other=3)
+
+
 def test_states():
-    rejected(FreshOnly(), r"resumes exactly where a state was taken|description is not changed")
+    rejected(FreshOnly(), "^a fingerprint is text that stays the same: was source 1, is now source 2")
 
 
 @pytest.mark.parametrize(
