@@ -8,6 +8,7 @@ import pytest
 
 import streamflow as sf
 from streamflow.exceptions import ParameterError
+from streamflow.maps import stream_map
 from streamflow.testing import check_streamer
 
 
@@ -199,3 +200,18 @@ def test_it_is_applied_inside_a_part():
         return item
 
     assert list(sf.Streamer(range(9)).pipe(sf.map_items, called).shard(1, 3)) == calls == [1, 4, 7]
+
+
+def test_a_length_is_that_of_the_stream_unless_items_are_dropped():
+    assert len(sf.Streamer(range(5)).pipe(sf.map_items, asked)) == 5
+    with pytest.raises(TypeError):
+        len(sf.Streamer(range(5)).pipe(sf.filter_items, odd))
+
+
+def test_a_length_is_not_told_of_rng():
+    @stream_map(kind="windowed", length=lambda n, times: n * times)
+    def repeated(stream, times, rng):
+        for item in stream:
+            yield [item] * times
+
+    assert len(sf.Streamer(range(5)).pipe(repeated, 3)) == 15
