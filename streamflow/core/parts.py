@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from ..seeding import Key
+from ..seeding import Key, Root
 from .binding import Bindable
 from .call import Call, Shards, merged, resumes, unfilled
-from .fingerprint import Fingerprint, joined
+from .fingerprint import Fingerprint, digest_of, joined
 from .label import name_of, short, size_of
 from .leaf import Leaf
 from .map import Address, StreamMap
@@ -109,9 +109,16 @@ class MapPart(Part):
 
     def fingerprint(self) -> Fingerprint:
         below = self.below.fingerprint()
-        settings = "".join(f", {short(setting)}" for setting in self.settings)
-        text = f"{name_of(self.declared.public)}({below.text}{settings})"
+        settings = [*map(_shown, self.settings), *(f"{name}={_shown(value)}" for name, value in self.kwargs.items())]
+        text = f"{name_of(self.declared.public)}({', '.join([below.text, *settings])})"
         return below.then(text, random=self.declared.is_random(self.settings, self.kwargs))
+
+
+def _shown(setting: Any) -> str:
+    """A setting of a map; a seed by what it is."""
+    if isinstance(setting, Root):
+        return f"seed {digest_of([setting.prefix, str(setting.entropy)])[:8]}"
+    return short(setting)
 
 
 class StreamPart(Part):

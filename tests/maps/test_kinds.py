@@ -74,6 +74,12 @@ def one_to_many(stream, times, every=1):
             yield item
 
 
+@stream_map()
+def by_keyword(stream, *, step):
+    for item in stream:
+        yield item * step
+
+
 def samples(n):
     for i in range(n):
         yield {"x": np.full(2, i), "y": i}
@@ -327,6 +333,22 @@ def test_a_state_of_another_kind_is_refused():
     state["node"]["kind"] = "windowed map"
     with pytest.raises(StateError, match="another kind of node: 'windowed map', not 'stateless map'"):
         sf.Streamer(range(9)).pipe(kept, 1).open().load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((sf.cache, {"n_cache": 2, "random_state": 0}), (sf.cache, {"n_cache": 2, "random_state": 1})),
+        ((shuffle_buffer, {"buffer_size": 2, "rng": 0}), (shuffle_buffer, {"buffer_size": 2})),
+        ((by_keyword, {"step": 1}), (by_keyword, {"step": 2})),
+    ],
+    ids=["seed", "no seed", "keyword"],
+)
+def test_a_state_with_other_settings_is_refused(one, other):
+    tree, another = (sf.Streamer(range(9)).pipe(map_, **settings) for map_, settings in (one, other))
+    with pytest.raises(StateError, match="another tree"):
+        another.open().load_state_dict(resumable(tree, 3))
+    tree.open().load_state_dict(resumable(tree, 3))
 
 
 def test_a_leaf_may_go_on_changing_the_object_that_it_gave_as_its_state(monkeypatch):
