@@ -180,7 +180,6 @@ class _ChainNode(Node):
             "begun": self._begun,
             "before": self._before,
             "before_round": self._before_round,
-            "quiet": self._quiet,
             "member": None if self._held is None else activation_state(self._held, failed, pool),
         }
 
@@ -188,7 +187,6 @@ class _ChainNode(Node):
         self._begun, given = saved.flag("begun"), saved.count("given")
         self._before = saved.count("before", most=given)
         self._before_round = saved.count("before_round", most=self._before)
-        self._quiet = saved.count("quiet", most=self._n_parts)
         members = None if self._mux._lazy is not None else Members(self._mux._pool, saved)
         held = saved.below("member")
         if held is not None:

@@ -76,15 +76,18 @@ class _RoundRobinNode(SlotNode):
     def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
         members: range | list[int] = range(len(mux._pool))
         if mux.mode == "exhaustive":
-            self._dealt = shards
+            self._of_pool = shards
             first, step, _, shards = dealt(len(members), shards)
             members = members[first::step]
         super().__init__(mux._pool, key, shards)
-        self._mode, self._members = mux.mode, members
+        self._mode, self._members, self._dealt = mux.mode, members, shards
         self._round, self._given_before = 0, 0
         self._before = len(members)  # slots that a loaded state had
-        self._quiet, self._n_parts = 0, merged(shards)[1]  # rounds in a row that gave nothing
+        self._quiet = 0  # rounds in a row that gave nothing
         self._begin_round()
+
+    def _turn_to(self, number: int) -> None:
+        self._round, self.shards = number, turned(self._dealt, number)
 
     def _begin_round(self) -> None:
         n = len(self._members)
@@ -98,9 +101,9 @@ class _RoundRobinNode(SlotNode):
     def _plan(self) -> NDArray[np.intp] | None:
         if not self.live:
             self._quiet = 0 if self.given() > self._given_before else self._quiet + 1
-            if self._mode == "exhaustive" or self._quiet >= self._n_parts:
+            if self._mode == "exhaustive" or self._quiet >= merged(self._dealt)[1]:
                 return None
-            self._round += 1
+            self._turn_to(self._round + 1)
             self._given_before = self.given()
             self._begin_round()
         else:
@@ -114,13 +117,10 @@ class _RoundRobinNode(SlotNode):
         asked = self.asked + self._inside() + (self._owed is not None)
         return (self._at + asked - self._from) % max(1, len(self._order))
 
-    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
-        return self.key, turned(self.shards, number)
-
     def _drop_dead(self) -> None:
         place = self._place()
-        turned = np.roll(self._order, -place)
-        self._order = turned[[self.held[slot] is not None for slot in turned]]
+        rotated = np.roll(self._order, -place)
+        self._order = rotated[[self.held[slot] is not None for slot in rotated]]
         self._cut()
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 
@@ -128,25 +128,25 @@ class _RoundRobinNode(SlotNode):
         return index == self._members[slot]
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        if self._mode == "exhaustive" and dealt(before, self._dealt)[:2] != dealt(len(self.pool), self._dealt)[:2]:
+        if self._mode == "exhaustive" and dealt(before, self._of_pool)[:2] != dealt(len(self.pool), self._of_pool)[:2]:
             raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
         self._before = slots
-        number = saved.count("round", most=NUMBERS - 1)
-        self.held[slots:] = [Activation(index, number) for index in self._members[slots:]]
+        self.held[slots:] = [Activation(index, self._round) for index in self._members[slots:]]
 
     def _own_state(self) -> dict[str, Any]:
         return {
             "round": self._round,
             "given_before": self._given_before,
-            "quiet": self._quiet,
             "order": self._order.tolist(),
             "at": self._place(),
         }
 
+    def restore(self, saved: Saved, verify: bool) -> None:
+        self._turn_to(saved.count("round", most=NUMBERS - 1))  # before members are opened
+        super().restore(saved, verify)
+
     def _restore_own(self, saved: Saved, grown: bool) -> None:
         n = len(self.held)
-        self._round = saved.count("round", most=NUMBERS - 1)
-        self._quiet = saved.count("quiet", most=self._n_parts)
         found = saved.counts("order", n - 1, n)
         live = {slot for slot, one in enumerate(self.held) if one is not None}
         found += [slot for slot in range(self._before, n) if slot not in found]  # of members that were added

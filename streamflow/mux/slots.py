@@ -85,8 +85,9 @@ class SlotNode(Node):
     _renews = True
     #: Whether members may be added anywhere in the pool when a state is loaded; else only at the end.
     _grows_anywhere = False
-    #: Whether a member that ends before its activation is opened again in it.
+    #: Whether a member that ends before its activation is opened again in it; if not, whether `_ran_dry` is told.
     _repeats = False
+    _counts_dry = False
 
     def __init__(self, pool: Pool, key: Key, shards: Shards) -> None:
         self.pool, self.key, self.shards = pool, key, shards
@@ -126,7 +127,7 @@ class SlotNode(Node):
         """A member gave nothing; it is not closed yet."""
 
     def _ran_dry(self) -> None:
-        """A member ended after some items, before its activation, and is not opened again in it."""
+        """An activation ended after some items, but early (told only if `_counts_dry`)."""
 
     def _endless(self, slot: int) -> bool:
         """Whether members are opened in a slot again and again, so that what they give is no set of items to divide."""
@@ -178,31 +179,38 @@ class SlotNode(Node):
 
     def _activations(self, slot: int) -> Iterator[Iterator[Any]]:
         """The items of a slot, activation by activation; this is where a slot is renewed."""
-        held, members = self.held, self.pool.members
-        weighs, renews = self._weighs, self._renews
+        held, members, key, shards = self.held, self.pool.members, self.key, self.shards
+        weighs, renews, repeats = self._weighs, self._renews, self._repeats
         one = held[slot]
         if one is None:
             return
-        key, shards = self._address(slot, one.number)
-        budget = one.budget
+        index, number, budget = one.index, one.number, one.budget
         if isinstance(one, Activation):
             if budget is None or one.done < budget:
-                one = held[slot] = self._open(slot, one)
+                if self._passes or self._whole:  # a state was loaded
+                    one = held[slot] = self._open(slot, one)
+                else:
+                    one = held[slot] = members[index]._activate(key, index, number, budget, shards)
                 yield one.items if budget is None else islice(one.items, budget)
         else:  # a state was loaded in the middle of this activation
             yield islice(one.items, None if budget is None else budget - one.given())
+        if self._whole:
+            key, shards = self._address(slot)
         while renews:
             given = one.given()
-            if not given or (budget is not None and given < budget):
+            early = budget is not None and given < budget
+            if not given or (early and repeats):
                 more = self._once_more(slot, one, given)
                 if more is not None:
                     one, budget = more, more.budget
-                    key, shards = self._address(slot, one.number)
+                    key, shards = self._address(slot)
                     yield one.items if budget is None else islice(one.items, budget)
                     continue
                 given = given or self._pass(slot, one).before
                 if not given:
                     self._found_empty(one.index)
+            elif early and self._counts_dry:
+                self._ran_dry()
             one.close()  # before the next is opened
             following = self._next(slot, one, given)
             if following is None:
@@ -223,14 +231,12 @@ class SlotNode(Node):
         self.live -= 1
         if not self.live:
             self._cut()
-        self._whole.discard(slot)
+        if self._whole:
+            self._whole.discard(slot)
         self._died(slot)
 
     def _once_more(self, slot: int, one: Activation | Node, given: int) -> Node | None:
         """The member of an activation that has ended early, opened again in it; None if it is not."""
-        if given and not self._repeats:
-            self._ran_dry()
-            return None
         last, left = self._pass(slot, one), one.budget
         if given and left is not None:
             self._passes[slot] = Pass(one.number, last.number + 1, last.before + given)
@@ -253,15 +259,15 @@ class SlotNode(Node):
         """Whether members are divided among several parts."""
         return merged(self.shards)[1] > 1
 
-    def _address(self, slot: int, number: int) -> tuple[Key, Shards]:
-        """Under which key, and in which part, activation `number` is opened in a slot."""
+    def _address(self, slot: int) -> tuple[Key, Shards]:
+        """Under which key, and in which part, members are opened in a slot."""
         if slot not in self._whole:
             return self.key, self.shards
         index, count = merged(self.shards)
         return self.key.below(count, WHOLE).below(index, WHOLE), ()
 
     def _open(self, slot: int, one: Activation) -> Node:
-        key, shards = self._address(slot, one.number)
+        key, shards = self._address(slot)
         member, last, index = self.pool.members[one.index], self._pass(slot, one), self._index_of_key(slot, one)
         if not last.number:
             node = member._activate(key, index, one.number, one.budget, shards)

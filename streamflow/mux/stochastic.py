@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.call import Shards, merged
 from ..core.format import BARRED_TRIES
-from ..core.node import MANY, NUMBERS, Activation, Node
+from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice, flag, optional_positive_integer, require
 from ..exceptions import StateError
@@ -318,6 +318,7 @@ class _DrawnNode(PickNode):
         picks = weights if self._single or mux.rate is None else None
         super().__init__(mux._pool, key, (), picks, mux.prune_empty_streams)
         self._mux, self._repeats = mux, mux.short == "repeat"
+        self._counts_dry = not self._repeats
         self._dry, self._dry_since = 0, 0  # activations that ended early, among those from this number on
         self._read_laws(mux)
         self._draw_from(0, 0, 0)
@@ -428,7 +429,7 @@ class _DrawnNode(PickNode):
         activations = self._n_activated - self._dry_since
         if activations >= _ENOUGH and 10 * self._dry >= activations:
             _log_dry(repr(self._mux), self._single)
-            self._dry = -MANY  # it has been said
+            self._counts_dry = False
 
     # ------------------------------------------------------------------ state
     def _largest_cap(self) -> int | None:

@@ -137,6 +137,39 @@ def single_empty_members():
     return StochasticMux(some_empty(30), 9, None, mode="single_active", random_state=14)
 
 
+# ---------------------------------------------------------------------- StochasticMux, short members repeated
+@tree(2000)
+def repeated_replacement():
+    return StochasticMux(ending(), 6, 23.5, WEIGHTS, random_state=50, short="repeat")
+
+
+@tree(2000, 1111)
+def repeated_single():
+    return StochasticMux(ending(), 5, 9.5, WEIGHTS, "single_active", dist="poisson", random_state=51, short="repeat")
+
+
+@tree(1500)
+def repeated_all_active():
+    return StochasticMux(ending(), None, 21, WEIGHTS, dist="constant", random_state=52, short="repeat")
+
+
+@tree(1500)
+def repeated_some_empty():
+    return StochasticMux(some_empty(30), 4, 7, prune_empty_streams=False, random_state=53, short="repeat")
+
+
+@tree(1500)
+def repeated_trees():
+    inner = [StochasticMux(ending(4), 2, 3.5, random_state=54, short="repeat").pipe(paired), *ending(3)]
+    chains = [ChainMux(ending(2)), RoundRobinMux([Streamer(skipping, "skips", 7), *ending(2)])]
+    return StochasticMux([*inner, *chains], 3, 40, random_state=55, short="repeat")
+
+
+@tree(400)
+def repeated_parts():
+    return parts(StochasticMux(ending(), 7, 12.5, WEIGHTS, short="repeat"))
+
+
 # ---------------------------------------------------------------------- StochasticMux, exhaustive
 @tree(700, 400)
 def exhaustive_all_open():
@@ -270,6 +303,19 @@ def parts_of_the_rest():
     rounds = [RoundRobinMux(ending(9), mode) for mode in ("exhaustive", "cycle", "permuted_cycle")]
     zips = [ZipMux([forever(2)[1], rounds[0]])]
     return ZipMux([parts(one) for one in (*chains, *rounds, *zips)], "cycle").with_seed(33)
+
+
+@tree(400)
+def parts_with_fewer_items_than_parts():
+    members = [*ending(3), Streamer(own_part, "own", 2), Streamer(rows, 5).pipe(buffer_stream, 3)]
+    few = [ShuffledMux(members), ChainMux(ending(2), "cycle"), RoundRobinMux(ending(3), "permuted_cycle")]
+    several = [ShuffledMux([*few, *ending(2)], [1, 2, 3, 4, 5]), StochasticMux(members, None, 5, short="repeat")]
+    return ZipMux([parts(mux, 7) for mux in several], flatten=False).with_seed(56)
+
+
+@tree(400)
+def parts_of_ones_own_with_fewer_items_than_parts():
+    return parts(Wandering([Streamer(drawn, name, 2) for name in range(4)]), 5)
 
 
 @tree(400)
