@@ -136,14 +136,11 @@ class _RoundRobinNode(SlotNode):
         return index == self._members[slot]
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        if (
-            self._mode == "exhaustive"
-            and dealt(before, self._shards_given)[:2] != dealt(len(self.pool), self._shards_given)[:2]
-        ):
+        was, now = (dealt(n, self._shards_given)[:2] for n in (before, len(self.pool)))
+        if self._mode == "exhaustive" and was != now:
             raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
         self._before = slots
-        number = saved.count("round", most=NUMBERS - 1)
-        self.held[slots:] = [Activation(index, number) for index in self._members[slots:]]
+        self.held[slots:] = [Activation(index, self._round) for index in self._members[slots:]]
 
     def _own_state(self) -> dict[str, Any]:
         return {
