@@ -116,9 +116,9 @@ class EqualNode(Node):
         node = self._at[2]
         return [self._label] if node is None else node.where()
 
-    def progress(self) -> tuple[int, int] | None:
+    def progress(self, given: int) -> tuple[int, int] | None:
         number, _, node = self._at
-        return None if number or node is None else node.progress()
+        return None if number or node is None else node.progress(given)
 
     def close(self) -> None:
         with suppress(ValueError):  # it is running: the caller is further up

@@ -139,7 +139,7 @@ class Iterated(Hooks):
                         self._ended()
             raise
         except BaseException as error:
-            stream._fail(error)
+            stream._fail(error, stream._passes.count(failed=True))
             raise
         finally:
             stream.close()

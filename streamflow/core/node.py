@@ -135,7 +135,7 @@ class Node(ABC):
         """At the end of an epoch: whether it has begun the next with what is open; if not, it is closed."""
         return False
 
-    def progress(self) -> tuple[int, int] | None:
+    def progress(self, given: int) -> tuple[int, int] | None:
         """The epoch of the last item given and its count within that epoch, if the node has epochs of its own."""
         return None
 

@@ -25,6 +25,7 @@ class Passes:
         self.ended = False
         self._at_end = 0  # the items of a pass that a loaded state has at its end
         self._earlier = 0  # the items of epochs that have ended here
+        self._ended_at: tuple[int, int] | None = None  # `progress` at the end of the latest of these
 
     def begin(self) -> Iterator[Any]:
         """Open the root node and give the items of the pass."""
@@ -48,8 +49,9 @@ class Passes:
             yield self.node.items
             if not self.node.given():  # an epoch without items is the last
                 return
-            # In case of an error while the next is being opened.
-            self._earlier, self.ended = self._earlier + self.node.given(), True
+            # All at once, in case of an error while the next is being opened.
+            count = self.count()
+            self._earlier, self._ended_at, self.ended = count, self.progress(count), True
             if not self.node.next_epoch(self.epoch + 1):
                 self.node.close()
                 self.node = None
@@ -63,10 +65,17 @@ class Passes:
         """A number that is one more after each item given, whatever epoch that is of."""
         return self._earlier + (0 if self.ended and self.cycle else self.given(failed))
 
-    def progress(self, failed: bool = False) -> tuple[int, int]:
-        """The epoch of the last item given, and how many of that epoch have been."""
-        own = None if self.node is None else self.node.progress()
-        return own or (self.epoch, self.given(failed))
+    def within(self, count: int) -> int:
+        """How many of the first `count` items are of this epoch."""
+        return count - self._earlier
+
+    def progress(self, count: int) -> tuple[int, int]:
+        """The epoch of the last of the first `count` items, and how many of that epoch there have been with it."""
+        given = self.within(count)
+        if not given and self._ended_at is not None:
+            return self._ended_at
+        own = None if self.node is None or not given else self.node.progress(given)
+        return own or (self.epoch, given)
 
     def state(self, failed: bool) -> dict[str, Any]:
         if self.ended and self.cycle:

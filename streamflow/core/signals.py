@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["blocked", "deferred", "ignored"]
+__all__ = ["blocked", "came_between", "deferred", "ignored"]
 
 
 @contextlib.contextmanager
@@ -64,3 +64,21 @@ def ignored(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, handler)
+
+
+def came_between(error: BaseException) -> bool:
+    """Whether an error may have come at any line of ours: Ctrl-C, an exit, or what a signal handler raised.
+
+    >>> came_between(KeyboardInterrupt()), came_between(ValueError())
+    (True, False)
+    """
+    if not isinstance(error, Exception):
+        return True
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = {getattr(getattr(handler, "__func__", handler), "__code__", None) for handler in handlers} - {None}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False

@@ -8,30 +8,25 @@ from __future__ import annotations
 
 import copy
 import threading
-import warnings
 from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice, repeat
 from typing import Any, Self
 
-import numpy as np
-
 from ..exceptions import StateError, StreamflowError
-from .exact import bounded
-from .fingerprint import FORMAT, differing
+from .head import check_head, entropy_of, head
 from .history import MOST, History
 from .label import short
 from .node import skip
 from .passes import Passes
 from .replayed import warn_of_replays
 from .saved import Loading, Saved
+from .signals import came_between
 from .spec import Spec
 from .validate import epoch_number, is_integer, item_count, require
 from .watch import Watch
 
 __all__ = ["Stream"]
-
-_VERSION = 2
-_MOST_BITS, _MOST_WORDS = 1 << 14, 1 << 10  #: of the entropy in a state
 
 
 class Stream:
@@ -63,7 +58,7 @@ class Stream:
         self._busy = False
         self._failure = ""  # what closed it, as text: an error itself holds our frames
         self._history: History | None = None
-        self._until_look: Iterator[None] = iter(())  # one for each item before which the history need not look
+        self._look_for(0, 1)  # at the history, before the first item
         self._last: tuple[int, dict[str, Any]] | None = None  # count and state when an error closed it
         self._no_state = ""  # why there is no state at that moment
         self._plain = False  # whether neither epoch nor cycle was named
@@ -75,33 +70,52 @@ class Stream:
         return self
 
     def __next__(self) -> Any:
-        with self._lock:
-            if self._closed:
-                raise StreamflowError(self._why_closed())
-            for _ in self._until_look:  # a countdown in C, at half the price of an integer
-                break
-            else:
-                self._look()
-            self._busy = True
-            try:
-                if self._items is None:
-                    self._items = self._passes.begin()
-                return next(self._items)
-            except StopIteration:
-                self._finish()
-                raise
-            except BaseException as error:
-                self._remember_state()
-                self._fail(error)
-                raise
-            finally:
-                self._busy = False
+        # Both loops end in their first round: a loop costs less than a call of `next`.
+        started = False
+        try:
+            with self._lock:
+                if self._closed:
+                    raise StreamflowError(self._why_closed())  # noqa: TRY301 - nothing has begun
+                try:
+                    for started in self._until_look:  # noqa: B007 - one for each item before the history looks again
+                        break
+                    else:
+                        started = self._look()
+                    # From here to its return this item counts as asked for, and not as delivered.
+                    self._busy = True
+                    if self._items is None:
+                        self._items = self._passes.begin()
+                    for item in self._items:
+                        self._busy = False
+                        return item
+                    self._finish()
+                    self._busy = False
+                except BaseException as error:
+                    if started:
+                        self._stop(error)
+                    raise
+        except BaseException as error:  # an interrupt may come after the lock
+            if started:
+                self._stop(error)
+            raise
+        raise StopIteration
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         """Have the history keep a state, if one is due."""
         if self._history is None:
             self._history = History(self._passes)
-        self._until_look = repeat(None, self._history.look(self._passes) - 1)
+        self._look_for(self._passes.count(), self._history.look(self._passes))
+        return True
+
+    def _look_for(self, count: int, interval: int) -> None:
+        """Begin to count the items that are asked for, the first of which is being asked for now."""
+        self._looked = count, interval
+        self._until_look = repeat(True, interval - 1)
+
+    def _delivered(self) -> int:
+        """While an item is being made: how many have been delivered, as `Passes.count` counts them."""
+        count, interval = self._looked
+        return count + interval - 1 - self._until_look.__length_hint__()
 
     def _begin(self) -> Iterator[Any]:
         """The bare items, for a generator that calls `_fail` and `close` itself."""
@@ -115,25 +129,41 @@ class Stream:
             if self._plain:
                 self._spec._ended()
         self._items = iter(())
+        self._look_for(self._passes.count(), 1)  # what is asked for from now on is not delivered
 
-    def _fail(self, error: BaseException) -> None:
-        """Note on an error where it happened, and close."""
+    def _stop(self, error: BaseException) -> None:
+        """An error came while an item was being made, or before it could be delivered: keep the state, and close."""
+        with self._lock:
+            if self._closed:
+                return
+            count = self._delivered()
+            try:
+                self._last = count, self._state_at(count) if came_between(error) else self._state(failed=True)
+            except Exception as no_state:  # noqa: BLE001 - the error on its way is the one to raise
+                self._no_state = str(no_state)
+            self._fail(error, count)
+            self._busy = False
+
+    def _state_at(self, count: int) -> dict[str, Any]:
+        """The state after the first `count` items, made of a state before: what has been interrupted knows no place."""
+        assert self._history is not None
+        place, draw = self._history.back(count, 0)
+        return {**self._head(), **place, "draw": draw}
+
+    def _fail(self, error: BaseException, count: int) -> None:
+        """Note on an error where it happened, after so many items, and close."""
         passes = self._passes
-        where = [self._spec._label()] if passes.node is None else passes.node.where()
+        where = [self._spec._label()]
+        if passes.node is not None:
+            with suppress(Exception):  # it may have been interrupted anywhere
+                where = passes.node.where()
         epoch = f" of epoch {passes.epoch}" if passes.epoch else ""
-        error.add_note(f"in {' > '.join(where)}, after {passes.given(failed=True)} items{epoch}")
+        error.add_note(f"in {' > '.join(where)}, after {passes.within(count)} items{epoch}")
         self._failure = f"an error ({error!r})"
         try:
             self.close()
         except Exception as second:  # noqa: BLE001 - the first error is the one to raise
             error.add_note(f"and closing the stream raised {second!r}")
-
-    def _remember_state(self) -> None:
-        """Keep the state for `state_dict` when the tree is about to be closed by an error."""
-        try:
-            self._last = self._passes.count(failed=True), self._state(failed=True)
-        except Exception as no_state:  # noqa: BLE001 - the error on its way is the one to raise
-            self._no_state = str(no_state)
 
     def iterate(self, max_iter: int | None = None) -> Generator[Any, None, None]:
         """A generator over the rest of this pass, or its next `max_iter` items."""
@@ -151,12 +181,15 @@ class Stream:
     @property
     def position(self) -> int:
         """How many items of this epoch have been delivered."""
-        return self._passes.progress(failed=bool(self._failure))[1]
+        return self._progress()[1]
 
     @property
     def epoch(self) -> int:
         """The epoch of the last item delivered."""
-        return self._passes.progress()[0]
+        return self._progress()[0]
+
+    def _progress(self) -> tuple[int, int]:
+        return self._passes.progress(self._passes.count() if self._last is None else self._last[0])
 
     @property
     def active(self) -> int:
@@ -230,20 +263,13 @@ class Stream:
         return state
 
     def _state(self, failed: bool) -> dict[str, Any]:
-        own, root = self._spec.fingerprint(), self._passes.root
-        if own.random:
+        return {**self._head(), **self._passes.state(failed)}
+
+    def _head(self) -> dict[str, Any]:
+        if self._spec.fingerprint().random:
             self._passes.check_seed()
-            _ = root.entropy  # drawn now if not yet: a resume must give what would have come
-        return {
-            "version": _VERSION,
-            "numpy": np.__version__,
-            "format": FORMAT,
-            "tree": own.text,
-            "root": _identity(self._spec),
-            "weights": own.weights,
-            "entropy": root.drawn,
-            **self._passes.state(failed),
-        }
+            _ = self._passes.root.entropy  # drawn now if not yet: a resume must give what would have come
+        return head(self._spec, self._passes.root)
 
     def load_state_dict(
         self, state: Mapping[str, Any], strict: bool = True, verify: bool = True, *, ignore: Collection[Any] = ()
@@ -278,15 +304,16 @@ class Stream:
             saved = Saved(state, "", loading) if isinstance(state, Mapping) else None
             if saved is None or "version" not in saved:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
-            self._check(saved, strict)
+            check_head(saved, self._spec, strict)
             if saved.value("tree") != self._spec.fingerprint().text:
                 saved = Saved(state, "", loading._replace(grown=True))
-            self._passes.root.settle(_entropy(saved, self._spec.fingerprint().random))
+            self._passes.root.settle(entropy_of(saved, self._spec.fingerprint().random))
             draw = saved.count("draw") if "draw" in saved else 0
             self._items = None
             try:
                 self._passes.restore(saved, verify)
                 self._history = History(self._passes)
+                self._look_for(0, 1)
                 if draw:
                     self._catch_up(draw)
             except BaseException as error:
@@ -301,26 +328,6 @@ class Stream:
             raise StateError(
                 f"the state stands {count} items after the one that was kept, and this stream ends before; if it was "
                 "taken from a pass with cycle=True, load it into such a pass"
-            )
-
-    def _check(self, saved: Saved, strict: bool) -> None:
-        own, version = self._spec.fingerprint(), saved.value("version")
-        if version != _VERSION:
-            raise StateError(f"the state has version {short(version)}; this release reads version {_VERSION}")
-        tree, weights, numpy = saved.text("tree"), saved.text("weights"), saved.text("numpy")
-        if saved.text("format") != FORMAT:
-            raise StateError("the state is of another release of streamflow, whose streams have other items")
-        root, own_root = saved.text("root"), _identity(self._spec)
-        if tree != own.text and (strict or root != own_root):
-            was, now = differing(tree, own.text) if root == own_root else differing(root, own_root)
-            hint = " (strict=False goes on if members were only added)" if root == own_root else ""
-            raise StateError(f"the state is of another tree: it has {was}, this has {now}{hint}")
-        if strict and weights != own.weights:
-            raise StateError("the state is of a tree with other weights (strict=False allows it)")
-        if numpy != np.__version__:
-            warnings.warn(
-                f"the state was taken with NumPy {numpy}, this is {np.__version__}: random numbers may differ",
-                stacklevel=3,
             )
 
     # ------------------------------------------------------------------ closing
@@ -348,19 +355,3 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _identity(spec: Spec) -> str:
-    """What a tree is apart from the members of its muxes."""
-    return bounded(spec._identity(), 1000)
-
-
-def _entropy(saved: Saved, needed: bool) -> int | list[int] | None:
-    """The entropy of a state: None, an integer of any size, or a list of such."""
-    found = saved.value("entropy")
-    words = found if isinstance(found, list) else [0 if found is None else found]
-    fits = all(type(word) is int and word >= 0 and word.bit_length() <= _MOST_BITS for word in words)
-    if not fits or not 1 <= len(words) <= _MOST_WORDS or (needed and found is None):
-        rule = "an integer that is not negative, or a list of these"
-        raise saved.wrong("entropy", rule if needed else f"null, {rule}")
-    return found  # type: ignore[no-any-return]

@@ -287,19 +287,6 @@ def test_a_map_that_gives_an_output_without_drawing():
     rejected(Streamer(leaves.count, 1, 20).pipe(shuffled_pairs), "^a stream can be iterated: .* drew no item")
 
 
-@stream_map()
-def delayed(stream):
-    """Holds one item back, and so cannot be noticed by counting."""
-    last = next(stream)
-    for item in stream:
-        yield last
-        last = item
-
-
-def test_a_map_that_holds_items_back():
-    rejected(Streamer(leaves.count, 1, 20).pipe(delayed), f"{RESUMES} .*: a pass resumed again 3 items later differs")
-
-
 class NoMemory(leaves.Remembering):
     """Says that it knows its state, and forgets it."""
 

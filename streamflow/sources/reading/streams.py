@@ -189,9 +189,8 @@ class _DrawNode(Node):
     def given(self, failed: bool = False) -> int:
         return self._ticks.given()
 
-    def progress(self) -> tuple[int, int] | None:
-        given = self.given()
-        return self._place(given - 1) if given else None
+    def progress(self, given: int) -> tuple[int, int] | None:
+        return self._place(given - 1)
 
     def state(self, failed: bool = False) -> dict[str, Any]:
         return {

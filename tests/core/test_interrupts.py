@@ -1,0 +1,177 @@
+"""A Ctrl-C at any line while an item is being made: nothing is lost, repeated or changed by a resume.
+
+The interrupt is raised by a trace function before a chosen line of this package, so each run is repeatable.
+"""
+
+import contextlib
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamflow as sf
+from streamflow.sources import ArraySource
+
+from ..amount import amount
+from .test_state import TREES, plain, take, through_json
+
+PACKAGE = str(Path(sf.__file__).parent)
+ITEMS = 18  #: of a pass that are looked at
+
+SOURCE = ArraySource({"x": np.arange(7), "y": np.arange(7.0)})
+MORE = {
+    "samples": lambda: SOURCE.samples(shuffle=True, epochs=3, random_state=1),
+    "batches": lambda: SOURCE.batches(2, shuffle=True, epochs=3, random_state=1),
+    "batches across epochs": lambda: SOURCE.batches(3, shuffle=True, epochs=None, across_epochs=True, random_state=1),
+    "mux of batches": lambda: sf.ShuffledMux([SOURCE.batches(2), SOURCE.samples(shuffle=True)], random_state=1),
+    "thread": lambda: sf.ThreadStreamer(TREES["weighted"]()),
+    "threads": lambda: sf.ThreadStreamer(TREES["weighted"](), buffer=3),
+}
+EVERY = {**TREES, **MORE}
+
+
+class Tracer:
+    """Counts the lines of this package in one thread, and raises before one of them."""
+
+    def __init__(self, at=None):
+        self.at, self.lines, self.thread = at, 0, threading.get_ident()
+
+    def __call__(self, frame, event, arg):
+        if threading.get_ident() != self.thread or not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        return self.step
+
+    def step(self, frame, event, arg):
+        if event == "line":
+            self.lines += 1
+            if self.lines - 1 == self.at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self.step
+
+
+def drawn(live, count, tracer):
+    """Up to `count` items, drawn under a tracer; and whether it has raised."""
+    got = []
+    sys.settrace(tracer)
+    try:
+        while len(got) < count:
+            item = next(live, live)
+            if item is live:
+                break
+            got.append(plain(item))  # after this the item counts as delivered
+    except KeyboardInterrupt:
+        return got, True
+    finally:
+        sys.settrace(None)
+    return got, False
+
+
+def opened(make, cycle):
+    return make().open(cycle=cycle)
+
+
+def expected_of(make, cycle):
+    """The items, and epoch and position before the first and after each."""
+    items = []
+    with opened(make, cycle) as live:
+        places = [(live.epoch, live.position)]
+        for item in live:
+            items.append(plain(item))
+            places.append((live.epoch, live.position))
+            if len(items) == ITEMS + 8:
+                break
+    return items, places
+
+
+# What comes while the collector closes something is lost by Python itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("cycle", [False, True], ids=["once", "cycle"])
+@pytest.mark.parametrize("name", EVERY)
+def test_an_interrupt_before_any_line(name, cycle):
+    make = EVERY[name]
+    expected, places = expected_of(make, cycle)
+    tracer = Tracer()
+    with opened(make, cycle) as live:
+        drawn(live, ITEMS, tracer)
+    lines = tracer.lines
+    step = max(1, lines // amount(40, lines))
+    seen = 0
+    for at in range(lines % step, lines, step):
+        with opened(make, cycle) as live:
+            got, interrupted = drawn(live, ITEMS, Tracer(at))
+            if not interrupted:
+                continue  # threads: the number of lines varies
+            seen += 1
+            assert got == expected[: len(got)], at
+            try:
+                state = live.state_dict()
+            except sf.StateError:
+                continue
+            assert (live.epoch, live.position) == places[len(got)], at
+        with opened(make, cycle) as again:
+            again.load_state_dict(through_json(state))
+            rest = [plain(item) for item, _ in zip(again, range(8), strict=False)]
+            assert rest == expected[len(got) : len(got) + 8], at
+    assert seen or not lines
+
+
+class Alarm(Exception):
+    """What a signal handler of a user's raises."""
+
+
+def alarmed(number, frame):
+    raise Alarm
+
+
+LONG = 400
+
+
+# What comes while the collector closes something is lost by Python itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("handler", [signal.default_int_handler, alarmed], ids=["Ctrl-C", "a handler of one's own"])
+@pytest.mark.parametrize("name", ["three levels", "exhaustive", "buffers", "mux of batches", "thread"])
+def test_real_signals_at_random_moments(name, handler):
+    """One signal in each pass, sent by another thread; a pass that it missed is no case."""
+    make, dice, hits = EVERY[name], random.Random(7), 0
+    with opened(make, True) as live:
+        expected = take(live, LONG + 8)
+    main = threading.get_ident()
+
+    def send(after):
+        time.sleep(after)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        for _ in range(amount(40, 2000)):
+            live, count, state = opened(make, True), 0, None
+            sender = threading.Thread(target=send, args=(dice.uniform(0, 4e-3),))
+            try:
+                try:
+                    sender.start()
+                    for item in live:
+                        assert plain(item) == expected[count]
+                        count += 1
+                        if count == LONG:
+                            break
+                finally:
+                    sender.join()
+            except (KeyboardInterrupt, Alarm):
+                hits += 1
+            with live, contextlib.suppress(sf.StreamflowError):
+                state = live.state_dict()
+            if state is not None:
+                with opened(make, True) as again:
+                    again.load_state_dict(through_json(state))
+                    rest = take(again, 4)
+                # One may have been lost on the way from the stream into this loop.
+                assert rest in (expected[count : count + 4], expected[count + 1 : count + 5])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert hits
