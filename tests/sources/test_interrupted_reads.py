@@ -100,7 +100,7 @@ def test_an_interrupt_at_any_moment_loses_and_repeats_nothing(name, event):
     whole = Interrupt(0, event)
     given_before(make().with_seed(3).open(), whole, count)
     moments = -whole.left  # all that there are
-    for moment in range(1, moments, amount(1 + moments // 25, 1)):
+    for moment in range(1, moments, 1 + moments // amount(25, 400)):
         with make().with_seed(3).open() as stream:
             got, came = given_before(stream, Interrupt(moment, event), count)
             state = stream.state_dict()
