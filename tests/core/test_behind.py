@@ -395,11 +395,11 @@ def test_a_state_that_cannot_be_copied():
 # ---------------------------------------------------------------------- what it costs
 @pytest.mark.parametrize("steps", [[1], [1, 1, 1, 50], [2, 7, 30], [40], [1, 100]])
 def test_a_dozen_is_kept(steps):
-    kept, count = [Checkpoint(0, {})], 0
+    kept, count = [Checkpoint(0, b"")], 0
     every = [0]
     for step in itertools.islice(itertools.cycle(steps), 200):
         count += step
-        kept = worth_keeping([*kept, Checkpoint(count, {})])
+        kept = worth_keeping([*kept, Checkpoint(count, b"")])
         every.append(count)
         assert len(kept) <= 12
         assert kept[0].at <= max(count - MOST, 0)
