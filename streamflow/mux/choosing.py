@@ -20,7 +20,8 @@ from ..core.saved import Saved
 from ..exceptions import ParameterError
 from ..seeding import PICKS, Key, bit_generator
 from .base import PoolMux
-from .slots import FIRST, Next, SlotNode
+from .slot_states import SlotNode
+from .slots import FIRST, Next
 
 __all__ = ["BaseMux"]
 

@@ -24,7 +24,8 @@ from ..core.node import Activation
 from ..core.saved import Saved
 from ..seeding import PICKS, Key, bit_generator
 from .pool import Pool
-from .slots import FIRST, SlotNode
+from .slot_states import SlotNode
+from .slots import FIRST
 
 __all__ = ["PickNode", "law_of", "uniform_law"]
 

@@ -15,7 +15,8 @@ from ..exceptions import StateError
 from ..seeding import ORDER, Key, permutation
 from .base import PoolMux
 from .pool import dealt, turned
-from .slots import FIRST, SlotNode
+from .slot_states import SlotNode
+from .slots import FIRST
 
 __all__ = ["RoundRobinMux"]
 

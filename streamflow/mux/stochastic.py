@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any
@@ -13,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.call import Shards, merged
+from ..core.call import Shards
 from ..core.format import BARRED_TRIES
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice, flag, optional_positive_integer, require
-from ..exceptions import StateError
-from ..seeding import CAPS, ORDER, POOL, REDRAWS, Draws, Key, order
+from ..seeding import CAPS, POOL, REDRAWS, Draws, Key
 from .base import PoolMux
-from .caps import DISTS, CapLaw, cap_law, own_cap
+from .caps import DISTS, CapLaw, cap_law
+from .exhaustive import ExhaustiveNode
 from .picking import PickNode, law_of, uniform_law
 from .pool import check_repeatable, dealt
 from .shuffled import AllActiveNode
@@ -196,7 +195,7 @@ class StochasticMux(PoolMux):
             repeats = self.short == "repeat"
             return AllActiveNode(self._pool, key, shards, self._weights, self.prune_empty_streams, self._cap(), repeats)
         if self.mode == "exhaustive":
-            return _ExhaustiveNode(self, key, shards)
+            return ExhaustiveNode(self._pool, key, shards, self._weights, self.n_active, self._cap())
         for index, count in shards:
             if count > 1:
                 key = key.below(count, index)
@@ -228,109 +227,6 @@ def _checked_rate(rate: Any) -> float | None:
         number = float("nan")
     require(1 <= number < float("inf"), "rate", "None or a finite number of at least 1", rate)
     return number
-
-
-class _ExhaustiveNode(PickNode):
-    """Each member once, in a keyed order of the whole tree, of which a part takes its positions."""
-
-    kind = "exhaustive"
-
-    def __init__(self, mux: StochasticMux, key: Key, shards: Shards) -> None:
-        weights = mux._weights
-        self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights)
-        size = len(mux._pool) if self._candidates is None else len(self._candidates)
-        self._n_candidates, self._dealt = size, shards
-        self._earlier: list[int] = []  # how many there were before members were added, each time
-        self._place = order(size, key, ORDER)
-        self._first, self._step, left, below = dealt(size, shards)
-        self._left, self._taken = left or 0, 0
-        super().__init__(mux._pool, key, below, weights, prune=True, part=merged(shards)[0])
-        self._cap = mux._cap()
-        slots = self._left if mux.n_active is None else min(self._left, _at_least_one(mux.n_active, shards))
-        self._fill([None if one is None else Activation(*one) for one in (self._take() for _ in range(slots))])
-        self._begin_picks()
-
-    def _take(self) -> Next | None:
-        if self._taken == self._left:
-            return None
-        index = self._place(self._first + self._step * self._taken)
-        self._taken += 1
-        if self._candidates is not None:
-            index = int(self._candidates[index])
-        return index, 0, own_cap(self._cap, self.key.below(0, index))
-
-    def _next(self, slot: int, old: Activation | Node, given: int) -> Next | None:
-        return self._take()
-
-    def _revive(self, slot: int, barred: set[int]) -> Activation | None:
-        return None
-
-    def _found_empty(self, index: int) -> None:
-        """No member is drawn a second time."""
-
-    # ------------------------------------------------------------------ state
-    def _largest_cap(self) -> int | None:
-        return None if self._cap is None else self._cap.largest
-
-    def _fits(self, slot: int, index: int, number: int) -> bool:
-        return not number
-
-    def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        self.held[slots:] = [None] * (len(self.held) - slots)  # `_complete` fills them
-        size = before if self._candidates is None else bisect_left(self._candidates, before)
-        if dealt(size, self._dealt)[:2] != (self._first, self._step):
-            raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
-
-    def _own_state(self) -> dict[str, Any]:
-        return {**super()._own_state(), "taken": self._taken, "size": self._n_candidates, "earlier": self._earlier}
-
-    def _restore_own(self, saved: Saved, grown: bool) -> None:
-        before = saved.count("size", least=1)
-        earlier = saved.counts("earlier", before - 1, before)
-        if earlier != sorted(set(earlier)) or 0 in earlier:
-            raise saved.wrong("earlier", "a list of numbers, each above the one before")
-        now = self._n_candidates
-        if grown:
-            census = saved.below("pool")
-            assert census is not None  # `Members` has read it
-            members = census.count("members")
-            now = members if self._candidates is None else bisect_left(self._candidates, members)
-        if before != now:
-            raise StateError(f"{before} members had a weight above zero, now {now} have, of which each has its turn")
-        self._earlier = [*earlier, before] if grown else earlier
-        self._place = _in_turn([*self._earlier, self._n_candidates], self.key)
-        held = [one.index for one in self.held if one is not None]
-        self._taken = saved.count("taken", most=self._left, least=len(held))
-        if len(set(held)) < len(held):
-            raise saved.wrong("slots", "a list in which each member stands once")
-        super()._restore_own(saved, grown)
-
-    def _complete(self, saved: Saved) -> None:
-        for slot, one in enumerate(self.held):
-            following = self._take() if one is None else None
-            if following is not None:
-                self._enter(slot, Activation(*following))
-
-
-def _in_turn(sizes: list[int], key: Key) -> Callable[[int], int]:
-    """A random order of the first members, then one of those that were added, and so on; as `order`."""
-    begins = [0, *sizes[:-1]]
-    orders = [
-        order(size - begin, key, ORDER, *([number] if number else []))
-        for number, (begin, size) in enumerate(zip(begins, sizes, strict=True))
-    ]
-
-    def place(position: int) -> int:
-        number = bisect_right(begins, position) - 1
-        return begins[number] + orders[number](position - begins[number])
-
-    return orders[0] if len(orders) == 1 else place
-
-
-def _at_least_one(n_active: int, shards: Shards) -> int:
-    for index, count in shards:
-        n_active = max(1, n_active // count + (index < n_active % count))
-    return n_active
 
 
 class _DrawnNode(PickNode):

@@ -120,6 +120,17 @@ def test_a_state_of_the_grown_pass_resumes_exactly(where, cut):
     assert list(islice(again, 500)) == list(islice(live, 500))
 
 
+def test_members_that_were_found_empty_bar_nobody_who_stands_there_now():
+    def some(path):
+        yield from () if path.startswith("empty") else [path] * 10
+
+    old = [*(f"empty{i}" for i in range(8)), *"abcd"]
+    _, state, _ = after(drawn(files(old, some)), 500)
+    assert state["node"]["aside"], "or this tests nothing"
+    later = [*(f"new{i}" for i in range(8)), *old]
+    assert {*islice(grown(drawn(files(later, some)), state), 2000)} == {*"abcd", *later[:8]}
+
+
 def test_weights_of_new_members_count():
     weights = dict.fromkeys(OLD, 1.0)
     _, state, _ = after(drawn(named(OLD), weights=weights), 300)
@@ -255,7 +266,11 @@ def test_a_pool_inside_a_tree_may_grow(wrapped):
         state["node"] |= {"lanes": [{"lane": 0, "mark": after(nested(OLD, paths(20)), 200)[1]["node"], "since": 0}]}
         state["node"]["lanes"][0]["ended"] = False
     again = grown(nested(LATER["before"], LATER["in between"], wrapped), state)
+    at_once = json.loads(json.dumps(again.state_dict()))
     tail = list(islice(again, 3000))
+    with nested(LATER["before"], LATER["in between"], wrapped).open() as second:
+        second.load_state_dict(at_once)
+        assert list(islice(second, 30)) == tail[:30]
     assert {token for _, token, _ in following[:1]} <= {token for _, token, _ in tail}
     assert {path for path, _, _ in tail} > {*OLD}
     after_all = json.loads(json.dumps(again.state_dict()))

@@ -277,6 +277,20 @@ def test_a_replay_that_takes_long_is_told(caplog):
     assert [f"{2 * MANY_AGAIN - 2} items" in record.getMessage() for record in caplog.records] == [True]
 
 
+def test_a_slot_is_dead_or_live():
+    with TREES["drawn by weight"]().open() as live:
+        next(live)
+        state = live.state_dict()
+    for name in ("dead", "away"):
+        for slots in ([1], [1, 1]):
+            changed = copy.deepcopy(state)
+            if len(slots) > 1:
+                changed["node"]["slots"][1] = None
+            changed["node"][name] = [{"slot": slot, "weight": 0.5} for slot in slots]
+            with TREES["drawn by weight"]().open() as live, pytest.raises(sf.StateError, match="slot must be"):
+                live.load_state_dict(changed)
+
+
 def test_a_replay_is_bounded_by_the_budget():
     made = []
 
@@ -295,7 +309,7 @@ def test_a_replay_is_bounded_by_the_budget():
         slot["budget"] = 10**9
         if "node" in slot:
             slot["node"]["given"] = 10**9 - 1
-    with tree.open() as live, pytest.raises(sf.StateError, match="budget"):
+    with tree.open() as live, pytest.raises(sf.StateError, match="budget must be an integer from 1 to"):
         live.load_state_dict(state)
     assert len(made) < 100
 
