@@ -113,7 +113,7 @@ def test_states_know_all_members(tmp_path):
     again.load_state_dict(state)
     assert next(again) == next(stream) == 1
     others = concatenate(map(NpySource, paths[:4] + paths[:3:-1])).samples().open()
-    with pytest.raises(StateError, match="was concatenate.*, is now concatenate"):
+    with pytest.raises(StateError, match="concatenate.*: was .*, is now "):
         others.load_state_dict(state)
 
 

@@ -68,7 +68,7 @@ class _SourceStream(Streamer):
         return f"{self.fingerprint().text} of {self._source_text()}"
 
     def _source_text(self) -> str:
-        """The source as states compare it; kept, because every state has it and it may be long in the making."""
+        """The source as states compare it; kept from the first opening on, because every state has it."""
         found: str | None = self.__dict__.get("_known_text")
         if found is None:
             found = self.__dict__["_known_text"] = bounded(self.source.fingerprint(), 400)
@@ -136,6 +136,7 @@ class _DrawNode(Node):
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
+        spec._source_text()  # before anything is read: a source may count what it reads
         self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
         #: Whether reading may draw random numbers; keeping track of them costs more than reading a row.
