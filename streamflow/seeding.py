@@ -12,12 +12,12 @@ parts of a tree that run in different processes agree on every draw without talk
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.random.bit_generator import ISpawnableSeedSequence
 from numpy.typing import NDArray
 
 from .core.checkpoint import Clock
@@ -181,20 +181,12 @@ def generator(key: Key, *purpose: int) -> np.random.Generator:
 
 
 class Generators:
-    """Endlessly many generators below one address, a `numpy.random.Generator` for each number.
+    """Endlessly many generators at one address: a `numpy.random.Generator` for each number from 0 to 2**63 - 1.
 
-    A generator depends on the address and its number alone, so they may be asked for in any order, from any thread and
-    more than once.  Number k is a PCG64 seeded by raw words 4k to 4k + 3 of the address's own bit generator: 3
-    microseconds, where a SeedSequence for each would take 12.
+    A generator depends on the address (as in `generator`) and its number alone, so they may be asked for in any order,
+    from any thread and more than once.  Number k is a PCG64 seeded by raw words 4k to 4k + 3 of the address's own bit
+    generator: 2 microseconds, where a SeedSequence for each would take 12.
 
-    Parameters
-    ----------
-    key : Key
-    *purpose : int
-        As in `generator`.
-
-    Examples
-    --------
     >>> here = Generators(Key(Root(0), (0,)), MAP)
     >>> here.at(7).random() == here.at(7).random(), here.at(7).random() == here.at(8).random()
     (True, False)
@@ -204,11 +196,12 @@ class Generators:
     _SIZE = 16  #: how many are prepared together; streams do not depend on it
 
     def __init__(self, key: Key, *purpose: int) -> None:
+        np.random.bit_generator.ISpawnableSeedSequence.register(_Seed)  # not earlier: it loads numpy.random
         self._seed = bit_generator(key, *purpose).random_raw(_WORDS)
         self._block: tuple[int, NDArray[np.uint64]] | None = None  # its number, and the words of its generators
 
     def at(self, number: int) -> np.random.Generator:
-        """The generator of a number from 0 to 2**63 - 1, at its beginning."""
+        """The generator of a number, at its beginning."""
         block, place = divmod(number, self._SIZE)
         prepared = self._block  # read once: another thread may replace it
         if prepared is None or prepared[0] != block:
@@ -225,8 +218,8 @@ def _seeded(words: NDArray[np.uint64]) -> np.random.PCG64:
     return np.random.PCG64(_Seed(words))  # type: ignore[arg-type]  # NumPy's types know no seed sequence of one's own
 
 
-class _Seed(ISpawnableSeedSequence):
-    """The words that seed a PCG64, ready-made, in place of a SeedSequence that mixes them again."""
+class _Seed:
+    """The words that seed a PCG64, ready-made, where NumPy's SeedSequence would mix them again."""
 
     __slots__ = ("_mixed", "_words")
 
@@ -237,14 +230,16 @@ class _Seed(ISpawnableSeedSequence):
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
         return self._words if n_words == _WORDS and dtype == np.uint64 else self._real().generate_state(n_words, dtype)
 
-    def spawn(self, n_children: int) -> list[Any]:
+    def spawn(self, n_children: int) -> list[np.random.SeedSequence]:
         return self._real().spawn(n_children)
 
     def _real(self) -> np.random.SeedSequence:
         """A real one, for what a user's function may ask of its generator beyond random numbers."""
-        if self._mixed is None:
-            self._mixed = np.random.SeedSequence(self._words.tolist())
+        self._mixed = self._mixed or np.random.SeedSequence(self._words.tolist())
         return self._mixed
+
+    def __reduce__(self) -> Any:
+        return copy.copy, (self._real(),)
 
 
 def uniforms(key: Key, purpose: int, positions: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -84,6 +84,8 @@ def test_they_are_generators_like_any_other():
     drawn = [child.random() for child in children]
     assert len(set(drawn)) == 3
     assert [child.random() for child in Generators(HERE, MAP).at(5).spawn(3)] == drawn
+    copied = pickle.loads(pickle.dumps(Generators(HERE, MAP).at(5)))
+    assert [child.random() for child in copied.spawn(3)] == drawn
     words = rng.bit_generator.seed_seq.generate_state(8)
     assert words.dtype == np.uint32
     assert len(set(words.tolist())) == 8

@@ -234,7 +234,7 @@ def test_a_state_taken_while_threads_draw_is_that_of_its_position():
         members = [range(k, 30_000, 9) for k in range(9)]
         return (
             sf.StochasticMux(members, 4, 3, random_state=0)
-            .pipe(lambda items: ({"x": i} for i in items))
+            .pipe(sf.map_items, lambda i: {"x": i})
             .pipe(sf.buffer_stream, 2)
         )
 
