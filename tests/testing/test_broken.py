@@ -283,22 +283,6 @@ def shuffled_pairs(stream):
         yield item
 
 
-@stream_map()
-def delayed(stream):
-    """Holds one item back, and so cannot be noticed by counting."""
-    last = next(stream)
-    for item in stream:
-        yield last
-        last = item
-
-
-def test_a_map_that_holds_items_back():
-    rejected(
-        Streamer(leaves.count, 1, 20).pipe(delayed),
-        rf"{RESUMES} \(after 0 items\): a pass resumed again 3 items later differs",
-    )
-
-
 def test_a_map_that_gives_an_output_without_drawing():
     rejected(Streamer(leaves.count, 1, 20).pipe(shuffled_pairs), "^a stream can be iterated: .* drew no item")
 
