@@ -99,8 +99,10 @@ def call_text(source: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return bounded(f"{name_of(source)}({', '.join(inside)})", _LONGEST_CALL)
 
 
-def function_text(function: Any, deep: bool = True) -> str:
+def function_text(function: Any, deep: bool = True, defaults: bool = True) -> str:
     """A callable as a setting, or (not `deep`) as a leaf function: of a lambda also its constants and names.
+
+    Without its `defaults`, where all its parameters are written by themselves.
 
     >>> from bisect import bisect
     >>> function_text(functools.reduce), function_text(len), function_text(digest), function_text(bisect)
@@ -108,7 +110,7 @@ def function_text(function: Any, deep: bool = True) -> str:
     >>> function_text(lambda x: x + 1) == function_text(lambda x: x + 2)
     False
     """
-    return bounded(_Writer(deep).callable(function), _LONGEST)
+    return bounded(_Writer(deep, defaults).callable(function), _LONGEST)
 
 
 def public_attributes(value: Any) -> dict[str, Any]:
@@ -126,8 +128,8 @@ def _slots(kind: type) -> Iterable[str]:
 class _Writer:
     """Writes one value with all that is in it, up to a number of values."""
 
-    def __init__(self, deep: bool) -> None:
-        self.deep, self.left = deep, _MOST_VALUES
+    def __init__(self, deep: bool, defaults: bool = True) -> None:
+        self.deep, self.defaults, self.left = deep, defaults, _MOST_VALUES
         self.inside: set[int] = set()  # what is being written: it may hold itself
 
     def write(self, value: Any) -> str:
@@ -224,8 +226,10 @@ class _Writer:
             text = f"{text} {digest(*_constants(code))[:8]}"
         if not self.deep:
             return text
-        values = {f"{place}": one for place, one in enumerate(function.__defaults__ or ())}
-        values |= function.__kwdefaults__ or {}
+        values: dict[str, Any] = {}
+        if self.defaults:
+            values = {f"{place}": one for place, one in enumerate(function.__defaults__ or ())}
+            values |= function.__kwdefaults__ or {}
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 values[name] = cell.cell_contents

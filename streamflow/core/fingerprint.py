@@ -51,8 +51,10 @@ def described(thing: Any) -> str:
 def differing(one: str, other: str) -> tuple[str, str]:
     """Where two texts begin to differ: the piece of each at that place, or the whole of short ones.
 
-    >>> differing("f(1)", "f(2)"), differing("a" * 100 + "(1, 2)", "a" * 100 + "(1, 3)")
-    (('f(1)', 'f(2)'), ('...' + 'a' * 36 + '(1, 2)', '...' + 'a' * 36 + '(1, 3)'))
+    >>> differing("f(1)", "f(2)")
+    ('f(1)', 'f(2)')
+    >>> differing(f"{'a' * 100}(1, 2)", f"{'a' * 100}(1, 3)") == (f"...{'a' * 36}(1, 2)", f"...{'a' * 36}(1, 3)")
+    True
     """
     if max(len(one), len(other)) <= 100:
         return one, other

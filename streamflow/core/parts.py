@@ -169,7 +169,7 @@ class MapPart(Part):
         """The map and its settings over what is below."""
         kwargs = sorted(self.kwargs.items())
         settings = [*map(setting, self.settings), *(f"{name}={setting(value)}" for name, value in kwargs)]
-        return f"{function_text(self.declared.public)}({', '.join([below, *settings])})"
+        return f"{function_text(self.declared.fn, defaults=False)}({', '.join([below, *settings])})"
 
 
 class StreamPart(Part):

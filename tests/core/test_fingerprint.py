@@ -254,6 +254,12 @@ def test_the_first_place_of_difference_is_shown(one, other):
     assert max(len(shown), len(too)) < 120
 
 
+def test_the_text_of_a_map_is_what_one_would_write():
+    tree = sf.Streamer([{"x": 1}] * 4).pipe(sf.buffer_stream, 2).pipe(clipped, [0, 1])
+    text = "clipped(buffer_stream(list[4], 2, False, None, 'error'), [0, 1], None)"
+    assert tree.fingerprint().text == text.replace("clipped", f"{__name__}.clipped")
+
+
 def test_the_text_of_a_tree_is_short_however_large_it_is():
     pools = [sf.ShuffledMux([[i] * (i + j + 1) for j in range(100)], random_state=i) for i in range(200)]
     with sf.ShuffledMux(pools, random_state=0).open() as live:

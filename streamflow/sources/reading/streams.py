@@ -82,7 +82,7 @@ class _SourceStream(Streamer):
         return f"{self.fingerprint().text} of {self._stream_text()}"
 
     def _stream_text(self) -> str:
-        """The stream as states compare it; kept, because every state has it and it may be long in the making."""
+        """The stream as states compare it; kept from the first opening on, because every state has it."""
         found: str | None = self.__dict__.get("_known_text")
         if found is None:
             settings = bounded(f"{type(self).__name__.lower()}({self._settings()})", 400)
@@ -158,6 +158,7 @@ class _DrawNode(Node):
 
     def __init__(self, spec: _SourceStream, key: Key, shards: Shards) -> None:
         self.spec = spec
+        spec._stream_text()  # before anything is read: a source may count what it reads
         self.source: Readable | None = spec.source._opened()
         self._length = len(self.source)
         self._random = self.source._random_maps() > 0
