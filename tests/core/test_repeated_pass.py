@@ -166,7 +166,7 @@ def test_many_threads_count_right():
 
 
 def test_the_checks_of_streamers_repeat_on_purpose():
-    one, other = (sf.ShuffledMux([list("abcd"), list("efgh")], weights) for weights in ([1, 2], [2, 1]))
+    one, other = (sf.StochasticMux(["abcd", "efgh"], n, None, mode="exhaustive") for n in (1, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_streamer(one, 8, other=other, fresh_process=False)
+        check_streamer(one, 20, other=other, fresh_process=False)
