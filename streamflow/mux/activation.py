@@ -118,9 +118,8 @@ class Members:
         index = one.count("index", most=self.before - 1)
         name, text = self._said(one)
         if (self._pool.names is None) != (name is None):
-            raise StateError(
-                f"the members of {self._pool.kind} {'had no' if name is None else 'had'} names, now it is otherwise"
-            )
+            change = "no names, now they have" if name is None else "names, now they have none"
+            raise StateError(f"the members of {self._pool.kind} had {change}")
         if self._is(index, name, text):
             return index
         if self._known is not None and self.grown:
@@ -129,7 +128,7 @@ class Members:
                 return found
             index = found
         if name is not None and (self._pool.names is None or setting(self._pool.names[index]) != name):
-            raise StateError(f"member {index}: was named {name}, which is not its name now")
+            raise StateError(f"member {index}: was named {name}, and now has another name")
         raise StateError("member {}: was {}, is now {}".format(
             self._pool.name(index), *differing(text or "", self._pool.identity(index))
         ))  # fmt: skip
@@ -160,5 +159,5 @@ class Members:
         if found is None:
             raise StateError(f"member {wanted} was open and is no longer there; only adding members is allowed")
         if found < 0:
-            raise StateError(f"member {wanted} was open, and several members are that now; give them names, in a dict")
+            raise StateError(f"member {wanted} was open, and several members are alike now; give them names, in a dict")
         return found

@@ -394,7 +394,7 @@ def _log_dry(mux: str, single: bool) -> None:
     """Log, once per process for muxes that look alike, what shares follow where members end early."""
     _log.warning(
         "%s: a tenth or more of the activations end early, since their members are shorter, so shares do not equal the "
-        "weights: they follow weight x %s; short='repeat' opens short members again, and then they do",
+        "weights: they follow weight x %s; short='repeat' opens short members again, so that shares equal the weights",
         mux,
         "how often a member is active" if single else "items per activation",
     )
