@@ -90,7 +90,7 @@ class Leaf(Node):
         given, was, call = saved.count("given"), saved.text("call"), self.call
         now = call_text(call.source, call.args, call.kwargs)
         if was != now:
-            raise StateError("the leaf was {}, is now {}".format(*differing(was, now)))
+            raise StateError("was {}, is now {}".format(*differing(was, now)))
         if "source" in saved:
             self._load(saved.value("source"), now)
             items = self._strided(saved.count("drawn", least=given), given)

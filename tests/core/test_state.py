@@ -348,10 +348,3 @@ def test_after_an_error_the_state_continues_once_the_leaf_is_repaired(name, sour
     again.load_state_dict(state)
     assert again.position == delivered
     assert take(again, LIMIT - delivered) == wanted[delivered:]
-
-
-def test_an_error_about_a_leaf_says_what_it_is_about():
-    live = sf.Streamer([1, 2]).open()
-    next(live)
-    with pytest.raises(sf.StateError, match=r"^the leaf was \[1, 2\], is now \[1, 3\]$"):
-        sf.Streamer([1, 3]).open().load_state_dict(live.state_dict())
