@@ -23,7 +23,7 @@ from .replayed import warn_of_replays
 from .saved import Loading, Saved
 from .signals import came_between
 from .spec import Spec
-from .validate import epoch_number, is_integer, item_count, require
+from .validate import epoch_number, is_integer, item_count, key_set, require
 from .watch import Watch
 
 __all__ = ["Stream"]
@@ -149,6 +149,12 @@ class Stream:
     def _state_at(self, count: int) -> dict[str, Any]:
         """The state after the first `count` items, made of a state before: what has been interrupted knows no place."""
         assert self._history is not None
+        try:
+            self._passes.state(failed=True)
+        except StateError:  # something in it cannot be resumed
+            raise
+        except Exception:  # noqa: BLE001, S110 - it may have been interrupted anywhere
+            pass
         place, draw = self._history.back(count, 0)
         return {**self._head(), **place, "draw": draw}
 
@@ -298,9 +304,7 @@ class Stream:
             If the state is of another tree, is damaged, or if a leaf that was open has other arguments now or gives
             other items.  If it is of another tree this pass stays as it was; what is found later closes it.
         """
-        listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
-        require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
-        loading = Loading(bool(verify), frozenset(ignore), not strict, watch=Watch())
+        loading = Loading(bool(verify), key_set("ignore", ignore), not strict, watch=Watch())
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())

@@ -324,7 +324,7 @@ def test_keys_may_differ_in_a_background_too():
         assert next(live)["x"] == 2
 
 
-@pytest.mark.parametrize("ignore", ["time", 3, None])
+@pytest.mark.parametrize("ignore", ["time", 3, None, [["time"]]])
 def test_ignore_is_a_collection_of_keys(ignore):
     with sf.Streamer("abc").open() as live, pytest.raises(sf.exceptions.ParameterError, match="ignore"):
         live.load_state_dict({}, ignore=ignore)
