@@ -111,8 +111,7 @@ class Stream:
 
     def _look_for(self, count: int, interval: int) -> None:
         """Begin to count the items that are asked for, the first of which is being asked for now."""
-        self._looked = count, interval
-        self._until_look = repeat(True, interval - 1)
+        self._looked, self._until_look = (count, interval), repeat(True, interval - 1)  # at once, as in `__next__`
 
     def _delivered(self) -> int:
         """While an item is being made: how many have been delivered, as `Passes.count` counts them."""
