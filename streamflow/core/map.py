@@ -75,13 +75,23 @@ class StreamMap:
         if not isinstance(stream, Iterable) and not hasattr(type(stream), "__getitem__"):
             raise ParameterError(f"`stream` must be a stream or another iterable, got {short(stream)}")
         if self.check is not None:
-            without_rng = {name: value for name, value in call.arguments.items() if name != "rng"}
-            checked = inspect.BoundArguments(_without_rng(self.signature), OrderedDict(without_rng))
+            checked = _without_rng(call)
             self.check(*checked.args[1:], **checked.kwargs)
         if self.seeded:
             seed = call.arguments[self.seeded]
             call.arguments[self.seeded] = seed if seed is None or isinstance(seed, Root) else Root(seed)
         return call
+
+    def length_of(self, n: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
+        """How many outputs n items make, if that is known; `args` are those after the stream."""
+        if self.length is None:
+            return None
+        call = _without_rng(self.signature.bind(None, *args, **kwargs))
+        return self.length(n, *call.args[1:], **call.kwargs)
+
+    def has_seed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether a seed was given to it, instead of the tree's."""
+        return bool(self.seeded) and self.signature.bind(None, *args, **kwargs).arguments[self.seeded] is not None
 
     def is_random(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """Whether it draws random numbers."""
@@ -145,8 +155,11 @@ def _signature(fn: Callable[..., Any]) -> tuple[inspect.Signature, str]:
         raise ParameterError(f"`{seeded}` must be the last parameter of a map, or have a default") from None
 
 
-def _without_rng(signature: inspect.Signature) -> inspect.Signature:
-    return signature.replace(parameters=[each for each in signature.parameters.values() if each.name != "rng"])
+def _without_rng(call: inspect.BoundArguments) -> inspect.BoundArguments:
+    """The arguments that a user knows of."""
+    kept = [each for each in call.signature.parameters.values() if each.name != "rng"]
+    values = {name: value for name, value in call.arguments.items() if name != "rng"}
+    return inspect.BoundArguments(call.signature.replace(parameters=kept), OrderedDict(values))
 
 
 def _keyed(

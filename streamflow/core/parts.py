@@ -150,14 +150,12 @@ class MapPart(Part):
 
     def length(self, shards: Shards) -> int | None:
         n = None if self.declared.length is None else self.below._measured(shards)
-        return None if n is None else self.declared.length(n, *self.settings, **self.kwargs)  # type: ignore[misc]
+        return None if n is None else self.declared.length_of(n, self.settings, self.kwargs)
 
     def draws_itself(self, seeded: bool) -> bool:
-        declared = self.declared
-        if not declared.is_random(self.settings, self.kwargs):
+        if not self.declared.is_random(self.settings, self.kwargs):
             return False
-        own = declared.signature.bind(None, *self.settings, **self.kwargs).arguments.get(declared.seeded)
-        return (own is not None) is seeded
+        return self.declared.has_seed(self.settings, self.kwargs) is seeded
 
     def divided_draw(self, shards: Shards) -> str | None:
         return self.below._must_agree(shards)

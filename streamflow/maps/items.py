@@ -138,7 +138,7 @@ def map_items(stream: Iterator[Any], fn: Callable[..., Any]) -> Iterator[Any]:
     >>> def noisy(x, rng):
     ...     return x + rng.normal()
     >>> tree = Streamer([1, 2, 3]).pipe(map_items, noisy).with_seed(0)
-    >>> list(tree) == list(tree), list(tree) == list(tree(epoch=1))
+    >>> list(tree(epoch=0)) == list(tree(epoch=0)), list(tree(epoch=0)) == list(tree(epoch=1))
     (True, False)
     """
     return map(fn, stream)

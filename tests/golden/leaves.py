@@ -59,6 +59,16 @@ def global_words(length):
         yield place, random.getrandbits(32), int(np.random.randint(1 << 31))
 
 
+def worded(item, index, epoch, rng):
+    """An item with all that a function of an item can ask for."""
+    return item, index, epoch, rng.bit_generator.random_raw()
+
+
+def lucky(item, rng):
+    """Half of the items."""
+    return rng.bit_generator.random_raw() & 1
+
+
 class Countdown:
     """A leaf object that keeps its own state."""
 

@@ -14,7 +14,9 @@ from streamflow import (
     ZMQStreamer,
     buffer_stream,
     cache,
+    filter_items,
     keras_tuples,
+    map_items,
     tuples,
 )
 
@@ -25,6 +27,7 @@ from .leaves import (
     counted,
     drawn,
     global_words,
+    lucky,
     noisy,
     own_part,
     paired,
@@ -32,6 +35,7 @@ from .leaves import (
     skipping,
     summed,
     twice,
+    worded,
 )
 from .registry import TREES, Tree, parts, tree
 
@@ -334,6 +338,12 @@ def maps():
     batches = StochasticMux([Streamer(rows, 30) for _ in range(9)], 3, 4.5).pipe(buffer_stream, 4)
     members = [mux.pipe(paired), mux.pipe(summed), mux.pipe(noisy), batches]
     return ZipMux(members, flatten=False).with_seed(35)
+
+
+@tree(300)
+def map_items_in_a_row():
+    mux = StochasticMux(forever(), 4, 2.5)
+    return mux.pipe(map_items, worded).pipe(filter_items, lucky).pipe(map_items, worded).with_seed(49)
 
 
 @tree(1500)

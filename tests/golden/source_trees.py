@@ -212,3 +212,10 @@ def source_members():
 def source_lanes():
     batches = arrays(500).batches(4, shuffle=True)
     return ZMQStreamer(batches, n_lanes=3, n_workers=2, start_method="fork").with_seed(115)
+
+
+@tree(40, cycle=True)
+def source_parts_of_one_length():
+    samples = arrays(10).samples(shuffle=True)
+    members = [samples.shard(k, 3, equal=equal) for equal in ("repeat", "drop") for k in range(3)]
+    return ZipMux(members, flatten=False).with_seed(130)
