@@ -266,7 +266,7 @@ class BackgroundNode(Node):
                 if not lane.ended:
                     self._await_ready(slot, lane)
                     break
-        self._loading = self._loading._replace(grown=False)
+        self._loading = self._loading._replace(grown=False, reweighted=False)
 
     def _lanes_of(self, state: Saved) -> list[Lane]:
         """The lanes of a state."""
@@ -287,7 +287,10 @@ class BackgroundNode(Node):
             mark = entry.below("mark")
             if mark is not None:
                 mark.count("given")
-            lanes.append(Lane(number, entry.value("mark"), entry.count("since"), entry.flag("ended")))
+            since, ended = entry.count("since"), entry.flag("ended")
+            if not ended:
+                entry.check_redrawn(since, f"lane {number}")
+            lanes.append(Lane(number, entry.value("mark"), since, ended))
         if self._pool.n_workers > len(saved):
             warn_of_idle(self._pool.n_workers, len(saved))
         return lanes

@@ -157,7 +157,7 @@ class Description(Iterated):
 
     def _twin(self, own: Overrides) -> Self:
         twin = copy.copy(self)
-        twin._overrides, twin._active = own, 0
+        twin._overrides = own
         return twin
 
     def _bind(self, key: Key, number: int, opened: WeakSet[Any]) -> Self:

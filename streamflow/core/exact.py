@@ -37,6 +37,7 @@ _QUICK = frozenset({str, float, bool, NoneType})
 _IN_CALLS = _QUICK | {int}
 _NAMELESS = frozenset({"None", "builtins", "__main__", "__mp_main__", __name__.partition(".")[0]})
 _DATED = (date, time, timedelta)
+_COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
 def digest(*parts: str | bytes) -> str:
@@ -143,20 +144,21 @@ class _Writer:
             return "..."
         self.inside.add(id(value))
         try:
-            if isinstance(value, (list, tuple, set, frozenset, dict)):
+            if isinstance(value, _COLLECTIONS):
                 return self._collection(value)
             return self._other(value)
         finally:
             self.inside.discard(id(value))
 
     def _collection(self, value: Any) -> str:
-        name = type(value).__name__
-        if len(value) > max(self.left, 0):
-            return f"{name} of {len(value)}"
-        if isinstance(value, dict):
-            inside = ", ".join(sorted(f"{self.write(key)}: {self.write(one)}" for key, one in value.items()))
+        name, own = type(value).__name__, _base(value)
+        size = own.__len__(value)
+        if size > max(self.left, 0):
+            return f"{name} of {size}"
+        if own is dict:
+            inside = ", ".join(sorted(f"{self.write(key)}: {self.write(one)}" for key, one in dict.items(value)))
             return f"{{{inside}}}" if name == "dict" else f"{name}({{{inside}}})"
-        parts = [self.write(one) for one in value]
+        parts = [self.write(one) for one in own.__iter__(value)]
         if isinstance(value, (set, frozenset)):
             parts.sort()
         inside = ", ".join(parts)
@@ -243,6 +245,11 @@ class _Writer:
         inside = ", ".join(f"{name}={self.write(one)}" for name, one in values.items())
         self.deep = deep
         return f"{text} with {inside}"
+
+
+def _base(value: Any) -> Any:
+    """The built-in collection that a value is: its methods read what is held, and run no code of a subclass."""
+    return next(kind for kind in _COLLECTIONS if isinstance(value, kind))
 
 
 def _said(value: Any) -> str | None:

@@ -39,16 +39,16 @@ class Fingerprint(NamedTuple):
 def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
     """Many fingerprints as one; equal neighbours are written once, with their number."""
     texts: list[str] = []
-    weights: set[str] = set()
+    weights: list[str] = []
     random = replayed = seeds = False
     for fingerprint, run in groupby(fingerprints):
         count = sum(1 for _ in run)
         texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
-        weights.add(fingerprint.weights)
+        weights.append(fingerprint.weights)
         random, replayed = random or fingerprint.random, replayed or fingerprint.replayed
         seeds = seeds or fingerprint.seeds
     text = bounded(", ".join(texts), _LONGEST)
-    return Fingerprint(text, digest(*sorted(weights)) if weights != {""} else "", random, replayed, seeds)
+    return Fingerprint(text, digest(*weights) if any(weights) else "", random, replayed, seeds)
 
 
 def described(thing: Any) -> str:

@@ -34,13 +34,14 @@ _ADVICE = " (a parameter `start` would let it begin there)"
 class Leaf(Node):
     """A live leaf; `made` is what its function has returned, where that is known already."""
 
-    __slots__ = ("_drawn", "_given", "_opened", "_source", "_stride", "call", "items", "key", "shards")
+    __slots__ = ("_drawn", "_given", "_opened", "_source", "_stride", "_text", "call", "items", "key", "shards")
     kind: ClassVar[str] = "leaf"
 
     def __init__(self, call: Call, key: Key, shards: Shards, made: Any = None) -> None:
         self.call, self.key, self.shards = call, key, shards
         self._opened: WeakSet[Any] | None = None
         self._drawn: Ticks | None = None
+        self._text = ""  # of the call, for states: long arguments take long to write
         if made is None:
             made = self._start(0)
         else:
@@ -75,11 +76,12 @@ class Leaf(Node):
         if not given:
             return None
         call, source = self.call, self._source
+        self._text = self._text or call_text(call.source, call.args, call.kwargs)
         state = {
             "kind": self.kind,
             "version": 1,
             "given": given,
-            "call": call_text(call.source, call.args, call.kwargs),
+            "call": self._text,
         }
         if source.__class__ is not GeneratorType and _has_state(source):
             state["drawn"] = given if self._drawn is None else self._drawn.given()

@@ -91,6 +91,7 @@ class Passes:
             raise saved.wrong("ended", "false where there is a node")
         self.close()
         self.node, self._at_end, self.ended = None, 0, False
+        self._earlier, self._ended_at = 0, None
         if ended and self.cycle:
             epoch = epoch + 1
         elif ended:

@@ -6,6 +6,7 @@ its bounds, and raises a `StateError` that says where the value stands.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class Loading(NamedTuple):
     ignore: frozenset[Any] = frozenset()  #: keys of items that may differ
     loose: bool = False  #: whether weights may have changed
     grown: bool = False  #: whether members have been added to muxes
+    reweighted: bool = False  #: whether weights have changed
     watch: Watch = Watch()  #: of leaves that are replayed
 
 
@@ -92,11 +94,19 @@ class Saved:
         return None if self.value(name) is None else self.count(name, most, least)
 
     def check_redrawn(self, count: int, what: str) -> None:
-        """Raise if some items would have to be made again from a tree that has other members now."""
-        if count and self.loading.grown:
+        """Raise if items have to be made again from a tree that has other members now; warn if it has other weights."""
+        if not count:
+            return
+        if self.loading.grown:
             raise StateError(
                 f"{what} has to make {count} items again from where it was noted last, and with other "
                 "members they would be others; members can be added only where none has to be made again"
+            )
+        if self.loading.reweighted:
+            warnings.warn(
+                f"{what} makes {count} items again from where it was noted last, with other weights than before: some "
+                "of them are lost, and others may come twice",
+                stacklevel=2,
             )
 
     def weight(self, name: str) -> float:

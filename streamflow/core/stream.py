@@ -23,7 +23,7 @@ from .replayed import warn_of_replays
 from .saved import Loading, Saved
 from .signals import came_between
 from .spec import Spec
-from .validate import epoch_number, is_integer, item_count, require
+from .validate import epoch_number, is_integer, item_count, key_set, require
 from .watch import Watch
 
 __all__ = ["Stream"]
@@ -48,6 +48,7 @@ class Stream:
 
     #: pescador's name for "this is live".
     is_activated_copy = True
+    _until_look: repeat[bool]
 
     def __init__(self, streamer: Spec, epoch: int = 0, cycle: bool = False) -> None:
         self._closed = True  # until everything below has been made
@@ -80,7 +81,8 @@ class Stream:
                     for started in self._until_look:  # noqa: B007 - one for each item before the history looks again
                         break
                     else:
-                        started = self._look()
+                        # In one statement: an interrupt within it would count this item as delivered.
+                        started, self._looked, self._until_look = self._look()
                     # From here to its return this item counts as asked for, and not as delivered.
                     self._busy = True
                     if self._items is None:
@@ -100,17 +102,16 @@ class Stream:
             raise
         raise StopIteration
 
-    def _look(self) -> bool:
-        """Have the history keep a state, if one is due."""
+    def _look(self) -> tuple[bool, tuple[int, int], repeat[bool]]:
+        """Have the history keep a state, if one is due; gives True, and what `_look_for` is to set."""
         if self._history is None:
             self._history = History(self._passes)
-        self._look_for(self._passes.count(), self._history.look(self._passes))
-        return True
+        interval = self._history.look(self._passes)
+        return True, (self._passes.count(), interval), repeat(True, interval - 1)
 
     def _look_for(self, count: int, interval: int) -> None:
         """Begin to count the items that are asked for, the first of which is being asked for now."""
-        self._looked = count, interval
-        self._until_look = repeat(True, interval - 1)
+        self._looked, self._until_look = (count, interval), repeat(True, interval - 1)  # at once, as in `__next__`
 
     def _delivered(self) -> int:
         """While an item is being made: how many have been delivered, as `Passes.count` counts them."""
@@ -147,6 +148,12 @@ class Stream:
     def _state_at(self, count: int) -> dict[str, Any]:
         """The state after the first `count` items, made of a state before: what has been interrupted knows no place."""
         assert self._history is not None
+        try:
+            self._passes.state(failed=True)
+        except StateError:  # something in it cannot be resumed
+            raise
+        except Exception:  # noqa: BLE001, S110 - it may have been interrupted anywhere
+            pass
         place, draw = self._history.back(count, 0)
         return {**self._head(), **place, "draw": draw}
 
@@ -245,8 +252,8 @@ class Stream:
         with self._lock:
             if self._busy:
                 raise StateError(
-                    "state_dict() was called while an item was being made (from a signal handler, or from inside the "
-                    "tree); set a flag there and call it between two items"
+                    "state_dict() was called while an item was being made or a state was being loaded (from a signal "
+                    "handler, or from inside the tree); set a flag there and call it between two items"
                 )
             if self._no_state:
                 raise StateError(self._no_state)
@@ -283,7 +290,8 @@ class Stream:
         strict : bool
             False allows the weights of muxes to have changed, and members to have been added: what is open goes on,
             and the added members are in the draw from then on.  Of muxes that have a slot for each member, that give
-            each member once or in turn, they must have been added at the end.
+            each member once or in turn, they must have been added at the end.  Where a resume makes items again (in
+            workers, in windowed maps, `behind`), added members are refused, and changed weights warn.
         verify : bool
             False skips the check that leaves give the same items when they are opened again.
         ignore : collection
@@ -295,9 +303,7 @@ class Stream:
             If the state is of another tree, is damaged, or if a leaf that was open has other arguments now or gives
             other items.  If it is of another tree this pass stays as it was; what is found later closes it.
         """
-        listed = isinstance(ignore, Collection) and not isinstance(ignore, (str, bytes))
-        require(listed, "ignore", "a collection of keys", ignore, "ignore=('time',) for one key")
-        loading = Loading(bool(verify), frozenset(ignore), not strict, watch=Watch())
+        loading = Loading(bool(verify), key_set("ignore", ignore), not strict, watch=Watch())
         with self._lock:
             if self._closed:
                 raise StreamflowError(self._why_closed())
@@ -305,11 +311,14 @@ class Stream:
             if saved is None or "version" not in saved:
                 raise StateError(f"`state` must be a dict from state_dict(), got {short(state)}")
             check_head(saved, self._spec, strict)
-            if saved.value("tree") != self._spec.fingerprint().text:
-                saved = Saved(state, "", loading._replace(grown=True))
-            self._passes.root.settle(entropy_of(saved, self._spec.fingerprint().random))
+            own = self._spec.fingerprint()
+            grown, reweighted = saved.value("tree") != own.text, saved.value("weights") != own.weights
+            saved = Saved(state, "", loading._replace(grown=grown, reweighted=reweighted))
             draw = saved.count("draw") if "draw" in saved else 0
+            saved.check_redrawn(draw, self._spec._label())
+            self._passes.root.settle(entropy_of(saved, own.random))
             self._items = None
+            self._busy = True  # loading may take long, and a signal handler may ask for a state meanwhile
             try:
                 self._passes.restore(saved, verify)
                 self._history = History(self._passes)
@@ -320,6 +329,8 @@ class Stream:
                 self._failure = f"a state that could not be loaded ({error})"
                 self.close()
                 raise
+            finally:
+                self._busy = False
 
     def _catch_up(self, count: int) -> None:
         """Draw so many items: the state that was kept lies so far before the place that was asked for."""

@@ -278,6 +278,7 @@ class Streamer(Description):
         for part in (getattr(self, "__dict__", {}), {name: getattr(self, name) for name in _SLOTS}):
             for name, value in part.items():
                 setattr(twin, name, value)
+        twin._active = 0
         return twin
 
 

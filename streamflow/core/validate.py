@@ -7,7 +7,7 @@ value in its plain Python type.  The functions that begin with `optional_` let N
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "is_integer",
     "is_number",
     "item_count",
+    "key_set",
     "missing",
     "optional_integer",
     "optional_positive_integer",
@@ -164,3 +165,13 @@ def missing(user: str, library: str, extra: str) -> MissingDependencyError:
     LMDBStore needs lmdb: pip install "streamflow-mux[lmdb]"
     """
     return MissingDependencyError(f'{user} needs {library}: pip install "{DISTRIBUTION}[{extra}]"')
+
+
+def key_set(name: str, value: Any) -> frozenset[Any]:
+    """A collection of keys of dicts."""
+    keys = None
+    if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
+        with suppress(TypeError):  # one of them cannot be a key
+            keys = frozenset(value)
+    require(keys is not None, name, "a collection of keys", value, f"{name}=('time',) for one key")
+    return keys or frozenset()

@@ -11,7 +11,7 @@ import pytest
 import streamflow as sf
 from streamflow import sources
 from streamflow.core.equal import same
-from streamflow.core.exact import argument, setting
+from streamflow.core.exact import argument, call_text, setting
 from streamflow.core.fingerprint import differing
 from streamflow.mux import BaseMux
 from streamflow.samplers import Sampler
@@ -231,6 +231,26 @@ def test_what_is_large_or_unknown_goes_by_type_and_shape():
     assert len(setting(deep)) < 500
 
 
+def test_no_code_of_a_collection_runs():
+    def fails(*args):
+        raise AssertionError
+
+    for kind, value in ((list, [1, 2]), (tuple, (1, 2)), (set, {1, 2}), (frozenset, {1, 2}), (dict, {1: 2})):
+        methods = dict.fromkeys(("__iter__", "__len__", "items", "__getitem__", "__contains__"), fails)
+        mine, usual = type("Mine", (kind,), methods)(value), type("Mine", (kind,), {})(value)
+        assert argument(mine) == argument(usual) and setting(mine) == setting(usual) != setting(kind(value))
+
+
+def test_long_arguments_are_written_once_for_each_activation(monkeypatch):
+    written = []
+    monkeypatch.setattr("streamflow.core.leaf.call_text", lambda *call: written.append(call) or call_text(*call))
+    with sf.StochasticMux([[*range(50)], [*range(60)]], 2, None, random_state=0).open() as live:
+        list(islice(live, 10))
+        states = [live.state_dict() for _ in range(5)]
+    assert len(written) == 2
+    assert states[0] == states[-1]
+
+
 def test_an_object_whose_fingerprint_means_something_else_is_left_alone():
     class Certificate:
         def fingerprint(self, algorithm):
@@ -304,7 +324,7 @@ def test_keys_may_differ_in_a_background_too():
         assert next(live)["x"] == 2
 
 
-@pytest.mark.parametrize("ignore", ["time", 3, None])
+@pytest.mark.parametrize("ignore", ["time", 3, None, [["time"]]])
 def test_ignore_is_a_collection_of_keys(ignore):
     with sf.Streamer("abc").open() as live, pytest.raises(sf.exceptions.ParameterError, match="ignore"):
         live.load_state_dict({}, ignore=ignore)

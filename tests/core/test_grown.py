@@ -293,6 +293,48 @@ def test_items_cannot_be_made_again_from_more_members():
             live.load_state_dict(state, strict=False)
 
 
+def test_a_state_that_is_some_items_back_makes_none_again_from_more_members():
+    with drawn(files(OLD)).open() as live:
+        head = list(islice(live, 31))
+        state = live.state_dict(behind=3)
+    assert state["draw"]
+    with drawn(files(LATER["at the end"])).open() as live:
+        with pytest.raises(sf.StateError, match="again"):
+            live.load_state_dict(state, strict=False)
+        assert live.active
+    with drawn(files(OLD)).open() as live:
+        live.load_state_dict(state, strict=False)
+        assert list(islice(live, 3)) == head[28:]
+
+
+def weighted(weights):
+    return sf.ShuffledMux(files(OLD[:4]), weights, 0)
+
+
+MADE_AGAIN = {
+    "some items back": (weighted, 3),
+    "in the background": (lambda weights: sf.ThreadStreamer(weighted(weights)), 0),
+    "in a list": (lambda weights: weighted(weights).pipe(pairs), 0),
+}
+
+
+@pytest.mark.parametrize("name", MADE_AGAIN)
+def test_items_made_again_with_other_weights_are_told_of(name):
+    make, behind = MADE_AGAIN[name]
+    with make([1, 1, 1, 1]).open() as live:
+        list(islice(live, 31))
+        state = live.state_dict(behind=behind)
+    with make([1, 1, 1, 1]).open() as live:
+        live.load_state_dict(state, strict=False)
+    with make([9, 1, 1, 1]).open() as live, pytest.warns(UserWarning, match="items again .* other weights"):
+        live.load_state_dict(state, strict=False)
+    with weighted([1, 1, 1, 1]).open() as live:
+        list(islice(live, 31))
+        state = live.state_dict()
+    with weighted([9, 1, 1, 1]).open() as live:  # none is made again
+        live.load_state_dict(state, strict=False)
+
+
 @sf.maps.stream_map(kind="windowed")
 def pairs(items):
     for item in items:

@@ -46,6 +46,19 @@ def test_a_one_shot_iterator_cannot_be_sent_sharded_or_resumed():
         sf.Streamer(iter([1, 2, 3])).open().load_state_dict(live.state_dict())
 
 
+def test_nor_is_it_resumed_after_an_interrupt():
+    def interrupted():
+        yield 1
+        raise KeyboardInterrupt
+
+    for make in (sf.Streamer, lambda source: sf.RoundRobinMux([source, "ab"])):
+        live = make(interrupted()).open()
+        with pytest.raises(KeyboardInterrupt):
+            list(live)
+        with pytest.raises(sf.StateError, match="(?i)function|list|callable"):
+            live.state_dict()
+
+
 def test_one_shot_members_serve_one_pass_of_a_mux():
     mux = sf.RoundRobinMux([iter("abc"), iter("d")])
     assert "".join(mux) == "adbc"

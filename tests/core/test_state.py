@@ -231,6 +231,41 @@ def test_the_state_names_the_epoch():
         assert take(again, 7) == wanted[5:]
 
 
+def test_a_state_of_the_start_loaded_after_some_epochs():
+    """What the pass did before is forgotten."""
+    with TREES["exhaustive"]().open(cycle=True) as live:
+        start = live.state_dict()
+        first = take(live, 200)
+        assert live.epoch
+        live.load_state_dict(start)
+        assert (live.epoch, live.position) == (0, 0)
+        assert take(live, 200) == first
+
+
+def test_no_state_while_one_is_loaded():
+    """A signal handler that saves a state must not save half of one."""
+    asked = []
+
+    def leaf(n):
+        for i in range(n):
+            if i == 5 and asked:
+                with pytest.raises(sf.StateError, match="loaded"):
+                    asked.pop().state_dict()
+                asked.append("refused")
+            yield i
+
+    tree = sf.Streamer(leaf, 20)
+    with tree.open() as live:
+        take(live, 10)
+        state = live.state_dict()
+    with tree.open() as live:
+        asked.append(live)
+        live.load_state_dict(state)
+        assert asked == ["refused"]
+        assert live.state_dict() == state
+        assert list(live) == [*range(10, 20)]
+
+
 @pytest.mark.parametrize("cut", [0, 1, 6])
 def test_the_state_holds_the_entropy_of_a_tree_without_a_seed(cut):
     def tree():

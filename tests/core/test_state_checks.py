@@ -47,8 +47,13 @@ def named(names):
     return {name: sf.Streamer(numbers, 50, name) for name in names}
 
 
+def _weighted(*weights):
+    return sf.ShuffledMux(pool(2), weights=weights, random_state=0)
+
+
 BASE = {
     "shuffled": lambda: sf.ShuffledMux(pool(), random_state=0),
+    "weighted both": lambda: sf.ChainMux([_weighted(1, 4), _weighted(4, 1)]),
     "weights": lambda: sf.ShuffledMux(pool(), weights=[1, 2, 3, 4], random_state=0),
     "stochastic": lambda: sf.StochasticMux(pool(), 2, 8, random_state=0),
     "stochastic weights": lambda: sf.StochasticMux(pool(), 2, 8, weights=[1, 2, 3, 4], random_state=0),
@@ -66,6 +71,7 @@ OTHERS = {
     "other names": ("names", lambda: sf.ShuffledMux(named("abce"), random_state=0)),
     "names in another order": ("names", lambda: sf.ShuffledMux(named("abdc"), random_state=0)),
     "other weights": ("weights", lambda: sf.ShuffledMux(pool(), weights=[4, 3, 2, 1], random_state=0)),
+    "weights that changed places": ("weighted both", lambda: sf.ChainMux([_weighted(4, 1), _weighted(1, 4)])),
     "weights instead of none": ("shuffled", lambda: sf.ShuffledMux(pool(), weights=[4, 3, 2, 1], random_state=0)),
     "another map": ("buffer", lambda: sf.Streamer(lambda: ({"x": i} for i in range(50))).pipe(sf.tuples, "x")),
     "no map": ("buffer", lambda: sf.Streamer(lambda: ({"x": i} for i in range(50)))),

@@ -1,5 +1,6 @@
 """Streamer: what may be a source, exact draws, no copies, checks at the call, empties."""
 
+import copy
 import functools
 import itertools
 import pickle
@@ -292,6 +293,13 @@ def test_active_counts_the_live_passes():
     assert list(second) == ["b", "c"]
     second.close()
     assert streamer.active == 0
+
+
+def test_no_pass_over_a_copy_is_open():
+    streamer = sf.Streamer("abc")
+    with streamer.open() as live:
+        next(live)
+        assert [twin.active for twin in (copy.copy(streamer), streamer.with_seed(0), streamer)] == [0, 0, 1]
 
 
 def test_active_falls_after_an_error():
