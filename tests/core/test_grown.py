@@ -120,6 +120,17 @@ def test_a_state_of_the_grown_pass_resumes_exactly(where, cut):
     assert list(islice(again, 500)) == list(islice(live, 500))
 
 
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_members_that_were_not_open_yet_are_opened_as_later_states_say(cut):
+    _, state, _ = after(drawn(files(OLD)), 1)
+    assert sum("node" not in slot for slot in state["node"]["slots"]) == 3, "or this tests nothing"
+    tree = drawn(files(LATER["before"]))
+    live, again = grown(tree, state), tree.open()
+    list(islice(live, cut))
+    again.load_state_dict(live.state_dict())
+    assert list(islice(again, 100)) == list(islice(live, 100))
+
+
 def test_members_that_were_found_empty_bar_nobody_who_stands_there_now():
     def some(path):
         yield from () if path.startswith("empty") else [path] * 10
