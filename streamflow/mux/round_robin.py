@@ -133,7 +133,7 @@ class _RoundRobinNode(SlotNode):
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 
     def _fits(self, slot: int, index: int, number: int) -> bool:
-        return index == self._members[slot]
+        return index == self._members[slot] and number == self._round
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
         if self._mode == "exhaustive":
@@ -150,7 +150,8 @@ class _RoundRobinNode(SlotNode):
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        self._turn_to(saved.count("round", most=NUMBERS - 1))  # before members are opened
+        most = 0 if self._mode == "exhaustive" else NUMBERS - 1
+        self._turn_to(saved.count("round", most=most))  # before members are opened
         super().restore(saved, verify)
 
     def _restore_own(self, saved: Saved, grown: bool) -> None:
