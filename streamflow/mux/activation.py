@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..core.call import Shards
 from ..core.exact import setting
 from ..core.fingerprint import differing
 from ..core.leaf import Leaf
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import LARGEST, Saved
 from ..exceptions import StateError
-from .pool import Pool
+from .pool import Pool, dealt
 
-__all__ = ["Members", "activation_state", "restore_activation"]
+__all__ = ["Members", "activation_state", "check_dealt_alike", "restore_activation"]
 
 
 def activation_state(one: Activation | Node, failed: bool, pool: Pool | None) -> dict[str, Any]:
@@ -82,6 +83,15 @@ def restore_activation(
         node.close()
         raise
     return node
+
+
+def check_dealt_alike(kind: str, before: int, now: int, shards: Shards) -> None:
+    """Raise if so many members are dealt out to parts in another way than when there were fewer."""
+    if dealt(before, shards)[:2] != dealt(now, shards)[:2]:
+        raise StateError(
+            f"{kind} had {before} members, fewer than parts, so that each was divided; now it has {now}, of which each "
+            "belongs to one part"
+        )
 
 
 class Members:

@@ -362,8 +362,7 @@ class _DrawnNode(PickNode):
         return cap_law(self._dist, float(self._means.max()), self._slots_in_all).largest
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        if slots != len(self.held):
-            raise saved.wrong("slots", f"a list of {len(self.held)} values")
+        super()._grow(saved, len(self.held), slots)
 
     def _fits(self, slot: int, index: int, number: int) -> bool:
         return True
