@@ -43,7 +43,7 @@ class Sampler(ABC):
     -----
     A subclass must define `order`, and `size` if its epochs have another length than the source.  What it draws must
     depend only on `key` (`streamflow.seeding.generator(key, ORDER)` gives a Generator), because the order is asked for
-        again when a stream is resumed and by each part of a stream.  States identify a sampler by its `fingerprint`: the
+    again when a stream is resumed and by each part of a stream.  States identify a sampler by its `fingerprint`: the
     class and its public attributes, unless it says otherwise.  Whatever else the order depends on must stand there;
     otherwise a state of another order is accepted.
 

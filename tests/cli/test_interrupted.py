@@ -193,11 +193,8 @@ cli.take_signals = take
 def test_at_random_moments(on_terminal, tmp_path, temporary, corpus):
     rng = random.Random(0)
     for run in range(amount(6, 300)):
-        arguments = (
-            ["demo", "--batches", "40"]
-            if run % 3
-            else ["convert", corpus, tmp_path / str(run), "--workers", "1", "--on-error", "skip"]
-        )
+        convert = ["convert", corpus, tmp_path / str(run), "--workers", "1", "--on-error", "skip"]
+        arguments = ["demo", "--batches", "40"] if run % 3 else convert
         terminal = on_terminal(*arguments, before=TELLS)
         terminal.read_until("Now")
         time.sleep(rng.uniform(0, 2.5 if run % 3 else 0.8))
@@ -205,6 +202,6 @@ def test_at_random_moments(on_terminal, tmp_path, temporary, corpus):
             os.write(terminal.screen, b"\x03")
         code = terminal.end()
         done = " store of " in terminal.text or "A tree of your own" in terminal.text
-        assert code == 130 or (code, done) == (0, True), terminal.text
+        assert code == 130 or (code in (0, 1) and done), terminal.text  # 1: files were skipped
         assert within(10, lambda leader=terminal.process.pid: not of_session(leader))
         assert list(temporary.iterdir()) == []
