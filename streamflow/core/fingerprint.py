@@ -36,10 +36,11 @@ def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
     for fingerprint, run in groupby(fingerprints):
         count = sum(1 for _ in run)
         texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
-        weights.append(fingerprint.weights)
+        if weights[-1:] != [fingerprint.weights]:
+            weights.append(fingerprint.weights)
         random, replayed = random or fingerprint.random, replayed or fingerprint.replayed
     text = bounded(", ".join(texts), _LONGEST)
-    return Fingerprint(text, digest(*weights) if any(weights) else "", random, replayed)
+    return Fingerprint(text, digest(*weights) if weights != [""] else "", random, replayed)
 
 
 def described(thing: Any) -> str:
