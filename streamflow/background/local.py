@@ -129,7 +129,7 @@ class ThreadWorker:
     """
 
     def __init__(self, job: Job, buffer: int) -> None:
-        if job.tree.fingerprint().random:
+        if job.tree.fingerprint().needs_entropy:
             draw_entropy(job)
         self._channel = channel = ThreadChannel(buffer)
         # A daemon, so that user code that never returns cannot keep the program running; `node` stops it at exit.

@@ -275,7 +275,7 @@ class BackgroundNode(Node):
         if n_lanes is not None and n_lanes != len(saved):
             raise StateError(
                 f"the state was taken with n_lanes={len(saved)}, but this stream has n_lanes={n_lanes}; only the "
-                f"number of workers may change: give n_lanes={len(saved)}, or None"
+                f"number of workers may change: give n_lanes={len(saved)}, or None, to a ZMQStreamer"
             )
         of = count * len(saved)
         lanes = []

@@ -39,7 +39,7 @@ class BackgroundStreamer(Streamer):
         The tree.
     seeds_workers : bool
         Set to True in a subclass whose workers seed `random` and `numpy.random` from the seed of the tree.  Such a
-        stream counts as random even if its tree is not.
+        stream draws a seed even if its tree needs none.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class BackgroundStreamer(Streamer):
 
     def fingerprint(self) -> Fingerprint:
         inner = self.streamer.fingerprint()
-        return self._marked(inner.then(f"background({inner.text})", random=self.seeds_workers))
+        return self._marked(inner.then(f"background({inner.text})", seeds=self.seeds_workers))
 
     def _identity(self) -> str:
         return self._marked(Fingerprint(f"background({self.streamer._identity()})")).text

@@ -240,4 +240,4 @@ class Description(Iterated):
         if own.root is None:
             return shape._replace(text=text)
         seed = digest_of([own.root.prefix, str(own.root.entropy)])
-        return shape._replace(text=f"{text} seeded {seed[:8]}", random=False)
+        return shape._replace(text=f"{text} seeded {seed[:8]}", random=False, seeds=False)

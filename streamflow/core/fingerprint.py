@@ -21,26 +21,34 @@ class Fingerprint(NamedTuple):
     weights: str = ""  #: the weights, as a digest
     random: bool = False  #: whether anything in it may draw random numbers
     replayed: bool = False  #: whether a function over a stream may be in it (see `replayed.py`)
+    seeds: bool = False  #: whether workers in it are seeded from its entropy, even if it draws nothing
 
-    def then(self, text: str, weights: str = "", random: bool = False, replayed: bool = False) -> Fingerprint:
+    def then(
+        self, text: str, weights: str = "", random: bool = False, replayed: bool = False, seeds: bool = False
+    ) -> Fingerprint:
         """This fingerprint with another text, and with weights and the rest added to its own."""
         weights = digest(self.weights, weights) if weights else self.weights
-        return Fingerprint(text, weights, self.random or random, self.replayed or replayed)
+        return Fingerprint(text, weights, self.random or random, self.replayed or replayed, self.seeds or seeds)
+
+    @property
+    def needs_entropy(self) -> bool:
+        """Whether a pass needs entropy, for its items or for its workers."""
+        return self.random or self.seeds
 
 
 def joined(fingerprints: Iterable[Fingerprint]) -> Fingerprint:
     """Many fingerprints as one; equal neighbours are written once, with their number."""
     texts: list[str] = []
     weights: list[str] = []
-    random = replayed = False
+    random = replayed = seeds = False
     for fingerprint, run in groupby(fingerprints):
         count = sum(1 for _ in run)
         texts.append(fingerprint.text if count == 1 else f"{count} x {fingerprint.text}")
-        if weights[-1:] != [fingerprint.weights]:
-            weights.append(fingerprint.weights)
+        weights.append(fingerprint.weights)
         random, replayed = random or fingerprint.random, replayed or fingerprint.replayed
+        seeds = seeds or fingerprint.seeds
     text = bounded(", ".join(texts), _LONGEST)
-    return Fingerprint(text, digest(*weights) if weights != [""] else "", random, replayed)
+    return Fingerprint(text, digest(*weights) if any(weights) else "", random, replayed, seeds)
 
 
 def described(thing: Any) -> str:

@@ -12,7 +12,7 @@ from ..seeding import Root
 from .exact import bounded
 from .fingerprint import FORMAT, differing
 from .label import short
-from .saved import Saved
+from .saved import ADVICE, Saved
 from .spec import Spec
 
 __all__ = ["check_head", "entropy_of", "head"]
@@ -39,10 +39,10 @@ def check_head(saved: Saved, spec: Spec, strict: bool) -> None:
     """Raise if a state is of another tree; not `strict`: weights may have changed and members been added."""
     own, version = spec.fingerprint(), saved.value("version")
     if version != _VERSION:
-        raise StateError(f"the state has version {short(version)}; this release reads version {_VERSION}")
+        raise StateError(f"the state has version {short(version)}; this release reads version {_VERSION}: {ADVICE}")
     tree, weights, numpy = saved.text("tree"), saved.text("weights"), saved.text("numpy")
     if saved.text("format") != FORMAT:
-        raise StateError("the state is of another release of streamflow, whose streams have other items")
+        raise StateError(f"the state is of another release of streamflow, whose streams have other items: {ADVICE}")
     root, own_root = saved.text("root"), _identity(spec)
     if tree != own.text and (strict or root != own_root):
         was, now = differing(tree, own.text) if root == own_root else differing(root, own_root)

@@ -69,7 +69,10 @@ class StreamMap:
 
     def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
         """The checked arguments of a call, the stream first; a seed becomes a root of randomness."""
-        call = self.signature.bind(*args, **kwargs)
+        try:
+            call = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name_of(self.fn)}: {error}") from None
         call.apply_defaults()
         stream = call.args[0]
         if not isinstance(stream, Iterable) and not hasattr(type(stream), "__getitem__"):

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from ..exceptions import StateError
-from .saved import Saved
+from .saved import ADVICE, Saved
 
 __all__ = [
     "MANY",
@@ -111,7 +111,9 @@ class Node(ABC):
         if kind != self.kind:
             raise StateError(f"the state was written by another kind of node: {kind!r}, not {self.kind!r}")
         if version != self.version:
-            raise StateError(f"the state of {kind!r} has version {version}; this release reads version {self.version}")
+            raise StateError(
+                f"the state of {kind!r} has version {version}; this release reads version {self.version}: {ADVICE}"
+            )
         self.restore(saved, verify)
 
     def children(self) -> Iterable[tuple[Any, Node]]:

@@ -14,8 +14,10 @@ from ..exceptions import StateError
 from .label import short
 from .watch import Watch
 
-__all__ = ["LARGEST", "Loading", "Saved"]
+__all__ = ["ADVICE", "LARGEST", "Loading", "Saved"]
 
+#: What to do with a state that another release wrote.
+ADVICE = "resume with the release that saved it, or start again without this state"
 LARGEST = (1 << 53) - 1  #: the largest count: JSON's numbers are exact up to here
 
 

@@ -273,7 +273,7 @@ class Stream:
         return {**self._head(), **self._passes.state(failed)}
 
     def _head(self) -> dict[str, Any]:
-        if self._spec.fingerprint().random:
+        if self._spec.fingerprint().needs_entropy:
             self._passes.check_seed()
             _ = self._passes.root.entropy  # drawn now if not yet: a resume must give what would have come
         return head(self._spec, self._passes.root)

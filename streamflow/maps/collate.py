@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import repeat
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def collated(samples: list[Any], axis: int | None, ragged: str, pool: BufferPool
     >>> collated([(1, {"y": 2}), (3, {"y": 4})], None, "error", BufferPool())
     (array([1, 3]), {'y': array([2, 4])})
     """
-    if samples[0] is None:
+    if type(None) in set(map(type, samples)) and not isinstance(samples[0], _FORMS):
         raise DataError("samples must be arrays, numbers, text, or dicts or tuples of these, got None")
     return transposed(samples, lambda values, name: stacked(values, name, axis, ragged, 0, pool))
 
@@ -79,10 +80,11 @@ def transposed(samples: list[Any], change: Callable[[list[Any], str], Any] = _as
 
 def _values_of(samples: list[Any], first: Mapping[Any, Any], name: str) -> dict[Any, list[Any]]:
     """For each key the values of all samples."""
+    plain = set(map(type, samples)) == {dict}  # others may answer for a key that they do not have
     try:
-        if sum(map(len, samples)) == len(samples) * len(first):  # and none lacks a key, so that all have the same
-            return {key: list(map(dict.__getitem__, samples, repeat(key))) for key in first}
-    except (KeyError, TypeError):  # some lack a key, or are not dicts but perhaps other Mappings
+        if plain and sum(map(len, samples)) == len(samples) * len(first):  # if none lacks a key, all have the same
+            return {key: list(map(getitem, samples, repeat(key))) for key in first}
+    except KeyError:  # some lack one
         pass
     for sample in samples:
         if not isinstance(sample, Mapping) or sample.keys() != first.keys():

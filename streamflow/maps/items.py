@@ -124,9 +124,9 @@ def map_items(stream: Iterator[Any], fn: Callable[..., Any]) -> Iterator[Any]:
     Notes
     -----
     Items are numbered in each activation from 0, and in each part of a stream by themselves.  So the `rng` of an item
-    depends on the seed of the tree, the epoch, the place of the map in the tree, its part and the number; a resume goes
-    on with the next number.  Called directly, a map numbers from 0 in epoch 0, under a seed that is drawn from NumPy's
-    global state if `fn` asks for `rng`.
+    depends on the seed of the tree (not on that of a mux below it), the epoch, the place of the map in the tree, its
+    part and the number; a resume goes on with the next number.  Called directly, a map numbers from 0 in epoch 0, under
+    a seed that is drawn from NumPy's global state if `fn` asks for `rng`.
 
     An error in `fn` names the number of the item, and loses none: a state taken then resumes with that item.
 

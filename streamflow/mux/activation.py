@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..core.call import Shards
 from ..core.exact import setting
 from ..core.fingerprint import differing
 from ..core.leaf import Leaf
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import LARGEST, Saved
 from ..exceptions import StateError
-from .pool import Pool
+from .pool import Pool, dealt
 
-__all__ = ["Members", "activation_state", "restore_activation"]
+__all__ = ["Members", "activation_state", "check_dealt_alike", "restore_activation"]
 
 
 def activation_state(one: Activation | Node, failed: bool, pool: Pool | None) -> dict[str, Any]:
@@ -84,6 +85,15 @@ def restore_activation(
     return node
 
 
+def check_dealt_alike(kind: str, before: int, now: int, shards: Shards) -> None:
+    """Raise if so many members are dealt out to parts in another way than when there were fewer."""
+    if dealt(before, shards)[:2] != dealt(now, shards)[:2]:
+        raise StateError(
+            f"{kind} had {before} members, fewer than parts, so that each was divided; now it has {now}, of which each "
+            "belongs to one part"
+        )
+
+
 class Members:
     """The members of a mux and those that a state speaks of.
 
@@ -118,9 +128,8 @@ class Members:
         index = one.count("index", most=self.before - 1)
         name, text = self._said(one)
         if (self._pool.names is None) != (name is None):
-            raise StateError(
-                f"the members of {self._pool.kind} {'had no' if name is None else 'had'} names, now it is otherwise"
-            )
+            change = "no names, now they have" if name is None else "names, now they have none"
+            raise StateError(f"the members of {self._pool.kind} had {change}")
         if self._is(index, name, text):
             return index
         if self._known is not None and self.grown:
@@ -129,7 +138,7 @@ class Members:
                 return found
             index = found
         if name is not None and (self._pool.names is None or setting(self._pool.names[index]) != name):
-            raise StateError(f"member {index}: was named {name}, which is not its name now")
+            raise StateError(f"member {index}: was named {name}, and now has another name")
         raise StateError("member {}: was {}, is now {}".format(
             self._pool.name(index), *differing(text or "", self._pool.identity(index))
         ))  # fmt: skip
@@ -160,5 +169,5 @@ class Members:
         if found is None:
             raise StateError(f"member {wanted} was open and is no longer there; only adding members is allowed")
         if found < 0:
-            raise StateError(f"member {wanted} was open, and several members are that now; give them names, in a dict")
+            raise StateError(f"member {wanted} was open, and several members are alike now; give them names, in a dict")
         return found

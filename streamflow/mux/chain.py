@@ -16,7 +16,7 @@ from ..core.saved import Saved
 from ..core.validate import choice, require
 from ..exceptions import ParameterError, StateError
 from ..seeding import Key
-from .activation import Members, activation_state, restore_activation
+from .activation import Members, activation_state, check_dealt_alike, restore_activation
 from .base import PoolMux
 from .pool import Pool, dealt, turned
 
@@ -202,6 +202,9 @@ class _ChainNode(Node):
         self._before = saved.count("before", most=given)
         self._before_round = saved.count("before_round", most=self._before)
         members = None if self._mux._lazy is not None else Members(self._mux._pool, saved)
+        if members is not None and not self._cycle:
+            pool = self._mux._pool
+            check_dealt_alike(pool.kind, members.before, len(pool), self._shards_given)
         held = saved.below("member")
         if held is not None:
             index = held.count("index") if members is None else members.find(held)
@@ -214,18 +217,10 @@ class _ChainNode(Node):
         elif members is not None and members.grown and self._begun:  # it had ended: the added ones follow
             later = range(self._first, len(self._mux._pool), self._step)
             self._held = self._at(next((at for at in later if at >= members.before), len(self._mux._pool)), 0)
-        if members is not None and members.grown and not self._cycle:
-            self._check_parts(members.before)
         if not self._begun and given:
             raise saved.wrong("begun", "true")
         if given != self.given():
             raise saved.wrong("given", f"the items of its members ({self.given()})")
-
-    def _check_parts(self, before: int) -> None:
-        """Raise if members are dealt out to parts in another way than when there were fewer."""
-        pool = self._mux._pool
-        if dealt(before, self._shards_given)[:2] != (self._first, self._step):
-            raise StateError(f"{pool.kind} had fewer members than parts, now has {len(pool)} and deals them out")
 
     def _name(self, index: int) -> Any:
         return index if self._mux._lazy is not None else self._mux._pool.name(index)

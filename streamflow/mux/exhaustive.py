@@ -14,6 +14,7 @@ from ..core.node import Activation, Node
 from ..core.saved import Saved
 from ..exceptions import StateError
 from ..seeding import ORDER, Key, order
+from .activation import check_dealt_alike
 from .caps import CapLaw, own_cap
 from .picking import PickNode
 from .pool import Pool, dealt
@@ -38,7 +39,7 @@ class ExhaustiveNode(PickNode):
     ) -> None:
         self._candidates = None if weights is None or weights.all() else np.flatnonzero(weights)
         size = len(pool) if self._candidates is None else len(self._candidates)
-        self._n_candidates, self._dealt = size, shards
+        self._n_candidates, self._shards_given = size, shards
         self._earlier: list[int] = []  # how many there were before members were added, each time
         self._place = order(size, key, ORDER)
         self._first, self._step, left, below = dealt(size, shards)
@@ -75,10 +76,11 @@ class ExhaustiveNode(PickNode):
         return not number
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        self.held[slots:] = [None] * (len(self.held) - slots)  # `_complete` fills them
         size = before if self._candidates is None else bisect_left(self._candidates, before)
-        if dealt(size, self._dealt)[:2] != (self._first, self._step):
-            raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
+        check_dealt_alike(self.pool.kind, size, self._n_candidates, self._shards_given)
+        left = dealt(size, self._shards_given)[2] or 0
+        super()._grow(saved, min(left, len(self.held)), slots)
+        self.held[slots:] = [None] * (len(self.held) - slots)  # `_complete` fills them
 
     def _own_state(self) -> dict[str, Any]:
         return {**super()._own_state(), "taken": self._taken, "size": self._n_candidates, "earlier": self._earlier}

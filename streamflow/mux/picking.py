@@ -80,6 +80,27 @@ class PickNode(SlotNode):
         The number of this part, where parts share a key and must not share their picks.
     """
 
+    __slots__ = (
+        "_aside",
+        "_away",
+        "_away_at",
+        "_dead",
+        "_empty",
+        "_empty_at",
+        "_from",
+        "_law",
+        "_numbers",
+        "_part",
+        "_pick_weights",
+        "_planned",
+        "_prune",
+        "_retried_at",
+        "_rng",
+        "_size",
+        "_table",
+        "_weights",
+    )
+
     def __init__(
         self, pool: Pool, key: Key, shards: Shards, weights: NDArray[np.float64] | None, prune: bool, part: int = 0
     ) -> None:

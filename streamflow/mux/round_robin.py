@@ -11,8 +11,8 @@ from ..core.call import Shards, merged
 from ..core.node import NUMBERS, Activation, Node
 from ..core.saved import Saved
 from ..core.validate import choice
-from ..exceptions import StateError
 from ..seeding import ORDER, Key, permutation
+from .activation import check_dealt_alike
 from .base import PoolMux
 from .pool import dealt, turned
 from .slot_states import SlotNode
@@ -84,7 +84,7 @@ class _RoundRobinNode(SlotNode):
     _renews = False  # a slot waits for the next round
 
     def __init__(self, mux: RoundRobinMux, key: Key, shards: Shards) -> None:
-        members: range | list[int] = range(len(mux._pool))
+        members = range(len(mux._pool))
         self._shards_given = shards
         if mux.mode == "exhaustive":
             first, step, _, shards = dealt(len(members), shards)
@@ -92,7 +92,6 @@ class _RoundRobinNode(SlotNode):
         super().__init__(mux._pool, key, shards)
         self._mode, self._members, self._dealt = mux.mode, members, shards
         self._round, self._given_before = 0, 0
-        self._before = len(members)  # slots that a loaded state had
         self._quiet = 0  # rounds in a row that gave nothing
         self._begin_round()
 
@@ -134,13 +133,12 @@ class _RoundRobinNode(SlotNode):
         self._at, self._from, self._size = 0, self.asked + self._inside(), FIRST
 
     def _fits(self, slot: int, index: int, number: int) -> bool:
-        return index == self._members[slot]
+        return index == self._members[slot] and number == self._round
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        was, now = (dealt(n, self._shards_given)[:2] for n in (before, len(self.pool)))
-        if self._mode == "exhaustive" and was != now:
-            raise StateError(f"{self.pool.kind} had fewer members than parts, and now deals them out")
-        self._before = slots
+        if self._mode == "exhaustive":
+            check_dealt_alike(self.pool.kind, before, len(self.pool), self._shards_given)
+        super()._grow(saved, sum(index < before for index in self._members), slots)
         self.held[slots:] = [Activation(index, self._round) for index in self._members[slots:]]
 
     def _own_state(self) -> dict[str, Any]:
@@ -152,14 +150,15 @@ class _RoundRobinNode(SlotNode):
         }
 
     def restore(self, saved: Saved, verify: bool) -> None:
-        self._turn_to(saved.count("round", most=NUMBERS - 1))  # before members are opened
+        most = 0 if self._mode == "exhaustive" else NUMBERS - 1
+        self._turn_to(saved.count("round", most=most))  # before members are opened
         super().restore(saved, verify)
 
     def _restore_own(self, saved: Saved, grown: bool) -> None:
         n = len(self.held)
         found = saved.counts("order", n - 1, n)
         live = {slot for slot, one in enumerate(self.held) if one is not None}
-        found += [slot for slot in range(self._before, n) if slot not in found]  # of members that were added
+        found += range(len(saved.values("slots")), n)  # of members that were added
         if len(set(found)) < len(found) or not live.issubset(found):
             raise saved.wrong("order", "each slot at most once, and each whose member has not ended")
         self._order = np.array(found, np.intp)

@@ -30,7 +30,10 @@ class SlotNode(Slots):
         return index == slot  # of all muxes that have a slot for each member
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        """Before a state is loaded that had fewer members, and so many slots: what is held behind these stays."""
+        """Before a state is loaded that had fewer members, and so many slots: what is held behind these stays.
+
+        Here: raise unless it had as many slots as members.
+        """
         if slots != before:
             raise saved.wrong("slots", f"a list of {before} values")
 
@@ -83,9 +86,9 @@ class SlotNode(Slots):
 
     def restore(self, saved: Saved, verify: bool) -> None:
         members = Members(self.pool, saved, not self._grows_anywhere)
-        slots = saved.each("slots", 0 if members.grown else len(self.held), len(self.held))
         if members.grown:
-            self._grow(saved, members.before, len(slots))
+            self._grow(saved, members.before, len(saved.values("slots")))
+        slots = saved.each("slots", 0 if members.grown else len(self.held), len(self.held))
         held: list[Activation | Node | None] = []
         later = self.held[len(slots) :]
         self.held = held  # filled one by one, so that `close` finds what is open if one fails

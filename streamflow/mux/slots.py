@@ -76,6 +76,29 @@ class Slots(Node):
         The part that is handed down to the members.
     """
 
+    # In slots, because CPython looks attributes up more slowly where an object has 30 or more in its dict.
+    __slots__ = (
+        "_block",
+        "_chosen",
+        "_cursor",
+        "_dropped_at",
+        "_longest",
+        "_made",
+        "_missed_at",
+        "_moved",
+        "_owed",
+        "_passes",
+        "_slots",
+        "_whole",
+        "asked",
+        "held",
+        "items",
+        "key",
+        "live",
+        "misses",
+        "pool",
+        "shards",
+    )
     #: Whether picks depend on which members are in the slots.
     _weighs = False
     #: Whether a slot may hold another activation when one has ended (`_next`); if not, it is dead.
@@ -159,7 +182,7 @@ class Slots(Node):
         index, number, budget = one.index, one.number, one.budget
         if isinstance(one, Activation):
             if budget is None or one.done < budget:
-                if self._passes or self._whole:  # a state was loaded
+                if self._passes or self._whole or self._moved:  # a state was loaded
                     one = held[slot] = self._open(slot, one)
                 else:
                     one = held[slot] = members[index]._activate(key, index, number, budget, shards)

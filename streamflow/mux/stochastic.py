@@ -362,8 +362,7 @@ class _DrawnNode(PickNode):
         return cap_law(self._dist, float(self._means.max()), self._slots_in_all).largest
 
     def _grow(self, saved: Saved, before: int, slots: int) -> None:
-        if slots != len(self.held):
-            raise saved.wrong("slots", f"a list of {len(self.held)} values")
+        super()._grow(saved, len(self.held), slots)
 
     def _fits(self, slot: int, index: int, number: int) -> bool:
         return True
@@ -394,7 +393,7 @@ def _log_dry(mux: str, single: bool) -> None:
     """Log, once per process for muxes that look alike, what shares follow where members end early."""
     _log.warning(
         "%s: a tenth or more of the activations end early, since their members are shorter, so shares do not equal the "
-        "weights: they follow weight x %s; short='repeat' opens short members again, and then they do",
+        "weights: they follow weight x %s; short='repeat' opens short members again, so that shares equal the weights",
         mux,
         "how often a member is active" if single else "items per activation",
     )

@@ -43,8 +43,9 @@ class Sampler(ABC):
     -----
     A subclass must define `order`, and `size` if its epochs have another length than the source.  What it draws must
     depend only on `key` (`streamflow.seeding.generator(key, ORDER)` gives a Generator), because the order is asked for
-    again when a stream is resumed and by each part of a stream.  States identify a sampler by its ``__repr__``, which
-    must therefore contain everything else that the order depends on; otherwise a state of another order is accepted.
+        again when a stream is resumed and by each part of a stream.  States identify a sampler by its `fingerprint`: the
+    class and its public attributes, unless it says otherwise.  Whatever else the order depends on must stand there;
+    otherwise a state of another order is accepted.
 
     Names that mean something here: `order`, `size` and `check` are methods, `random` and `replacement` are True or
     False.  `size` and `check` are asked of the class, so an instance may keep attributes of its own by these names.

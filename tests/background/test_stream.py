@@ -1,5 +1,6 @@
 """`BackgroundStreamer` as third parties build on it, and the parameter `random_state` of ours."""
 
+import json
 import pickle
 import queue
 import threading
@@ -171,6 +172,23 @@ def test_random_state_is_with_seed(kind, make):
         with b.open() as stream:
             stream.load_state_dict(state)
             assert before + values(stream) == values(a)
+
+
+@pytest.mark.parametrize("seed", [None, 3], ids=["unseeded", "seeded"])
+@pytest.mark.parametrize("to", KINDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_reads_the_states_of_the_others(kind, to, seed):
+    """Also where the tree needs no seed from above: threads draw none then, processes do, for `numpy.random`."""
+    for n in (0, 4):
+        with kind(seeded(seed)).open() as stream:
+            for _ in range(n):
+                next(stream)
+            state = json.loads(json.dumps(stream.state_dict()))
+            expected = values(stream)
+        with to(seeded(seed)).open() as stream:
+            stream.load_state_dict(state)
+            assert values(stream) == expected
+            assert len(expected) == 11 - n
 
 
 @pytest.mark.parametrize("kind", KINDS)

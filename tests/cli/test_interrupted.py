@@ -194,7 +194,9 @@ def test_at_random_moments(on_terminal, tmp_path, temporary, corpus):
     rng = random.Random(0)
     for run in range(amount(6, 300)):
         arguments = (
-            ["demo", "--batches", "40"] if run % 3 else ["convert", corpus, tmp_path / str(run), "--workers", "2"]
+            ["demo", "--batches", "40"]
+            if run % 3
+            else ["convert", corpus, tmp_path / str(run), "--workers", "1", "--on-error", "skip"]
         )
         terminal = on_terminal(*arguments, before=TELLS)
         terminal.read_until("Now")

@@ -120,6 +120,17 @@ def test_a_state_of_the_grown_pass_resumes_exactly(where, cut):
     assert list(islice(again, 500)) == list(islice(live, 500))
 
 
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_members_that_were_not_open_yet_are_opened_as_later_states_say(cut):
+    _, state, _ = after(drawn(files(OLD)), 1)
+    assert sum("node" not in slot for slot in state["node"]["slots"]) == 3, "or this tests nothing"
+    tree = drawn(files(LATER["before"]))
+    live, again = grown(tree, state), tree.open()
+    list(islice(live, cut))
+    again.load_state_dict(live.state_dict())
+    assert list(islice(again, 100)) == list(islice(live, 100))
+
+
 def test_members_that_were_found_empty_bar_nobody_who_stands_there_now():
     def some(path):
         yield from () if path.startswith("empty") else [path] * 10
@@ -235,13 +246,30 @@ def test_each_member_is_given_once_however_often_the_pool_has_grown(name, count,
     assert sorted(found) == sorted((path, place) for path in paths(12) for place in range(5))
 
 
-def test_members_that_were_whole_are_not_dealt_out_later():
+@pytest.mark.parametrize("cut", [2, 5])
+@pytest.mark.parametrize("name", FINITE)
+def test_members_that_were_divided_are_not_dealt_out_later(name, cut):
     def part(n):
-        return sf.StochasticMux(files(paths(n), one_each), 2, None, mode="exhaustive", random_state=0).shard(0, 4)
+        return FINITE[name](files(paths(n), one_each)).shard(1, 4)
 
-    _, state, _ = after(part(3), 2)
-    with pytest.raises(sf.StateError, match="parts"):
+    _, state, _ = after(part(3), min(cut, 3))
+    with pytest.raises(sf.StateError, match="had 3 members, fewer than parts"):
         grown(part(8), state)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL_ACTIVE if name != "chain"])
+def test_a_state_of_fewer_slots_than_there_were_is_damaged(name):
+    mux = ALL_ACTIVE[name]
+    _, state, _ = after(mux(files(paths(6))), 7)
+    state["node"]["slots"].pop()
+    with pytest.raises(sf.StateError, match="slots must be a list of"):
+        grown(mux(files(paths(9))), state)
+
+
+def test_what_had_ended_stays_at_its_end():
+    head, state, _ = after(sf.ChainMux(files(paths(2), one_each)), 11)
+    assert len(head) == 10
+    assert list(grown(sf.ChainMux(files(paths(3), one_each)), state)) == []
 
 
 def test_a_zip_takes_no_further_members():

@@ -11,6 +11,7 @@ import pytest
 import streamflow as sf
 from streamflow import samplers, sources
 from streamflow.core import iterated
+from streamflow.testing import check_streamer
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +163,10 @@ def test_many_threads_count_right():
     for thread in threads:
         thread.join()
     assert tree.active == 0
+
+
+def test_the_checks_of_streamers_repeat_on_purpose():
+    one, other = (sf.StochasticMux(["abcd", "efgh"], n, None, mode="exhaustive") for n in (1, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_streamer(one, 20, other=other, fresh_process=False)

@@ -296,9 +296,21 @@ def test_loading_changes_neither_the_state_nor_itself(name):
     assert json.dumps(state, sort_keys=True) == text
 
 
-def test_the_state_has_a_version():
-    state = sf.Streamer("abc").open().state_dict()
-    assert "version" in state
+def other_releases():
+    """A state in which one thing is that of another release, and what is said of it."""
+    live = sf.Streamer("abc").open()
+    next(live)
+    state = live.state_dict()
+    for version in (1, 3):
+        yield {**state, "version": version}, f"version {version}"
+    yield {**state, "format": "0" * 16}, "other items"
+    yield {**state, "node": {**state["node"], "version": 9}}, "version 9"
+
+
+def test_a_state_of_another_release_is_refused_with_advice():
+    for state, what in other_releases():
+        with pytest.raises(sf.StateError, match=f"{what}.*: resume with the release that saved it"):
+            sf.Streamer("abc").open().load_state_dict(state)
 
 
 # ---- after an error in a leaf

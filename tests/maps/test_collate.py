@@ -1,6 +1,6 @@
 """The forms of samples: a batch has the form of its samples, and samples of different forms are told apart."""
 
-from collections import OrderedDict, namedtuple
+from collections import Counter, OrderedDict, namedtuple
 from types import MappingProxyType
 
 import numpy as np
@@ -138,6 +138,8 @@ DIFFERENT = [
     ([{"x": [1, 2]}, {"x": (1, 2)}], "the values of 'x' cannot be stacked: dicts or tuples are mixed"),
     ([{"x": np.zeros(2)}, {"x": (1, 2)}], "the values of 'x' cannot be stacked: dicts or tuples are mixed"),
     ([{"x": ({"a": np.zeros(2)},)}, {"x": ({"a": np.zeros(3)},)}], r"the values of 'x'\[0\]\['a'\] cannot be stacked"),
+    ([Counter(x=1, y=2), Counter(x=1, z=2)], "only some have 'y', 'z'$"),  # (each says 0 for what it has not)
+    ([5, None], "samples must be arrays, numbers, text, or dicts or tuples of these, got None"),
     ([None, None], "samples must be arrays, numbers, text, or dicts or tuples of these, got None"),
 ]
 
@@ -147,6 +149,14 @@ DIFFERENT = [
 def test_samples_of_different_forms(samples, text, partial):
     with pytest.raises(sf.DataError, match=text):
         list(sf.buffer_stream(samples, len(samples) + partial, partial=partial))
+
+
+def test_a_dict_that_answers_for_itself_is_asked():
+    class Tenfold(dict):
+        def __getitem__(self, key):
+            return 10 * super().__getitem__(key)
+
+    assert as_lists(collated([Tenfold(x=1), Tenfold(x=2)])) == {"x": [10, 20]}
 
 
 def test_named_tuples_of_the_same_length_are_one_form():

@@ -215,3 +215,8 @@ def test_a_length_is_not_told_of_rng():
             yield [item] * times
 
     assert len(sf.Streamer(range(5)).pipe(repeated, 3)) == 15
+
+
+def test_a_missing_parameter_says_of_which_map():
+    with pytest.raises(TypeError, match="map_items: missing a required argument: 'fn'"):
+        sf.Streamer([1]).pipe(sf.map_items)

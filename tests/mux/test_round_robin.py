@@ -1,10 +1,12 @@
 """RoundRobinMux: strict rotation; the modes differ in what happens when all members have ended."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from streamflow import RoundRobinMux, Streamer
-from streamflow.exceptions import ParameterError
+from streamflow.exceptions import ParameterError, StateError
 
 from .chance import RARE, p_of_independence, p_value, uniform_order
 from .members import Ledger, drawing, every_other, numbered
@@ -124,3 +126,16 @@ def test_two_thousand_members_of_different_lengths():
     lengths = [1 + (i * 7) % 13 for i in range(2000)]
     items = list(RoundRobinMux([Streamer(numbered, i, n) for i, n in enumerate(lengths)]))
     assert items == [(i, k) for k in range(13) for i in range(2000) if k < lengths[i]]
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "cycle"])
+def test_a_state_says_one_round_of_the_mux_and_of_its_members(mode):
+    mux = RoundRobinMux([Streamer(drawing, name, 2) for name in "abc"], mode=mode, random_state=0)
+    live = mux.open()
+    drawn = [next(live) for _ in range(4)]
+    assert len(drawn) == 4
+    for change in ("round", "number"):
+        state = copy.deepcopy(live.state_dict())
+        (state["node"] if change == "round" else state["node"]["slots"][1])[change] += 1
+        with pytest.raises(StateError, match="the state is damaged"):
+            mux.open().load_state_dict(state)

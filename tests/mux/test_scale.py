@@ -6,6 +6,7 @@ from itertools import islice
 import pytest
 
 from streamflow import ChainMux, RoundRobinMux, ShuffledMux, StochasticMux, Streamer, StreamerList, ZipMux
+from streamflow.seeding import Key, Root
 
 from ..amount import amount
 from .members import Ledger, numbered
@@ -65,6 +66,20 @@ def test_a_part_of_a_million_reads_no_more():
     mux = StochasticMux(StreamerList(numbered, names, [3] * 10**6), 4, 8, mode="exhaustive", random_state=0)
     next(mux.shard(1, 3).iterate())
     assert len(names.read) <= 4
+
+
+@pytest.mark.parametrize("make", [
+    RoundRobinMux,
+    ShuffledMux,
+    ChainMux,
+    *(lambda members, mode=mode: StochasticMux(members, 2, 8, mode=mode) for mode in MODES),
+])  # fmt: skip
+def test_attributes_of_a_live_mux_are_looked_up_quickly(make):
+    """CPython shares the layout of dicts of up to 29 attributes; with more, all muxes are some percent slower."""
+    mux = make([Streamer(numbered, i, 3) for i in range(5)])
+    node = mux._node(Key(Root(0), (0,)), ())
+    next(node.items)
+    assert len(vars(node)) < 30
 
 
 # --- 30,000 members ---------------------------------------------------------------------------------------------------

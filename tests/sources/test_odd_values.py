@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from streamflow import DataError, StateError
-from streamflow.sources import ArraySource, FileSource, NpySource, concatenate, random_crop
+from streamflow.sources import (
+    ArraySource,
+    ChoiceSource,
+    CompositeSource,
+    FileSource,
+    NpySource,
+    concatenate,
+    random_crop,
+)
 from streamflow.testing import check_source
 
 
@@ -137,3 +145,9 @@ def test_states_know_the_arguments_of_a_mapped_function():
     assert next(again) == 16
     with pytest.raises(StateError, match=r"was .*pow.*, is now .*pow"):
         source.map(pow, 3).samples().open().load_state_dict(state)
+
+
+def test_mappings_are_combined_as_dicts_are():
+    one, other = (ArraySource([1, 2]).map(lambda x, name=name: UserDict({name: x})) for name in "xy")
+    assert list(CompositeSource([one, other])) == [{"x": 1, "y": 1}, {"x": 2, "y": 2}]
+    assert list(ChoiceSource([one, one]).samples())[2:] == [{"member": 1, "x": 1}, {"member": 1, "x": 2}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -118,7 +118,7 @@ class ChoiceSource(Concatenated):
 
 def _with_member(data: Any, member: Any) -> Any:
     """Add the number of the member to a sample or batch."""
-    if isinstance(data, dict):
+    if isinstance(data, Mapping):
         return {"member": member, **data}
     return (member, *data) if isinstance(data, tuple) else (member, data)
 

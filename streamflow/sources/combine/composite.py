@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -160,7 +160,7 @@ class CompositeSource(Members):
     def _merged(self, parts: list[Any]) -> Any:
         if not self._flatten or not self._length:
             return tuple(parts)
-        if isinstance(parts[0], dict):
+        if isinstance(parts[0], Mapping):
             return {key: value for part in parts for key, value in part.items()}
         return tuple([value for part in parts for value in part]) if isinstance(parts[0], tuple) else tuple(parts)
 
