@@ -126,7 +126,7 @@ class Source(KeepsMethods, ReadableBase):
         >>> def noisy(x, rng):
         ...     return x + rng.normal()
         >>> noise = ArraySource([1, 2, 3]).map(noisy).samples(random_state=0)
-        >>> list(noise) == list(noise)
+        >>> list(noise(epoch=0)) == list(noise(epoch=0))
         True
         """
         return Mapped(self, fn, args, kwargs)
