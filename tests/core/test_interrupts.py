@@ -71,7 +71,7 @@ def exits(code):
     """Where the line of a `with` statement is passed for a second time."""
     found, seen = set(), set()
     for offset, line in dis.findlinestarts(code):
-        if line in seen and linecache.getline(code.co_filename, line).lstrip().startswith("with "):
+        if line is not None and line in seen and linecache.getline(code.co_filename, line).lstrip().startswith("with "):
             found.add(offset)
         seen.add(line)
     return found
