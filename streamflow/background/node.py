@@ -61,7 +61,7 @@ class BackgroundNode(Node):
 
     def __init__(self, label: str, tree: Streamer, key: Key, shards: Shards, pool: WorkerPool) -> None:
         self._label, self._tree, self._key, self._shards, self._pool = label, tree, key, shards, pool
-        self._loading = Loading()
+        self._loading = Loading(verify=False)  # how workers load the marks of their lanes
         self._path: list[str] = [tree._label()]
         self._slots: list[WorkerSlot] = []
         self._running = False
@@ -82,7 +82,7 @@ class BackgroundNode(Node):
         order = self._order
         try:
             if order and not self._running:
-                self._start(verify=False)
+                self._start()
             while order:
                 at = self._at
                 lane = order[at]
@@ -161,7 +161,7 @@ class BackgroundNode(Node):
         return item if len(self._lanes) > 1 else f"item {self.given()}"
 
     # ------------------------------------------------------------------ workers
-    def _start(self, *, verify: bool) -> None:
+    def _start(self) -> None:
         """Start workers for all lanes that have not ended."""
         count = min(self._pool.n_workers, len(self._lanes))
         self._slots = [WorkerSlot() for _ in range(count)]
@@ -174,21 +174,20 @@ class BackgroundNode(Node):
         self._running = True
         _running.add(self)
         for slot in self._slots:
-            self._launch(slot, verify=verify)
+            self._launch(slot)
 
     def _divide(self) -> None:
         """Divide the lanes among the workers."""
         for number, slot in enumerate(self._slots):
             slot.assign(self._lanes[number :: len(self._slots)])
 
-    def _launch(self, slot: WorkerSlot, *, verify: bool) -> None:
+    def _launch(self, slot: WorkerSlot) -> None:
         """Start a worker at the positions of its lanes, unless all of them have ended."""
         wanted = self._order[self._at :] + self._order[: self._at]
         lanes = tuple(LaneJob(lane.number, lane.mark, lane.since) for lane in wanted if lane.slot is slot)
         if lanes:
             numbers = tuple(lane.number for lane in slot.lanes)
-            loading = self._loading._replace(verify=verify)
-            job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, loading)
+            job = Job(self._tree, self._key, self._shards, len(self._lanes), numbers, lanes, self._loading)
             with deferred(signal.SIGINT):  # a worker that was started but not assigned could not be stopped
                 slot.worker = self._pool.start(job, len(self._slots))
 
@@ -210,7 +209,8 @@ class BackgroundNode(Node):
             at = f"the last {MAX_DEATHS} workers died at the same place ({self._item_of(lane)})"
             raise WorkerDied(f"{death}; {at}")
         _log.warning("%s; another worker takes its place", death)
-        self._launch(slot, verify=False)
+        self._loading = self._loading._replace(verify=False)  # checked once, if at all
+        self._launch(slot)
 
     def _stop(self) -> None:
         if self._running:
@@ -250,7 +250,7 @@ class BackgroundNode(Node):
             "turn": self._order[at].number if self._order else 0,
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         lanes = self._lanes_of(saved)
         turn = saved.count("turn", most=len(lanes) - 1)
         self._loading = saved.loading  # also of a worker that is replaced before its first mark
@@ -260,13 +260,13 @@ class BackgroundNode(Node):
             raise saved.wrong("given", f"the items of its lanes ({self.given()})")
         if not self._order:
             return
-        self._start(verify=verify)
+        self._start()
         for slot in self._slots:
             for lane in slot.lanes:
                 if not lane.ended:
                     self._await_ready(slot, lane)
                     break
-        self._loading = self._loading._replace(grown=False, reweighted=False)
+        self._loading = self._loading._replace(verify=False, grown=False, reweighted=False)
 
     def _lanes_of(self, state: Saved) -> list[Lane]:
         """The lanes of a state."""
@@ -319,7 +319,7 @@ class BackgroundNode(Node):
         self._divide()
         for slot in self._slots:
             if slot.worker is None:  # its lanes had ended when a state was loaded
-                self._launch(slot, verify=False)
+                self._launch(slot)
             else:
                 slot.worker.request_epoch(epoch)
         return True

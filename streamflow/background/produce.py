@@ -80,7 +80,7 @@ class RunningJob:
         node = self._nodes[lane.number] = job.tree._open(job.key, job.shards_of(lane.number))
         self._current = node
         if lane.mark is not None:
-            node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark", job.loading), job.loading.verify)
+            node.resume(Saved(lane.mark, f"lanes[{lane.number}].mark", job.loading))
         if skip_told(node.items, lane.skip, lambda: f"lane {lane.number}") < lane.skip:
             raise StateError(f"the stream had given {lane.given} items and now ends earlier")
 

@@ -156,12 +156,12 @@ class DerivedNode(Node):
             "stream": below,
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         given, below = saved.count("given"), saved.below("stream")
         made = saved.count("after", most=0 if below is None else given)
         windows = saved.count("windows") if self._counts_windows else 0
         if below is not None:
-            self.below.resume(below, verify)
+            self.below.resume(below)
         self._stop()
         self._begin(Note(made, windows, None if below is None else saved.value("stream")))
         missing = given - made
@@ -208,10 +208,10 @@ class ReplayedNode(DerivedNode):
     def _border(self) -> Note:
         return _START
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         if saved.value("stream") is not None:
             raise saved.wrong("stream", "null, because this map is run again from its start")
-        super().restore(saved, verify)
+        super().restore(saved)
 
 
 class StatelessNode(DerivedNode):

@@ -96,7 +96,7 @@ class EqualNode(Node):
             "part": None if node is None else node.state(failed),
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         before = saved.count("before", most=self.length)
         number = saved.count("pass", least=bool(before), most=min(before, NUMBERS - 1))  # each pass gave some
         self._at = number, before, None
@@ -104,7 +104,7 @@ class EqualNode(Node):
         if inside is not None:
             node = self._open(number)
             self._at = number, before, node
-            node.resume(inside, verify)
+            node.resume(inside)
         if saved.count("given", most=self.length) != self.given():
             raise saved.wrong("given", f"the count of its passes ({self.given()})")
 

@@ -88,7 +88,7 @@ class Leaf(Node):
             state["source"] = _copied(source.state_dict(), call._label())
         return state
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         given, was, call = saved.count("given"), saved.text("call"), self.call
         now = call_text(call.source, call.args, call.kwargs)
         if was != now:
@@ -101,7 +101,7 @@ class Leaf(Node):
             items = self._start(given)
         else:
             items = self.items
-            self._replay(items, given, verify, saved.loading)
+            self._replay(items, given, saved.loading)
         self._given = repeat(True, MANY - given)
         self.items = compress(items, self._given)
 
@@ -114,9 +114,9 @@ class Leaf(Node):
         except Exception as error:
             raise StateError(f"{label} does not take its own state {short(state)}: it raised {error!r}") from error
 
-    def _replay(self, items: Iterator[Any], given: int, verify: bool, loading: Loading) -> None:
+    def _replay(self, items: Iterator[Any], given: int, loading: Loading) -> None:
         """Draw again what had been given, and compare its first items with those of another opening."""
-        checked = min(given, _CHECKED) if verify else 0
+        checked = min(given, _CHECKED) if loading.verify else 0
         loading.watch.begin()
         head: list[Any] = []
         if checked:

@@ -102,10 +102,10 @@ class Node(ABC):
         """
 
     @abstractmethod
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         """Take up a state of this kind and version, right after the node has been opened."""
 
-    def resume(self, saved: Saved, verify: bool) -> None:
+    def resume(self, saved: Saved) -> None:
         """Take up a state, right after the node has been opened."""
         kind, version = saved.text("kind"), saved.count("version")
         if kind != self.kind:
@@ -114,7 +114,7 @@ class Node(ABC):
             raise StateError(
                 f"the state of {kind!r} has version {version}; this release reads version {self.version}: {ADVICE}"
             )
-        self.restore(saved, verify)
+        self.restore(saved)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         """The nodes right below that are open, each with its name."""

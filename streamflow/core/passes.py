@@ -84,7 +84,7 @@ class Passes:
         given = self.given(failed) if inside is None else inside["given"]
         return {"epoch": self.epoch, "given": given, "ended": self.ended, "node": inside}
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         epoch, given, ended = saved.count("epoch", most=NUMBERS - 2), saved.count("given"), saved.flag("ended")
         inside = saved.below("node")
         if ended and inside is not None:
@@ -100,7 +100,7 @@ class Passes:
         if ended:
             return
         if inside is not None:
-            self._open(epoch).resume(inside, verify)
+            self._open(epoch).resume(inside)
         if given != self.given():
             raise saved.wrong("given", f"the count of its node ({self.given()})")
 

@@ -320,7 +320,7 @@ class Stream:
             self._items = None
             self._busy = True  # loading may take long, and a signal handler may ask for a state meanwhile
             try:
-                self._passes.restore(saved, verify)
+                self._passes.restore(saved)
                 self._history = History(self._passes)
                 self._look_for(0, 1)
                 if draw:

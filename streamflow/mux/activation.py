@@ -45,7 +45,7 @@ def activation_state(one: Activation | Node, failed: bool, pool: Pool | None) ->
 
 
 def restore_activation(
-    saved: Saved, index: int, open_member: Callable[[Activation], Node], verify: bool, name: Any, cap: int | None
+    saved: Saved, index: int, open_member: Callable[[Activation], Node], name: Any, cap: int | None
 ) -> Activation | Node:
     """An activation from its state.
 
@@ -56,7 +56,6 @@ def restore_activation(
         Of its member, where that is now.
     open_member : function
         Opens an `Activation`.
-    verify : bool
     name : object
         What the member is called in errors.
     cap : int or None
@@ -75,7 +74,7 @@ def restore_activation(
     inside.count("given", most=most, least=1 if inside.value("kind") == "leaf" else 0)
     node = open_member(Activation(index, number, budget))
     try:
-        node.resume(inside, verify)
+        node.resume(inside)
     except StateError as error:
         node.close()
         raise StateError(f"member {name}: {error}") from None

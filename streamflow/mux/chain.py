@@ -197,7 +197,7 @@ class _ChainNode(Node):
             "member": None if self._held is None else activation_state(self._held, failed, pool),
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         self._begun, given = saved.flag("begun"), saved.count("given")
         self._before = saved.count("before", most=given)
         self._before_round = saved.count("before_round", most=self._before)
@@ -213,7 +213,7 @@ class _ChainNode(Node):
                 raise held.wrong("index", "that of a member of this part, and `begun` true")
             if self._at(index, number) is None:
                 raise StateError(f"member {index} no longer exists")
-            self._held = restore_activation(held, index, self._open_member, verify, self._name(index), None)
+            self._held = restore_activation(held, index, self._open_member, self._name(index), None)
         elif members is not None and members.grown and self._begun:  # it had ended: the added ones follow
             later = range(self._first, len(self._mux._pool), self._step)
             self._held = self._at(next((at for at in later if at >= members.before), len(self._mux._pool)), 0)

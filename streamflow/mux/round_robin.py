@@ -149,10 +149,10 @@ class _RoundRobinNode(SlotNode):
             "at": self._place(),
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         most = 0 if self._mode == "exhaustive" else NUMBERS - 1
         self._turn_to(saved.count("round", most=most))  # before members are opened
-        super().restore(saved, verify)
+        super().restore(saved)
 
     def _restore_own(self, saved: Saved, grown: bool) -> None:
         n = len(self.held)

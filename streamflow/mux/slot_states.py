@@ -84,7 +84,7 @@ class SlotNode(Slots):
                 state["whole"] = True
         return slots
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         members = Members(self.pool, saved, not self._grows_anywhere)
         if members.grown:
             self._grow(saved, members.before, len(saved.values("slots")))
@@ -95,7 +95,7 @@ class SlotNode(Slots):
         cap = self._largest_cap()
         if cap is not None and saved.loading.loose:
             cap = LARGEST  # other weights may mean other caps
-        held.extend(self._restored(slot, one, members, cap, verify) for slot, one in enumerate(slots))
+        held.extend(self._restored(slot, one, members, cap) for slot, one in enumerate(slots))
         held.extend(later)
         self._owed = saved.optional_count("owed", most=len(held) - 1)
         waiting = self._owed is not None
@@ -109,9 +109,7 @@ class SlotNode(Slots):
         self._restore_own(saved, members.grown)
         self._complete(saved)
 
-    def _restored(
-        self, slot: int, saved: Saved | None, members: Members, cap: int | None, verify: bool
-    ) -> Activation | Node | None:
+    def _restored(self, slot: int, saved: Saved | None, members: Members, cap: int | None) -> Activation | Node | None:
         if saved is None:
             return None
         index, number = members.find(saved), saved.count("number", most=NUMBERS - 1)
@@ -125,7 +123,7 @@ class SlotNode(Slots):
         of_key = saved.count("key" if "key" in saved else "index", most=NUMBERS - 1)
         if of_key != index:
             self._moved[slot] = number, of_key
-        return restore_activation(saved, index, partial(self._open, slot), verify, self.pool.name(index), cap)
+        return restore_activation(saved, index, partial(self._open, slot), self.pool.name(index), cap)
 
     def _dead_slot(self, saved: Saved, known: Container[int]) -> int:
         """The slot that a dict of a state names: a dead one that is not known yet."""

@@ -124,7 +124,7 @@ class _Side(Node):
         members = [activation_state(held, False, self.pool) for held in self.held]
         return {"kind": self.kind, "version": self.version, "pool": self.pool.census(), "members": members}
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         members, pool = Members(self.pool, saved), self.pool
         if members.grown:
             raise StateError(
@@ -133,7 +133,7 @@ class _Side(Node):
         for index, held in enumerate(saved.each("members", len(pool))):
             if held is None or members.find(held) != index:
                 raise saved.wrong("members", "one state for each member, in order")
-            self.held[index] = restore_activation(held, index, self._open_member, verify, pool.name(index), None)
+            self.held[index] = restore_activation(held, index, self._open_member, pool.name(index), None)
 
     def children(self) -> Iterable[tuple[Any, Node]]:
         for held in self.held:

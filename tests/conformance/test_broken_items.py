@@ -201,7 +201,7 @@ def test_a_stream_that_opens_at_once(rejected):
         def open(self, epoch=0, cycle=False):
             stream = super().open(epoch, cycle)
             stream._passes.begin()
-            stream._passes.node._start(verify=False)
+            stream._passes.node._start()
             time.sleep(0.1)
             return stream
 

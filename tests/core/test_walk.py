@@ -171,7 +171,7 @@ def test_closing_and_the_path_of_an_error_are_walks_over_any_node():
         def state(self, failed=False):
             return None
 
-        def restore(self, saved, verify):
+        def restore(self, saved):
             return
 
         def here(self):

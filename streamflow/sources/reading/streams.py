@@ -202,7 +202,7 @@ class _DrawNode(Node):
             "length": self._length,
         }
 
-    def restore(self, saved: Saved, verify: bool) -> None:
+    def restore(self, saved: Saved) -> None:
         was, now = saved.text("stream"), self.spec._stream_text()
         length, given, stream = saved.count("length", sys.maxsize), saved.count("given"), self.spec._label()
         if was != now:
