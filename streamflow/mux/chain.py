@@ -95,8 +95,7 @@ class ChainMux(PoolMux):
     def _length(self, shards: Shards) -> int | None:
         if self._lazy is not None or self.mode != "exhaustive":
             return None
-        first, step, _, below = dealt(len(self._pool), shards)
-        return self._pool.total(range(first, len(self._pool), step), below)
+        return self._pool.dealt_total(shards)
 
     def _held(self) -> Iterable[Any]:
         return super()._held() if self._lazy is None else (self._lazy,)

@@ -51,6 +51,11 @@ class Pool:
             total += length
         return total
 
+    def dealt_total(self, shards: Shards) -> int | None:
+        """How many items a part gives to which members are `dealt` out; None where that is not known."""
+        first, step, _, below = dealt(len(self), shards)
+        return self.total(range(first, len(self), step), below)
+
     def common_length(self, indexes: Iterable[int], shards: Shards) -> int | None:
         """How many items each of some members gives, sharded so; None where they differ, or that is not known."""
         common: int | None = None

@@ -70,8 +70,7 @@ class RoundRobinMux(PoolMux):
     def _length(self, shards: Shards) -> int | None:
         if self.mode != "exhaustive":
             return None
-        first, step, _, below = dealt(len(self._pool), shards)
-        return self._pool.total(range(first, len(self._pool), step), below)
+        return self._pool.dealt_total(shards)
 
     def _node(self, key: Key, shards: Shards) -> Node:
         return _RoundRobinNode(self, key, shards)
