@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from collections import Counter
 
 import numpy as np
@@ -16,6 +15,7 @@ from streamflow.background import InlineWorker, WorkerPool
 from streamflow.core import equalised
 
 from ..amount import amount
+from ..interrupting import Interrupt
 from .test_lengths import TREES
 
 MODES = pytest.mark.parametrize("equal", ["drop", "repeat"])
@@ -179,17 +179,23 @@ def test_lanes_inside_and_outside(name, equal, lanes):
             assert len(lengths) == 1
 
 
+class Noting(list):
+    """A list that notes what is drawn from it."""
+
+    def __init__(self, items, drawn):
+        super().__init__(items)
+        self.drawn = drawn
+
+    def __iter__(self):
+        for item in super().__iter__():
+            self.drawn.append(item)
+            yield item
+
+
 def test_lanes_of_a_part_are_divided_and_not_drawn_whole():
     """Each worker makes its own share of a part, whatever `equal` adds to it."""
     drawn = []
-
-    class Noting(list):
-        def __iter__(self):
-            for item in super().__iter__():
-                drawn.append(item)
-                yield item
-
-    tree = sf.ChainMux([Noting(range(10 * k, 10 * k + 10)) for k in range(4)])
+    tree = sf.ChainMux([Noting(range(10 * k, 10 * k + 10), drawn) for k in range(4)])
     items = list(InPlace(tree.shard(0, 2, equal="drop"), 2))
     assert sorted(items) == sorted(drawn) == [*range(10), *range(20, 30)]
 
@@ -203,14 +209,7 @@ def test_workers_are_kept_from_epoch_to_epoch_where_nothing_is_cut():
 
 def test_what_is_dropped_is_not_drawn():
     drawn = []
-
-    class Noting(list):
-        def __iter__(self):
-            for item in super().__iter__():
-                drawn.append(item)
-                yield item
-
-    part = sf.ChainMux([Noting("abc"), "de"]).shard(0, 2, equal="drop")
+    part = sf.ChainMux([Noting("abc", drawn), "de"]).shard(0, 2, equal="drop")
     assert "".join(part.cycle(max_iter=5)) == "ababa"
     assert "c" not in drawn
 
@@ -325,21 +324,8 @@ def test_errors_name_what_is_inside():
     assert "in ZipMux" in caught.value.__notes__[0]
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt before the n-th line that is run in one file."""
-
-    def __init__(self, n):
-        self.left = n
-
-    def __call__(self, frame, event, arg):
-        if frame.f_code.co_filename != equalised.__file__:
-            return None
-        if event == "line":
-            self.left -= 1
-            if not self.left:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self
+def of_equal_parts(code):
+    return code.co_filename == equalised.__file__
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
@@ -347,18 +333,16 @@ def test_an_interrupt_loses_and_repeats_nothing(epoch):
     part = sf.ChainMux([rows(9), rows(2), rows(4)]).shard(2, 3, equal="repeat")
     items = taken(part, epoch=epoch)
     hit = 0
-    for n in range(1, 400):
-        interrupt, got = Interrupt(n), []
+    for at in range(399):
+        got, came = [], False
         with part.open(epoch) as live:
-            sys.settrace(interrupt)
             try:
-                for item in live:
-                    got.append(told(item))
+                with Interrupt(at, of_equal_parts):
+                    for item in live:
+                        got.append(told(item))
             except KeyboardInterrupt:
-                hit += 1
-            finally:
-                sys.settrace(None)
-            if interrupt.left:
+                hit, came = hit + 1, True
+            if not came:
                 break
             state = json.loads(json.dumps(live.state_dict()))
             assert state["given"] + state.get("draw", 0) == len(got)

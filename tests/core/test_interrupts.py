@@ -1,19 +1,14 @@
 """A Ctrl-C at any line while an item is being made: nothing is lost, repeated or changed by a resume.
 
-The interrupt is raised by a trace function before a chosen line of this package, so each run is repeatable.
+One comes before each chosen line of the package; and real signals come at random moments.
 """
 
 import contextlib
-import dis
-import functools
 import itertools
-import linecache
 import random
 import signal
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +17,9 @@ import streamflow as sf
 from streamflow.sources import ArraySource
 
 from ..amount import amount
+from ..interrupting import PACKAGE, Interrupt
 from .test_state import TREES, plain, take, through_json
 
-PACKAGE = str(Path(sf.__file__).parent)
 ITEMS = 18  #: of a pass that are looked at
 
 SOURCE = ArraySource({"x": np.arange(7), "y": np.arange(7.0)})
@@ -39,58 +34,22 @@ MORE = {
 EVERY = {**TREES, **MORE}
 
 
-class Tracer:
-    """Counts the lines of this package in one thread, and raises before one of them.
-
-    Not where no signal can come: between the end of a `with` block and its exit, where Python looks for none, and where
-    signals are deferred.
-    """
-
-    def __init__(self, at=None):
-        self.at, self.lines, self.thread = at, 0, threading.get_ident()
-
-    def __call__(self, frame, event, arg):
-        if threading.get_ident() != self.thread or not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        return self.step
-
-    def step(self, frame, event, arg):
-        if event != "line" or frame.f_lasti in exits(frame.f_code):
-            return self.step
-        self.lines += 1
-        if self.at is not None and self.lines > self.at and signal.getsignal(signal.SIGINT) is self.usual:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return self.step
-
-    usual = signal.default_int_handler
+def of_package(code):
+    return code.co_filename.startswith(PACKAGE)
 
 
-@functools.cache
-def exits(code):
-    """Where the line of a `with` statement is passed for a second time."""
-    found, seen = set(), set()
-    for offset, line in dis.findlinestarts(code):
-        if line is not None and line in seen and linecache.getline(code.co_filename, line).lstrip().startswith("with "):
-            found.add(offset)
-        seen.add(line)
-    return found
-
-
-def drawn(live, count, tracer):
-    """Up to `count` items, drawn under a tracer; and whether it has raised."""
+def drawn(live, count, interrupt):
+    """Up to `count` items, and whether the interrupt has come."""
     got = []
-    sys.settrace(tracer)
     try:
-        while len(got) < count:
-            item = next(live, live)
-            if item is live:
-                break
-            got.append(plain(item))  # after this the item counts as delivered
+        with interrupt:
+            while len(got) < count:
+                item = next(live, live)
+                if item is live:
+                    break
+                got.append(plain(item))  # after this the item counts as delivered
     except KeyboardInterrupt:
         return got, True
-    finally:
-        sys.settrace(None)
     return got, False
 
 
@@ -118,16 +77,15 @@ def expected_of(make, cycle):
 def test_an_interrupt_before_any_line(name, cycle):
     make = EVERY[name]
     expected, places = expected_of(make, cycle)
-    tracer = Tracer()
-    with opened(make, cycle) as live:
-        drawn(live, ITEMS, tracer)
-    lines = tracer.lines
+    with opened(make, cycle) as live, Interrupt(None, of_package) as passing:
+        take(live, ITEMS)
+    lines = passing.moments
     # Of a short tree all, so that no line of `Stream` is left out.
     step = 1 if name == "list" else max(1, lines // amount(40, lines))
     seen = 0
     for at in range(lines % step, lines, step):
         with opened(make, cycle) as live:
-            got, interrupted = drawn(live, ITEMS, Tracer(at))
+            got, interrupted = drawn(live, ITEMS, Interrupt(at, of_package))
             if not interrupted:
                 continue  # threads: the number of lines varies
             seen += 1
@@ -150,13 +108,13 @@ def test_a_pass_that_goes_on_after_an_interrupt_counts_right(more):
     tree, went_on = sf.Streamer(range(40)), 0
     for before, at, last in itertools.product((1, 2, 4), range(60), (8, 19)):
         with tree.open() as live:
-            got, _ = drawn(live, before, None)
-            if not drawn(live, 1, Tracer(at))[1]:
+            got = take(live, before)
+            if not drawn(live, 1, Interrupt(at, of_package))[1]:
                 continue
             if live.active:
-                got += drawn(live, more, None)[0]
+                got += take(live, more)
                 went_on += 1
-                got += drawn(live, 1, Tracer(last))[0]
+                got += drawn(live, 1, Interrupt(last, of_package))[0]
             state = live.state_dict()
         with tree.open() as again:
             again.load_state_dict(state)

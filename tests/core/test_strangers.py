@@ -20,6 +20,7 @@ from streamflow.mux import BaseMux
 from streamflow.samplers import WeightedSampler
 
 from ..amount import amount
+from . import test_state as state_tests
 
 N_CHANGES = amount(60, 10**6)  #: changes that are tried for each tree and cut
 DEEP = json.loads("[" * 400 + "]" * 400)
@@ -56,28 +57,13 @@ def counting(n, start):
     yield from ({"x": i} for i in range(start, n))
 
 
-class Counter:
-    """A leaf that keeps its own state."""
-
-    def __init__(self, n):
-        self.n, self.i = n, 0
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if self.i >= self.n:
-            raise StopIteration
-        self.i += 1
-        return {"x": self.i}
-
-    def state_dict(self):
-        return {"i": self.i}
+class Counter(state_tests.Counter):
+    """One that judges the state that it is given."""
 
     def load_state_dict(self, state):
         if type(state["i"]) is not int or not 0 <= state["i"] <= self.n:
             raise ValueError(state["i"])
-        self.i = state["i"]
+        super().load_state_dict(state)
 
 
 class Turns(BaseMux):

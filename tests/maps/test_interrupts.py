@@ -1,7 +1,6 @@
 """Ctrl-C inside `next()`, before any line of the maps: the state is that after the last item delivered."""
 
 import json
-import sys
 from itertools import count, islice
 
 import pytest
@@ -11,9 +10,19 @@ from streamflow.core import checkpoint
 from streamflow.maps import stream_map
 
 from ..amount import amount
+from ..interrupting import Interrupt
+from . import test_kinds
+from .test_kinds import shuffle_buffer
 
 #: Where interrupts come: in what makes and notes the outputs of maps.  What is below and above has tests of its own.
-FILES = ("streamflow/core/derived.py", "streamflow/core/map.py", "streamflow/maps/", "streamflow/mux/zip.py", __file__)
+FILES = (
+    "streamflow/core/derived.py",
+    "streamflow/core/map.py",
+    "streamflow/maps/",
+    "streamflow/mux/zip.py",
+    __file__,
+    test_kinds.__file__,
+)
 
 
 @stream_map()
@@ -21,13 +30,6 @@ def kept(stream):
     for item in stream:
         if item % 3:
             yield item
-
-
-@stream_map(kind="windowed")
-def shuffled(stream, size, rng):
-    while window := list(islice(stream, size)):
-        rng.shuffle(window)
-        yield window
 
 
 def jittered(item, rng, index):
@@ -53,40 +55,24 @@ def mux(*below):
 
 TREES = {
     "stateless": lambda: mux().pipe(kept),
-    "windowed": lambda: mux().pipe(shuffled, 4),
+    "windowed": lambda: mux().pipe(shuffle_buffer, 4),
     "items": lambda: mux().pipe(sf.map_items, jittered),
     "filter": lambda: mux().pipe(sf.filter_items, lambda item, rng: rng.random() < 0.7),
     "batches": lambda: mux().pipe(sf.map_items, sampled).pipe(sf.buffer_stream, 3, partial=True),
-    "series": lambda: mux().pipe(shuffled, 4).pipe(sf.map_items, jittered).pipe(sf.map_items, first).pipe(shuffled, 3),
+    "series": lambda: (
+        mux().pipe(shuffle_buffer, 4).pipe(sf.map_items, jittered).pipe(sf.map_items, first).pipe(shuffle_buffer, 3)
+    ),
     "cache": lambda: mux().pipe(sf.cache, 3),
-    "zip": lambda: sf.ZipMux([range(12), sf.Streamer(range(20)).pipe(shuffled, 4)]),
+    "zip": lambda: sf.ZipMux([range(12), sf.Streamer(range(20)).pipe(shuffle_buffer, 4)]),
     "zip in cycle": lambda: sf.ZipMux([sf.Streamer(numbers, 12), sf.Streamer(numbers, 5)], "cycle"),
-    "part of zip": lambda: sf.ZipMux([range(24), sf.Streamer(range(40)).pipe(shuffled, 4)]).shard(1, 2),
-    "in a mux": lambda: sf.StochasticMux([sf.Streamer(numbers, n).pipe(shuffled, 2) for n in (3, 5, 4)], 2, 3),
+    "part of zip": lambda: sf.ZipMux([range(24), sf.Streamer(range(40)).pipe(shuffle_buffer, 4)]).shard(1, 2),
+    "in a mux": lambda: sf.StochasticMux([sf.Streamer(numbers, n).pipe(shuffle_buffer, 2) for n in (3, 5, 4)], 2, 3),
 }
 
 
-class Interrupt:
-    """Raises a KeyboardInterrupt before line number `at` of those in `FILES` that run while it is on."""
-
-    def __init__(self, at):
-        self.at, self.seen = at, count()
-
-    def __enter__(self):
-        sys.settrace(self.call)
-
-    def __exit__(self, *error):
-        sys.settrace(None)
-
-    def call(self, frame, event, arg):
-        name = frame.f_code.co_filename.replace("\\", "/")
-        return self.line if any(part in name for part in FILES) and frame.f_code.co_name != "__exit__" else None
-
-    def line(self, frame, event, arg):
-        if event == "line" and next(self.seen) == self.at:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return self.line
+def of_maps(code):
+    name = code.co_filename.replace("\\", "/")
+    return any(part in name for part in FILES)
 
 
 def shown(items):
@@ -107,7 +93,7 @@ def test_before_any_line(name, always, monkeypatch):
             stream = tree.open()
             delivered = shown(islice(stream, before))
             try:
-                with Interrupt(at):
+                with Interrupt(at, of_maps):
                     for item in stream:
                         delivered.append(repr(item))
                         if len(delivered) == before + 5:

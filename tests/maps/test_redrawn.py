@@ -18,6 +18,7 @@ from streamflow.core import checkpoint, derived, history
 from streamflow.maps import stream_map
 
 from ..amount import amount
+from .test_kinds import shuffle_buffer
 
 LENGTH = 6  #: items of a leaf
 DRAWN = [0]  #: items, from all leaves
@@ -27,14 +28,6 @@ def leaf(value):
     for number in range(LENGTH):
         DRAWN[0] += 1
         yield {"x": value, "n": number}
-
-
-@stream_map(kind="windowed")
-def shuffled(stream, size, rng):
-    """Samples in a random order within windows of `size`."""
-    while window := list(islice(stream, size)):
-        rng.shuffle(window)
-        yield window
 
 
 @stream_map(kind="windowed")
@@ -121,7 +114,7 @@ def mapped(dice, below: Callable[[Any], Tree]) -> Tree:
     if kind == "filter":  # in a row, and at the end of an activation, one item is left out
         return Tree(stream.pipe(sf.filter_items, two_of_three), 3 * each, tree.open, tree.windows)
     if kind == "shuffled":
-        return Tree(stream.pipe(shuffled, size), size * each, tree.open, tree.windows + size * each)
+        return Tree(stream.pipe(shuffle_buffer, size), size * each, tree.open, tree.windows + size * each)
     batches = stream.pipe(sf.buffer_stream, size, partial=True)
     if kind == "batches":
         return Tree(batches.pipe(sf.map_items, _head), size * each, tree.open, tree.windows + size * each)
@@ -245,8 +238,8 @@ class Timed:
 
 def timed_tree(time, cost):
     Timed.time, Timed.cost = time, cost
-    pool = [sf.Streamer(Timed, value).pipe(shuffled, 3) for value in range(6)]
-    tree = sf.StochasticMux(pool, 3, 20).pipe(passed).pipe(shuffled, 7).pipe(unbatched_pairs).with_seed(3)
+    pool = [sf.Streamer(Timed, value).pipe(shuffle_buffer, 3) for value in range(6)]
+    tree = sf.StochasticMux(pool, 3, 20).pipe(passed).pipe(shuffle_buffer, 7).pipe(unbatched_pairs).with_seed(3)
     return tree, 3 * 3 + 7 + 1
 
 

@@ -1,7 +1,6 @@
 """Streams over sources that are interrupted, or meet an error, while an item is made: none is lost or repeated."""
 
 import json
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,8 +12,8 @@ from streamflow.samplers import BlockShuffledSampler, WeightedSampler
 from streamflow.sources import ArraySource, ChoiceSource, CompositeSource, Source, concatenate, random_crop
 
 from ..amount import amount
+from ..interrupting import PACKAGE, Interrupt
 
-PACKAGE = str(Path(sf.__file__).parent)
 N = 11
 #: Delivering an item that has been made is the handle's part, and tested with it.
 HANDLE = str(Path(PACKAGE) / "core" / "stream.py")
@@ -50,43 +49,23 @@ def resumed(make, state, count):
         return [plain(item) for item, _ in zip(again, range(count), strict=False)]
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt before the n-th bytecode instruction, or line, of the package outside of the handle."""
-
-    def __init__(self, moment, event):
-        self.left, self.event = moment, event
-
-    def __call__(self, frame, event, arg):
-        path = frame.f_code.co_filename
-        if not path.startswith(PACKAGE) or path == HANDLE:
-            return None
-        frame.f_trace_opcodes = self.event == "opcode"
-        return self.step
-
-    def step(self, frame, event, arg):
-        if event == self.event:
-            self.left -= 1
-            if not self.left:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self.step
+def of_sources(code):
+    """The package outside of the handle."""
+    return code.co_filename.startswith(PACKAGE) and code.co_filename != HANDLE
 
 
 def given_before(stream, interrupt, count):
     """The items that came before the interrupt, and whether it came."""
     got = []
-    before = sys.gettrace()
-    sys.settrace(interrupt)
     try:
-        for _ in range(count):
-            item = next(stream, None)
-            if item is None:
-                break
-            got.append(plain(item))
+        with interrupt:
+            for _ in range(count):
+                item = next(stream, None)
+                if item is None:
+                    break
+                got.append(plain(item))
     except KeyboardInterrupt:
         return got, True
-    finally:
-        sys.settrace(before)
     return got, False
 
 
@@ -97,12 +76,11 @@ def test_an_interrupt_at_any_moment_loses_and_repeats_nothing(name, event):
     with make().with_seed(3).open() as whole:
         wanted = [plain(item) for item, _ in zip(whole, range(count + 2), strict=False)]
     assert len(set(wanted)) == len(wanted) > 3
-    whole = Interrupt(0, event)
-    given_before(make().with_seed(3).open(), whole, count)
-    moments = -whole.left  # all that there are
-    for moment in range(1, moments, 1 + moments // amount(25, 400)):
+    passing = Interrupt(None, of_sources, event)
+    given_before(make().with_seed(3).open(), passing, count)
+    for moment in range(0, passing.moments - 1, 1 + passing.moments // amount(25, 400)):
         with make().with_seed(3).open() as stream:
-            got, came = given_before(stream, Interrupt(moment, event), count)
+            got, came = given_before(stream, Interrupt(moment, of_sources, event), count)
             state = stream.state_dict()
         assert came
         assert got == wanted[: len(got)]
